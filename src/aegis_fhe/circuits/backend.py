@@ -1,0 +1,115 @@
+"""What a circuit may ask for: the operations of CKKS, whatever a value is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+from aegis_fhe.ckks.slots import SlotVector
+
+V = TypeVar("V")
+
+
+class Backend(Protocol[V]):
+    """CKKS operations on values of type V.
+
+    `aegis_fhe.ckks.Evaluator` gives them meaning on ciphertexts; the interpreters of `aegis_fhe.program` on float64
+    slots, on (level, scale) pairs and on operation counters. No operation rescales or relinearises by itself.
+    Level l means l + 1 limbs; a product adds components (2 -> 3) and multiplies scales.
+    """
+
+    @property
+    def slots(self) -> int:
+        """Number of slots, N / 2."""
+        ...
+
+    @property
+    def moduli(self) -> tuple[int, ...]:
+        """q_0 ... q_L: a rescale from level l divides by moduli[l]."""
+        ...
+
+    def level(self, x: V) -> int:
+        """Rescalings left."""
+        ...
+
+    def scale(self, x: V) -> float:
+        """Factor between slot values and the encoded integers."""
+        ...
+
+    def add(self, x: V, y: V) -> V:
+        """x + y at the lower of both levels; equal scales."""
+        ...
+
+    def sub(self, x: V, y: V) -> V:
+        """x - y at the lower of both levels; equal scales."""
+        ...
+
+    def negate(self, x: V) -> V:
+        """-x."""
+        ...
+
+    def add_plain(self, x: V, v: SlotVector) -> V:
+        """x + v, v encoded at x's scale."""
+        ...
+
+    def add_scalar(self, x: V, c: float) -> V:
+        """x + c in every slot."""
+        ...
+
+    def mul_plain(self, x: V, v: SlotVector, scale: float) -> V:
+        """x * v, v encoded at `scale`; scales multiply."""
+        ...
+
+    def mul_plain_sums(
+        self, xs: Sequence[V], rows: Sequence[Sequence[SlotVector | None]], scale: float
+    ) -> list[V]:
+        """For each row r: sum_b xs[b] * rows[r][b]; None is zero; scales multiply."""
+        ...
+
+    def mul_scalar(self, x: V, c: float, scale: float) -> V:
+        """x * round(c * scale); scales multiply."""
+        ...
+
+    def mul_integer(self, x: V, m: int) -> V:
+        """x * m, scale unchanged."""
+        ...
+
+    def multiply(self, x: V, y: V) -> V:
+        """x * y, three components; scales multiply."""
+        ...
+
+    def multiply_sum(self, xs: Sequence[V], ys: Sequence[V]) -> V:
+        """sum_i xs[i] * ys[i], three components."""
+        ...
+
+    def relinearize(self, x: V) -> V:
+        """Three components -> two, one key switch."""
+        ...
+
+    def rescale(self, x: V) -> V:
+        """Level l -> l - 1, scale / moduli[l]."""
+        ...
+
+    def drop_to(self, x: V, level: int) -> V:
+        """The same value at a lower level, same scale."""
+        ...
+
+    def rotate(self, x: V, step: int) -> V:
+        """Slot j of the result is slot j + step of x."""
+        ...
+
+    def rotate_many(self, x: V, steps: Sequence[int]) -> list[V]:
+        """All rotations of one value, one ModUp."""
+        ...
+
+    def rotate_sum(self, xs: Sequence[V], steps: Sequence[int]) -> V:
+        """sum_i rot(xs[i], steps[i]), one ModDown."""
+        ...
+
+    def conjugate(self, x: V) -> V:
+        """Complex conjugate of every slot."""
+        ...
+
+    def with_scale(self, x: V, scale: float) -> V:
+        """The same integers read at another scale: multiplies the values by scale(x) / scale."""
+        ...

@@ -1,0 +1,32 @@
+"""Products that end at a chosen scale: the plaintext's own scale absorbs what the rescaling prime leaves over."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from aegis_fhe.ckks.slots import SlotVector
+from aegis_fhe.circuits.backend import Backend
+
+V = TypeVar("V")
+
+
+def plain_scale(backend: Backend[V], x: V, target_scale: float) -> float:
+    """Scale at which a plaintext must be encoded so that x * plaintext, rescaled, has exactly `target_scale`."""
+    return target_scale * backend.moduli[backend.level(x)] / backend.scale(x)
+
+
+def multiply_plain(backend: Backend[V], x: V, v: SlotVector, target_scale: float) -> V:
+    """x * v, rescaled. Level l -> l - 1, scale -> target_scale."""
+    return backend.rescale(backend.mul_plain(x, v, plain_scale(backend, x, target_scale)))
+
+
+def multiply_scalar(backend: Backend[V], x: V, c: float, target_scale: float) -> V:
+    """x * c, rescaled. Level l -> l - 1, scale -> target_scale."""
+    return backend.rescale(backend.mul_scalar(x, c, plain_scale(backend, x, target_scale)))
+
+
+def multiply(backend: Backend[V], x: V, y: V) -> V:
+    """x * y, relinearised and rescaled. Level -> min - 1; scale(x) * scale(y) / q. One key switch."""
+    level = min(backend.level(x), backend.level(y))
+    product = backend.multiply(backend.drop_to(x, level), backend.drop_to(y, level))
+    return backend.rescale(backend.relinearize(product))

@@ -1,0 +1,34 @@
+"""1 / x on an interval, by the polynomial with the smallest relative error and one Newton step."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from aegis_fhe.circuits.chebyshev import ChebyshevSeries, interpolate
+
+
+def fit_reciprocal(low: float, high: float, *, degree: int) -> ChebyshevSeries:
+    """y(x) with 1 - x y(x) = T_{d+1}(u(x)) / T_{d+1}(u(0)): the smallest max |1 - x y| on [low, high] (Chebyshev).
+
+    The error is 1 / T_{d+1}((R + 1) / (R - 1)) with R = high / low, see `relative_error`; one Newton step
+    y (2 - x y) squares it. Requires 0 < low < high.
+    """
+    n = degree + 1
+    at_zero = (high + low) / (high - low)
+
+    def reciprocal(x: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> np.ndarray[
+        tuple[int, ...], np.dtype[np.float64]
+    ]:
+        u = np.clip((2 * x - low - high) / (high - low), -1.0, 1.0)
+        # T_n(u(0)) with u(0) = -at_zero has the sign (-1)^n.
+        ratio = np.cos(n * np.arccos(u)) / ((-1) ** n * math.cosh(n * math.acosh(at_zero)))
+        return np.asarray((1.0 - ratio) / x, dtype=np.float64)
+
+    return interpolate(reciprocal, low, high, degree)
+
+
+def relative_error(low: float, high: float, *, degree: int) -> float:
+    """max |1 - x y(x)| of `fit_reciprocal` on [low, high]."""
+    return 1.0 / math.cosh((degree + 1) * math.acosh((high + low) / (high - low)))

@@ -1,0 +1,186 @@
+"""Sums, scalars, ciphertext products, rescaling: everything on ciphertexts that needs no evaluation key."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+
+import torch
+
+from aegis_fhe.ckks.ciphertext import Ciphertext
+from aegis_fhe.ckks.parameters import Parameters
+from aegis_fhe.errors import CompatibilityError, LevelError, ScaleError
+
+SCALE_TOLERANCE = 2.0**-30
+
+
+class Arithmetic:
+    """Operations of one parameter set. None rescales or relinearises by itself; inputs are never changed.
+
+    Operands of different levels meet at the lower one (the higher loses limbs, exactly); scales are floats.
+    """
+
+    def __init__(self, params: Parameters) -> None:
+        self.params = params
+
+    @property
+    def slots(self) -> int:
+        """N / 2."""
+        return self.params.slots
+
+    @property
+    def moduli(self) -> tuple[int, ...]:
+        """q_0 ... q_L: a rescale from level l divides by moduli[l]."""
+        return self.params.q
+
+    def level(self, x: Ciphertext) -> int:
+        """Rescalings that remain."""
+        return x.level
+
+    def scale(self, x: Ciphertext) -> float:
+        """The factor between slot values and the encrypted polynomial."""
+        return x.scale
+
+    def add(self, x: Ciphertext, y: Ciphertext) -> Ciphertext:
+        """x + y, of 2 or 3 components each.
+
+        Level: the lower. Scale: x's. Raises ScaleError when the scales differ by more than 2^-30 (relative).
+        """
+        check_scales([x, y])
+        ring, level = self.params.ring, min(x.level, y.level)
+        limbs = self.params.q_limbs(level)
+        if x.parts.shape == y.parts.shape:
+            return Ciphertext(parts=ring.add(x.parts, y.parts, limbs), scale=x.scale)
+        longer, shorter = (x, y) if x.components >= y.components else (y, x)
+        parts = torch.empty((longer.components, level + 1, self.params.degree), dtype=torch.int64)
+        for i, out in enumerate(parts):
+            if i < shorter.components:
+                ring.add(longer.parts[i, : level + 1], shorter.parts[i, : level + 1], limbs, out=out)
+            else:
+                out.copy_(longer.parts[i, : level + 1])
+        return Ciphertext(parts=parts, scale=x.scale)
+
+    def sub(self, x: Ciphertext, y: Ciphertext) -> Ciphertext:
+        """x - y. Level, scale, errors as `add`."""
+        if x.parts.shape != y.parts.shape:
+            return self.add(x, self.negate(y))
+        check_scales([x, y])
+        return Ciphertext(parts=self.params.ring.sub(x.parts, y.parts, self._limbs(x)), scale=x.scale)
+
+    def negate(self, x: Ciphertext) -> Ciphertext:
+        """-x; level and scale unchanged."""
+        return Ciphertext(parts=self.params.ring.neg(x.parts, self._limbs(x)), scale=x.scale)
+
+    def add_scalar(self, x: Ciphertext, c: float) -> Ciphertext:
+        """x + c in every slot: adds round(c * scale) to the constant coefficient. Level, scale unchanged."""
+        constant = round(Fraction(float(c)) * Fraction(x.scale))
+        parts = x.parts.clone()
+        self.params.ring.add_scalar(parts[0], [constant] * (x.level + 1), self._limbs(x), out=parts[0])
+        return Ciphertext(parts=parts, scale=x.scale)
+
+    def mul_scalar(self, x: Ciphertext, c: float, scale: float) -> Ciphertext:
+        """c * x, by the integer round(c * scale). Level unchanged, scale x.scale * `scale`.
+
+        Raises ScaleError when the product does not fit the modulus.
+        """
+        product = self.mul_integer(x, round(Fraction(float(c)) * Fraction(scale)))
+        return Ciphertext(parts=product.parts, scale=self._product_scale(x.scale, scale, x.level))
+
+    def mul_integer(self, x: Ciphertext, m: int) -> Ciphertext:
+        """m * x for an integer m of any size and sign; level and scale unchanged, noise times |m|."""
+        parts = self.params.ring.mul_scalar(x.parts, [m] * (x.level + 1), self._limbs(x))
+        return Ciphertext(parts=parts, scale=x.scale)
+
+    def multiply(self, x: Ciphertext, y: Ciphertext) -> Ciphertext:
+        """x * y, slot by slot, not relinearised: 3 components, scale x.scale * y.scale, the lower level."""
+        return self.multiply_sum([x], [y])
+
+    def multiply_sum(self, xs: Sequence[Ciphertext], ys: Sequence[Ciphertext]) -> Ciphertext:
+        """sum_i xs[i] * ys[i] as one tensor product, reduced once (lazy relinearisation).
+
+        d_0 = sum x_0 y_0, d_1 = sum x_0 y_1 + x_1 y_0, d_2 = sum x_1 y_1. In: 2 components each, equal scales
+        in xs and in ys. Out: 3 components, scale xs[0].scale * ys[0].scale, lowest level of all.
+        """
+        if not xs or len(xs) != len(ys):
+            raise CompatibilityError(f"multiply_sum needs equally many factors, got {len(xs)} and {len(ys)}")
+        check_scales(xs)
+        check_scales(ys)
+        for ciphertext in (*xs, *ys):
+            require_two_components(ciphertext, "multiply")
+        ring, level = self.params.ring, min(c.level for c in (*xs, *ys))
+        scale = self._product_scale(xs[0].scale, ys[0].scale, level)
+        limbs = self.params.q_limbs(level)
+        x0, x1 = ([x.parts[i, : level + 1] for x in xs] for i in range(2))
+        y0, y1 = ([y.parts[i, : level + 1] for y in ys] for i in range(2))
+        parts = torch.empty((3, level + 1, self.params.degree), dtype=torch.int64)
+        ring.dot(x0, y0, limbs, out=parts[0])
+        ring.dot(x0 + x1, y1 + y0, limbs, out=parts[1])
+        ring.dot(x1, y1, limbs, out=parts[2])
+        return Ciphertext(parts=parts, scale=scale)
+
+    def rescale(self, x: Ciphertext) -> Ciphertext:
+        """round(x / q_level), of 2 or 3 components: level - 1, scale / q_level exactly.
+
+        Noise: `noise.rescale_noise`. Raises LevelError at level 0.
+        """
+        if x.level == 0:
+            raise LevelError("cannot rescale at level 0: no prime is left to drop; start at a higher level")
+        limbs = self._limbs(x)
+        parts = self.params.ring.mod_down(x.parts, limbs[:-1], limbs[-1:])
+        return Ciphertext(parts=parts, scale=x.scale / self.params.q[x.level])
+
+    def drop_to(self, x: Ciphertext, level: int) -> Ciphertext:
+        """The same message and scale on fewer limbs (exact).
+
+        Raises LevelError when `level` is above x's or below 0.
+        """
+        if not 0 <= level <= x.level:
+            raise LevelError(
+                f"cannot drop a ciphertext of level {x.level} to level {level}; expected 0 to {x.level}"
+            )
+        if level == x.level:
+            return x
+        return Ciphertext(parts=x.parts[:, : level + 1].contiguous(), scale=x.scale)
+
+    def with_scale(self, x: Ciphertext, scale: float) -> Ciphertext:
+        """The same polynomial read at another scale: slot values change by x.scale / scale. Cost: none."""
+        if not (math.isfinite(scale) and scale > 0):
+            raise ScaleError(f"scale is {scale}; expected a positive finite number")
+        return Ciphertext(parts=x.parts, scale=scale)
+
+    def _limbs(self, x: Ciphertext) -> tuple[int, ...]:
+        return self.params.q_limbs(x.level)
+
+    def _product_scale(self, a: float, b: float, level: int) -> float:
+        """a * b, refused when values of 1 would wrap around the modulus."""
+        if not 0 < a * b < math.inf or math.log2(a * b) >= self.params.log_q(level):
+            raise ScaleError(
+                f"a product of scales {describe_scale(a)} and {describe_scale(b)} does not fit the "
+                f"{self.params.log_q(level):.0f} bits of level {level}: rescale first, or use a higher level"
+            )
+        return a * b
+
+
+def check_scales(xs: Sequence[Ciphertext]) -> None:
+    """Raises ScaleError unless all scales agree within 2^-30 (relative)."""
+    for x in xs[1:]:
+        if abs(x.scale - xs[0].scale) > SCALE_TOLERANCE * xs[0].scale:
+            raise ScaleError(
+                f"scales {describe_scale(xs[0].scale)} (level {xs[0].level}) and {describe_scale(x.scale)} "
+                f"(level {x.level}) must agree within 2^-30: multiply one operand by 1.0 at the missing "
+                "scale, or correct it with with_scale"
+            )
+
+
+def require_two_components(x: Ciphertext, operation: str) -> None:
+    """Raises CompatibilityError for an unrelinearised product."""
+    if x.components != 2:
+        raise CompatibilityError(
+            f"{operation} needs a ciphertext of 2 components, got {x.components}: relinearize it first"
+        )
+
+
+def describe_scale(scale: float) -> str:
+    """`2^40.0003`, or the number itself when it has no logarithm."""
+    return f"2^{math.log2(scale):.6g}" if 0 < scale < math.inf else str(scale)

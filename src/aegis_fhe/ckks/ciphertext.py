@@ -1,0 +1,67 @@
+"""Ciphertexts: polynomials c_0, c_1 (and c_2 after a product), sum_i c_i s^i = scale * message + noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from aegis_fhe.ckks.parameters import Parameters
+from aegis_fhe.ring.sampling import uniform
+
+_MASK_LABEL = b"ciphertext"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Ciphertext:
+    """parts: int64 [component (2 or 3), limb, N], NTT domain, residues in [0, q). scale: message factor."""
+
+    parts: torch.Tensor
+    scale: float
+
+    def __post_init__(self) -> None:
+        assert self.parts.dim() == 3, self.parts.shape
+        assert self.parts.shape[0] in (2, 3), self.parts.shape
+        assert self.parts.dtype == torch.int64
+
+    @property
+    def level(self) -> int:
+        """Limbs minus one: how many rescalings remain."""
+        return int(self.parts.shape[1]) - 1
+
+    @property
+    def components(self) -> int:
+        """2, or 3 before relinearisation."""
+        return int(self.parts.shape[0])
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory of the residues."""
+        return self.parts.numel() * self.parts.element_size()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SeededCiphertext:
+    """A fresh ciphertext at half the size: c_0, and the seed from which anyone recomputes the uniform c_1.
+
+    body: int64 [limb, N], NTT domain; seed: 32 public bytes, drawn anew for every encryption.
+    """
+
+    body: torch.Tensor
+    seed: bytes
+    scale: float
+
+    @property
+    def level(self) -> int:
+        """Limbs minus one."""
+        return int(self.body.shape[0]) - 1
+
+    def expand(self, params: Parameters) -> Ciphertext:
+        """The full two-component ciphertext, same level and scale. Cost: one uniform polynomial."""
+        mask = mask_polynomial(params, self.level, self.seed)
+        return Ciphertext(parts=torch.stack((self.body, mask)), scale=self.scale)
+
+
+def mask_polynomial(params: Parameters, level: int, seed: bytes) -> torch.Tensor:
+    """The public uniform component of a fresh ciphertext: int64 [limb, N], NTT domain."""
+    return uniform(params.ring, params.q_limbs(level), seed, _MASK_LABEL)

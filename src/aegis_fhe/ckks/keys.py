@@ -1,0 +1,144 @@
+"""Evaluation keys: public data that lets a server relinearise and rotate, half of it stored as a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+
+from aegis_fhe.ckks.parameters import Parameters
+from aegis_fhe.errors import CompatibilityError, MissingKeyError
+from aegis_fhe.ring.sampling import uniform
+
+RELINEARISATION = "relin"
+CONJUGATION = "conj"
+
+
+@dataclass(frozen=True)
+class KeyRequest:
+    """Which key a program needs: a rotation step, "relin" or "conj"; and the highest level that uses it."""
+
+    step: int | str
+    level: int
+
+    def __post_init__(self) -> None:
+        if isinstance(self.step, str) and self.step not in (RELINEARISATION, CONJUGATION):
+            raise CompatibilityError(f'key {self.step!r} is unknown; expected a step, "relin" or "conj"')
+
+    def galois(self, degree: int) -> int | None:
+        """Galois element of the automorphism behind the key; None for the relinearisation key."""
+        if isinstance(self.step, str):
+            return None if self.step == RELINEARISATION else conjugation_galois(degree)
+        return rotation_galois(self.step, degree)
+
+    def describe(self) -> str:
+        """For messages: `rotation by 5`, `conjugation`, `relinearisation`."""
+        if isinstance(self.step, str):
+            return {RELINEARISATION: "relinearisation", CONJUGATION: "conjugation"}[self.step]
+        return f"rotation by {self.step}"
+
+
+def rotation_galois(step: int, degree: int) -> int:
+    """5^step mod 2N: rotates the slots `step` places to the left (steps modulo N/2)."""
+    return pow(5, step % (degree // 2), 2 * degree)
+
+
+def conjugation_galois(degree: int) -> int:
+    """2N - 1: conjugates every slot."""
+    return 2 * degree - 1
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class KeySwitchKey:
+    """Hybrid key-switching key with the RNS gadget (ePrint 2019/688, §3; 2018/117).
+
+    Digit j: b_j = -a_j * s_out + e_j + P * g_j * s_in modulo Q_level * P, with g_j = 1 modulo the primes of
+    digit j and 0 modulo all others. No digit depends on the primes above it, so dropping limb rows leaves a
+    valid key: one made for `request.level` serves every level below.
+
+    b: int64 [digit, limb (q_0..q_level, then p), N], NTT domain. a: the same shape, expanded from `seed` at
+    first use.
+    """
+
+    params: Parameters
+    request: KeyRequest
+    b: torch.Tensor
+    seed: bytes
+
+    @property
+    def level(self) -> int:
+        """Highest ciphertext level the key serves."""
+        return self.request.level
+
+    @cached_property
+    def a(self) -> torch.Tensor:
+        """The uniform half; public. Cost at first use: digit * limb uniform limbs."""
+        return uniform_half(self.params, self.level, self.seed)
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes on disk and on the wire: b and the seed."""
+        return self.b.numel() * self.b.element_size() + len(self.seed)
+
+
+def key_limbs(params: Parameters, level: int) -> tuple[int, ...]:
+    """Ring limbs of the rows of a key or of a decomposed polynomial at `level`: q_0..q_level, then all p."""
+    return params.q_limbs(level) + params.p_limbs
+
+
+def half_bytes(params: Parameters, level: int) -> int:
+    """Bytes of b of one key at `level`, which is what is stored; expanded in memory a key is twice this."""
+    return len(params.digits(level)) * len(key_limbs(params, level)) * params.degree * 8
+
+
+def uniform_half(params: Parameters, level: int, seed: bytes) -> torch.Tensor:
+    """a of a key: int64 [digit, limb, N], NTT domain, uniform, from the key's public seed."""
+    limbs = key_limbs(params, level)
+    digits = range(len(params.digits(level)))
+    return torch.stack([uniform(params.ring, limbs, seed, b"key digit %d" % digit) for digit in digits])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EvaluationKeys:
+    """All keys of one program: `relin` and `rotations` by Galois element (conjugation included)."""
+
+    fingerprint: str
+    relin: KeySwitchKey | None
+    rotations: Mapping[int, KeySwitchKey]
+
+    @classmethod
+    def collect(cls, params: Parameters, keys: Iterable[KeySwitchKey]) -> EvaluationKeys:
+        """Keys gathered from any iterable; of two for the same step the one with the higher level stays.
+
+        Raises CompatibilityError for a key of other parameters.
+        """
+        chosen: dict[int | None, KeySwitchKey] = {}
+        for key in keys:
+            if key.params.fingerprint() != params.fingerprint():
+                raise CompatibilityError(
+                    f"the key for {key.request.describe()} was made for other parameters"
+                )
+            galois = key.request.galois(params.degree)
+            if galois not in chosen or chosen[galois].level < key.level:
+                chosen[galois] = key
+        rotations = {galois: key for galois, key in chosen.items() if galois is not None}
+        return cls(fingerprint=params.fingerprint(), relin=chosen.get(None), rotations=rotations)
+
+    def find(self, request: KeyRequest, degree: int) -> KeySwitchKey:
+        """The key that serves the request, made for its level or a higher one. Raises MissingKeyError."""
+        galois = request.galois(degree)
+        key = self.relin if galois is None else self.rotations.get(galois)
+        if key is None:
+            raise MissingKeyError(
+                f"no key for {request.describe()} at level {request.level}: request "
+                f"KeyRequest({request.step!r}, {request.level}) when the evaluation keys are generated"
+            )
+        if key.level < request.level:
+            raise MissingKeyError(
+                f"the key for {request.describe()} serves levels up to {key.level}, the ciphertext is at "
+                f"level {request.level}: request the key at level {request.level}, or drop the ciphertext "
+                "first"
+            )
+        return key

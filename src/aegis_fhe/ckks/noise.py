@@ -1,0 +1,102 @@
+"""Predicted noise: standard deviations of the error's coefficients, and what they mean in the slots.
+
+All `*_noise` functions take and return coefficient-domain standard deviations in units of the integer
+polynomial (scale included). Errors are independent and centred, so they add in squares. Formulas follow the
+average-case (Gaussian) analysis of Costache, Curtis, Hales, Murphy, Ogilvie and Player, ePrint 2022/162, and
+Kim, Papadimitriou and Polyakov, ePrint 2020/1118, §4; the key switch is Han and Ki, ePrint 2019/688, §3.
+
+A message or plaintext enters by its norm: `message_norm(...)` = 2-norm of its coefficient vector.
+"""
+
+from __future__ import annotations
+
+import math
+
+from aegis_fhe.ckks.parameters import Parameters
+
+ERROR_SIGMA = 3.19
+ROUNDING_VARIANCE = 1 / 12
+TERNARY_VARIANCE = 2 / 3
+
+
+def slot_std(params: Parameters, noise: float, scale: float) -> float:
+    """Standard deviation of the real (or imaginary) part of a slot's error: noise * sqrt(N / 2) / scale."""
+    return noise * math.sqrt(params.degree / 2) / scale
+
+
+def worst_slot_error(params: Parameters, noise: float, scale: float, failure: float = 2.0**-20) -> float:
+    """Bound on |error| in all N/2 real parts at once; a Gaussian exceeds it with probability `failure`."""
+    return slot_std(params, noise, scale) * math.sqrt(2 * math.log(params.slots / failure))
+
+
+def message_norm(params: Parameters, slot_rms: float, scale: float) -> float:
+    """2-norm of a message's coefficients: scale * `slot_rms`, the slots' root mean square (Parseval)."""
+    return scale * slot_rms
+
+
+def fresh_noise(params: Parameters) -> float:
+    """Secret-key encryption: the error and the rounding of the encoding, sqrt(sigma^2 + 1/12)."""
+    return math.sqrt(ERROR_SIGMA**2 + ROUNDING_VARIANCE)
+
+
+def sum_noise(*noises: float) -> float:
+    """A sum of independent terms, or independent additions to one term: root of the sum of squares."""
+    return math.hypot(*noises)
+
+
+def plain_product_noise(
+    params: Parameters, noise: float, norm: float, plain_norm: float, period: int
+) -> float:
+    """x * v: noise * |v|, and |x| sqrt(M / 12N) from rounding the M = 2 * period coefficients of v.
+
+    norm, plain_norm: coefficient 2-norms of the message and of the encoded plaintext.
+    """
+    rounding = norm * math.sqrt(ROUNDING_VARIANCE * 2 * period / params.degree)
+    return math.hypot(noise * plain_norm, rounding)
+
+
+def product_noise(params: Parameters, x: float, x_norm: float, y: float, y_norm: float) -> float:
+    """Tensor product: |m_x| e_y + |m_y| e_x + e_x e_y, the last of size sqrt(N) x y.
+
+    For independent operands; the noise of a square is 2 |m| e.
+    """
+    return math.hypot(x_norm * y, y_norm * x, math.sqrt(params.degree) * x * y)
+
+
+def key_switch_noise(params: Parameters, level: int) -> float:
+    """Added by one key switch: the digits' part and the rounding of ModDown."""
+    return math.hypot(key_product_noise(params, level), mod_down_noise(params))
+
+
+def key_product_noise(params: Parameters, level: int) -> float:
+    """Noise of the inner product of digits and key: sqrt(N sigma^2 sum_j Q_j^2 / 12) / P.
+
+    This is what each term of a double-hoisted sum adds; the rounding of ModDown comes once.
+    """
+    moduli = (math.prod(params.q[limb] for limb in digit) for digit in params.digits(level))
+    digit_variance = sum((modulus / math.prod(params.p)) ** 2 for modulus in moduli) * ROUNDING_VARIANCE
+    return ERROR_SIGMA * math.sqrt(params.degree * digit_variance)
+
+
+def mod_down_noise(params: Parameters, components: int = 2) -> float:
+    """Rounding of `components` polynomials: independent uniform errors times 1, s, s^2.
+
+    Variance (1 + |s|^2 + |s^2|^2) / 12, on average |s|^2 = 2N/3 and |s^2|^2 = 2 (2N/3)^2: a coefficient of
+    s^2 is a sum of N/2 products that each occur twice. |s^2|^2 varies by some percent from key to key.
+    """
+    secret = TERNARY_VARIANCE * params.degree
+    return math.sqrt(ROUNDING_VARIANCE * sum((1.0, secret, 2 * secret**2)[:components]))
+
+
+def rescale_noise(params: Parameters, noise: float, level: int, components: int = 2) -> float:
+    """Rescaling from `level`: noise / q_level, and one rounding as in ModDown."""
+    return math.hypot(noise / params.q[level], mod_down_noise(params, components))
+
+
+def flooding_bits(params: Parameters, noise: float, statistical_bits: int, shared_results: int = 1) -> int:
+    """Bits of flooding that hide `noise` in `shared_results` published decryptions to `statistical_bits`.
+
+    sigma = noise * sqrt(12 * results) * 2^(statistical_bits / 2): Li, Micciancio, Schultz and Sorrell, ePrint
+    2022/816, §4. Out: log2(sigma), rounded up, in units of the integer polynomial.
+    """
+    return math.ceil(math.log2(noise * math.sqrt(12 * shared_results)) + statistical_bits / 2)

@@ -1,0 +1,130 @@
+"""Ciphertexts with plaintexts: sums, products, and sums of products with periodic weights kept compressed.
+
+A plaintext of period p has only M = 2p different NTT values: weights stay [limb, M] instead of [limb, N].
+Axes: R output row, B input ciphertext, C component, L limb, N coefficient, M periodic coefficient.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from aegis_fhe.ckks.arithmetic import Arithmetic, check_scales
+from aegis_fhe.ckks.ciphertext import Ciphertext
+from aegis_fhe.ckks.encoder import COEFFICIENT_BITS
+from aegis_fhe.ckks.slots import SlotVector
+from aegis_fhe.errors import CompatibilityError
+
+TEMPORARY_BYTES = 200 << 20
+ROWS_AT_ONCE = 8
+
+Rows = Sequence[Sequence[SlotVector | None]]
+
+
+class PlainProducts(Arithmetic):
+    """The operations between ciphertexts and slot vectors."""
+
+    def add_plain(self, x: Ciphertext, v: SlotVector) -> Ciphertext:
+        """x + v, v encoded at x's scale and level: both unchanged, no noise but the rounding of v.
+
+        At a scale beyond 2^53 the low bits of the encoding are zero (float64 holds no more). Raises
+        LayoutError when v's period does not fit.
+        """
+        ring, limbs = self.params.ring, self._limbs(x)
+        size = v.largest * x.scale
+        shift = max(0, math.frexp(size)[1] + 1 - COEFFICIENT_BITS)
+        values = self._encode_ntt(v, x.scale / 2.0**shift, limbs)
+        if shift:
+            ring.mul_scalar(values, [1 << shift] * len(limbs), limbs, out=values)
+        parts = x.parts.clone()
+        ring.add(parts[0], values, limbs, out=parts[0])
+        return Ciphertext(parts=parts, scale=x.scale)
+
+    def mul_plain(self, x: Ciphertext, v: SlotVector, scale: float) -> Ciphertext:
+        """x * v, v encoded at `scale`. Level unchanged, scale x.scale * `scale`; 2 or 3 components.
+
+        Raises ScaleError when the product does not fit the modulus or a coefficient of v reaches 2^62,
+        LayoutError when v's period does not fit.
+        """
+        return self.mul_plain_sums([x], [[v]], scale)[0]
+
+    def mul_plain_sums(self, xs: Sequence[Ciphertext], rows: Rows, scale: float) -> list[Ciphertext]:
+        """out[r] = sum_b xs[b] * rows[r][b], every plaintext encoded at `scale`; None is a zero plaintext.
+
+        xs: equal scales and components; they meet at the lowest level. Out: scale xs.scale * `scale`, that
+        level. When every plaintext of the call has a period below N/2 all weights stay compressed, at the
+        largest period of the call. Temporary memory at most about 200 MiB besides the result. Raises
+        CompatibilityError for rows of another length than xs, ScaleError and LayoutError as `mul_plain`.
+        """
+        self._check_sums(xs, rows)
+        level = min(x.level for x in xs)
+        out_scale = self._product_scale(xs[0].scale, scale, level)
+        inputs = [self.drop_to(x, level).parts for x in xs]
+        period = max((v.period for row in rows for v in row if v is not None), default=1)
+        results: list[torch.Tensor] = []
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            block = rows[start : start + ROWS_AT_ONCE]
+            if period < self.slots:
+                results.extend(self._periodic_sums(inputs, block, scale, period))
+            else:
+                results.extend(self._dense_sum(inputs, row, scale) for row in block)
+        return [Ciphertext(parts=parts, scale=out_scale) for parts in results]
+
+    def _periodic_sums(
+        self, inputs: list[torch.Tensor], rows: Rows, scale: float, period: int
+    ) -> list[torch.Tensor]:
+        """A block of rows with common period `period` < N/2; the inputs no row uses are skipped."""
+        ring, limb_count = self.params.ring, inputs[0].shape[1]
+        limbs = self.params.q_limbs(limb_count - 1)
+        used = [b for b in range(len(inputs)) if any(row[b] is not None for row in rows)]
+        columns_at_once = max(1, TEMPORARY_BYTES // (len(rows) * (limb_count + 1) * 2 * period * 8))
+        total: torch.Tensor | None = None
+        for start in range(0, len(used), columns_at_once):
+            columns = used[start : start + columns_at_once]
+            vectors = [row[b] for row in rows for b in columns]
+            coefficients = self.params.encoder.encode_many(vectors, scale, period)
+            weights = ring.periodic_ntt(coefficients, limbs).reshape(len(rows), len(columns), limb_count, -1)
+            partial = ring.periodic_dot([inputs[b] for b in columns], weights, limbs)
+            total = partial if total is None else ring.add(total, partial, limbs, out=total)
+        if total is None:
+            return [torch.zeros_like(inputs[0]) for _ in rows]
+        return list(total)
+
+    def _dense_sum(
+        self, inputs: list[torch.Tensor], row: Sequence[SlotVector | None], scale: float
+    ) -> torch.Tensor:
+        """One row with at least one dense vector somewhere in the call."""
+        ring, limbs = self.params.ring, self.params.q_limbs(inputs[0].shape[1] - 1)
+        terms = [(x, v) for x, v in zip(inputs, row, strict=True) if v is not None]
+        terms_at_once = max(1, TEMPORARY_BYTES // (len(limbs) * self.params.degree * 8))
+        total: torch.Tensor | None = None
+        for start in range(0, len(terms), terms_at_once):
+            chunk = terms[start : start + terms_at_once]
+            plain = [self._encode_ntt(v, scale, limbs) for _, v in chunk]
+            partial = ring.dot([x for x, _ in chunk], plain, limbs)
+            total = partial if total is None else ring.add(total, partial, limbs, out=total)
+        return torch.zeros_like(inputs[0]) if total is None else total
+
+    def _encode_ntt(self, v: SlotVector, scale: float, limbs: tuple[int, ...]) -> torch.Tensor:
+        """The encoded vector: [limb, N], NTT domain; a periodic one is transformed at its own size first."""
+        ring = self.params.ring
+        coefficients = self.params.encoder.encode(v, scale)
+        if coefficients.shape[0] == self.params.degree:
+            values = ring.from_signed(coefficients, limbs)
+            return ring.ntt(values, limbs, out=values)
+        compressed = ring.periodic_ntt(coefficients[None], limbs)[0]
+        return ring.periodic_expand(compressed)
+
+    def _check_sums(self, xs: Sequence[Ciphertext], rows: Rows) -> None:
+        if not xs or any(len(row) != len(xs) for row in rows):
+            raise CompatibilityError(
+                f"{len(xs)} ciphertexts with rows of {sorted({len(row) for row in rows})} plaintexts; each "
+                "row needs one plaintext (or None) for each ciphertext"
+            )
+        if len({x.components for x in xs}) > 1:
+            raise CompatibilityError(
+                "mul_plain_sums needs ciphertexts of equally many components: relinearize first"
+            )
+        check_scales(xs)

@@ -1,0 +1,48 @@
+#include "dispatch.h"
+
+#include <atomic>
+#include <cstring>
+
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+
+namespace aegis {
+namespace {
+
+std::atomic<int> thread_count{0};
+
+}  // namespace
+
+// __builtin_cpu_supports asks the operating system too: it reports AVX states only where XGETBV shows them enabled.
+std::vector<const Kernels*> available_paths() {
+    std::vector<const Kernels*> paths;
+#if defined(AEGIS_X86)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) paths.push_back(&kAvx2);
+#endif
+    paths.push_back(&kPortable);
+    return paths;
+}
+
+const Kernels* find_path(const std::string& name) {
+    std::vector<const Kernels*> paths = available_paths();
+    if (name.empty()) return paths.front();
+    for (const Kernels* path : paths)
+        if (name == path->name) return path;
+    return nullptr;
+}
+
+int get_threads() {
+    int threads = thread_count.load();
+    if (threads > 0) return threads;
+#if defined(_OPENMP)
+    return omp_get_max_threads();
+#else
+    return 1;
+#endif
+}
+
+void set_threads(int threads) { thread_count.store(threads); }
+
+}  // namespace aegis

@@ -1,0 +1,87 @@
+// A ring Z_Q[X]/(X^N + 1) in residue form: moduli, tables, conversion plans, and the operations over rows of limbs.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "dispatch.h"
+
+namespace aegis {
+
+using Index = std::vector<int>;
+
+// Memory aligned to cache lines.
+class Buffer {
+  public:
+    explicit Buffer(std::size_t words);
+    u64* data() const { return aligned_; }
+
+  private:
+    std::unique_ptr<u64[]> memory_;
+    u64* aligned_;
+};
+
+// A ConvertPlan with the memory it points into.
+struct OwnedPlan {
+    std::vector<const Limb*> source, target;
+    std::vector<u64> hat_inverse, hat_inverse_shoup, weights, product_inverse, product_words, hat_words;
+    std::vector<double> weights_double;
+    ConvertPlan plan;
+};
+
+std::unique_ptr<OwnedPlan> build_plan(const std::vector<Limb>& limbs, const Index& source, const Index& target);
+
+// x is [outer, limb, N] contiguous; `limbs` names the modulus of each row. Pointers are checked by the caller.
+class Ring {
+  public:
+    Ring(int log_n, const std::vector<u64>& moduli, const std::vector<u64>& roots, const Kernels* kernels);
+
+    int log_n() const { return log_n_; }
+    const char* path() const { return path_; }
+
+    void ntt(const i64* x, i64* out, std::size_t outer, const Index& limbs) const;
+    void intt(const i64* x, i64* out, std::size_t outer, const Index& limbs) const;
+    // y is [outer, limb, N], or [limb, N] when y_shared
+    enum class Binary { kAdd, kSub, kMul };
+    void binary(Binary op, const i64* x, const i64* y, bool y_shared, i64* out, std::size_t outer,
+                const Index& limbs) const;
+    void add_scalar(const i64* x, const std::vector<u64>& scalars, i64* out, std::size_t outer,
+                    const Index& limbs) const;
+    void mul_scalar(const i64* x, const std::vector<u64>& scalars, i64* out, std::size_t outer,
+                    const Index& limbs) const;
+    void dot(const std::vector<const i64*>& xs, const std::vector<const i64*>& ys, bool y_shared, i64* out,
+             std::size_t outer, const Index& limbs) const;
+    // xs[b] is [components, limb, N]; weights [rows, b, limb, M]; out [rows, components, limb, N]
+    void periodic_dot(const std::vector<const i64*>& xs, const i64* weights, int log_m, i64* out, std::size_t rows,
+                      std::size_t components, const Index& limbs) const;
+    void convert(const i64* x, i64* out, std::size_t outer, const Index& source, const Index& target) const;
+    // x is [outer, keep + drop, N], NTT domain; out [outer, keep, N]
+    void mod_down(const i64* x, i64* out, std::size_t outer, const Index& keep, const Index& drop) const;
+    void automorphism(const i64* x, i64* out, std::size_t rows, u64 galois) const;
+    void automorphism_coefficients(const i64* x, i64* out, std::size_t outer, const Index& limbs, u64 galois) const;
+    // coefficients [outer, N] signed -> [outer, limb, N]
+    void from_signed(const i64* coefficients, i64* out, std::size_t outer, const Index& limbs) const;
+    // [limb <= 3, N] -> [N]
+    void to_centred_double(const i64* x, double* out, const Index& limbs) const;
+
+  private:
+    std::size_t degree() const { return std::size_t{1} << log_n_; }
+    const ConvertPlan& plan(const Index& source, const Index& target) const;
+    void convert_rows(const ConvertPlan& plan, const i64* x, i64* out, std::size_t outer, std::size_t x_outer,
+                      std::size_t out_outer) const;
+
+    int log_n_;
+    const char* path_;
+    const Kernels* kernels_;  // portable below 16 coefficients, whatever the path
+    std::vector<Limb> limbs_;
+    std::vector<Buffer> tables_;
+    mutable std::mutex mutex_;
+    mutable std::map<std::pair<Index, Index>, std::unique_ptr<OwnedPlan>> plans_;
+};
+
+u64 bit_reverse(u64 value, int bits);
+
+}  // namespace aegis

@@ -1,0 +1,96 @@
+"""How many operations a program takes, at which levels, and which keys they need."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from aegis_fhe.ckks.keys import KeyRequest
+from aegis_fhe.ckks.parameters import Parameters
+
+
+class OperationCounts:
+    """Counts by (operation, level) and the highest level at which each key is used.
+
+    Operations: "rotation" (hoisted: an inner product and a ModDown), "accumulated rotation" (an inner product), "mod
+    up", "mod down", "key switch" (all three), "plain product", "product", "scalar product", "plain add", "add",
+    "rescale"; one ciphertext of two components each.
+    """
+
+    def __init__(self) -> None:
+        self.by_level: Counter[tuple[str, int]] = Counter()
+        self.keys: dict[int | str, int] = {}
+
+    def add(self, operation: str, level: int, times: float = 1) -> None:
+        """`times` operations at `level`."""
+        if times:
+            self.by_level[operation, level] += times  # type: ignore[assignment]
+
+    def key_switch(self, step: int | str, level: int) -> None:
+        """A whole key switch: relinearisation or conjugation."""
+        self.add("key switch", level)
+        self._need(step, level)
+
+    def hoisted_rotation(self, step: int, level: int) -> None:
+        """A rotation whose ModUp is counted apart."""
+        self.add("rotation", level)
+        self._need(step, level)
+
+    def accumulated_rotation(self, step: int, level: int) -> None:
+        """A rotation added up in the extended basis: its ModUp and ModDown are counted apart."""
+        self.add("accumulated rotation", level)
+        self._need(step, level)
+
+    def _need(self, step: int | str, level: int) -> None:
+        self.keys[step] = max(level, self.keys.get(step, 0))
+
+    def total(self, operation: str) -> float:
+        """Over all levels."""
+        return sum(times for (name, _), times in self.by_level.items() if name == operation)
+
+    def totals(self) -> dict[str, float]:
+        """Every operation over all levels."""
+        return {name: self.total(name) for name in sorted({name for name, _ in self.by_level})}
+
+    def key_requests(self) -> list[KeyRequest]:
+        """The keys the program needs, and nothing else."""
+        return [KeyRequest(step, level) for step, level in sorted(self.keys.items(), key=str)]
+
+    def ntts(self, params: Parameters) -> float:
+        """Single-limb NTTs: the weight of an operation in progress bars.
+
+        Inner products are counted as half an NTT per limb of the key, other element-wise work as a tenth of one per
+        limb: rough, but every share of a program is near its share of the time.
+        """
+        weights = {
+            "mod up": _mod_up,
+            "mod down": _mod_down,
+            "rotation": lambda p, ell: _inner(p, ell) + _mod_down(p, ell),
+            "accumulated rotation": _inner,
+            "key switch": lambda p, ell: _mod_up(p, ell) + _inner(p, ell) + _mod_down(p, ell),
+            "rescale": lambda p, ell: 2.0 * ell,
+            "plain add": lambda p, ell: 1.0 * ell,
+        }
+        return sum(
+            times * weights.get(name, _element_wise)(params, level + 1)
+            for (name, level), times in self.by_level.items()
+        )
+
+
+def _digits(params: Parameters, limbs: int) -> int:
+    return len(params.digits(limbs - 1))
+
+
+def _mod_up(params: Parameters, limbs: int) -> float:
+    return float(_digits(params, limbs) * (limbs + len(params.p)))
+
+
+def _inner(params: Parameters, limbs: int) -> float:
+    return 0.5 * _digits(params, limbs) * (limbs + len(params.p))
+
+
+def _mod_down(params: Parameters, limbs: int) -> float:
+    return 2.0 * (limbs + len(params.p))
+
+
+def _element_wise(params: Parameters, limbs: int) -> float:
+    return 0.2 * limbs

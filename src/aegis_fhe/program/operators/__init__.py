@@ -1,0 +1,49 @@
+"""What a node can do. Each operator is data; its `lower` states it in CKKS operations, for every interpreter."""
+
+from aegis_fhe.program.operators.arithmetic import Add, AddScalar, Multiply, Polynomial, ScalarMinus, Subtract
+from aegis_fhe.program.operators.attention import Attend, Scores, Shear
+from aegis_fhe.program.operators.context import Context
+from aegis_fhe.program.operators.linear import Project
+from aegis_fhe.program.operators.plain import AddPlain, MultiplyPlain, PlainSum
+from aegis_fhe.program.operators.rotation import RotateSum, SumOfRotations
+from aegis_fhe.program.operators.source import Input
+
+Operator = (
+    Input
+    | Project
+    | Shear
+    | Scores
+    | Attend
+    | Add
+    | Subtract
+    | AddScalar
+    | ScalarMinus
+    | Multiply
+    | Polynomial
+    | AddPlain
+    | MultiplyPlain
+    | PlainSum
+    | RotateSum
+    | SumOfRotations
+)
+
+__all__ = [
+    "Add",
+    "AddPlain",
+    "AddScalar",
+    "Attend",
+    "Context",
+    "Input",
+    "Multiply",
+    "MultiplyPlain",
+    "Operator",
+    "PlainSum",
+    "Polynomial",
+    "Project",
+    "RotateSum",
+    "ScalarMinus",
+    "Scores",
+    "Shear",
+    "Subtract",
+    "SumOfRotations",
+]

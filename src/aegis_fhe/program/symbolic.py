@@ -1,0 +1,202 @@
+"""The symbolic interpreter: every value is its level, its scale and its number of components.
+
+It refuses what the encrypted run would refuse, before any key exists, and counts what it will cost.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from aegis_fhe.ckks.keys import CONJUGATION, RELINEARISATION
+from aegis_fhe.ckks.slots import SlotVector
+from aegis_fhe.errors import LevelError, ScaleError
+from aegis_fhe.program.counts import OperationCounts
+
+SCALE_TOLERANCE = 2.0**-30
+# The largest message, in bits above the scale, that a ciphertext must be able to hold.
+HEADROOM_BITS = 4.0
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """What is known of a ciphertext without its data."""
+
+    level: int
+    scale: float
+    components: int = 2
+
+
+class SymbolicBackend:
+    """Levels and scales over a modulus chain, with operation counts. Implements `circuits.Backend`."""
+
+    def __init__(self, moduli: Sequence[int], slots: int) -> None:
+        self._moduli = tuple(moduli)
+        self._slots = slots
+        self._log_q = [0.0]
+        for q in moduli:
+            self._log_q.append(self._log_q[-1] + math.log2(q))
+        self.counts = OperationCounts()
+
+    @property
+    def slots(self) -> int:
+        """N / 2."""
+        return self._slots
+
+    @property
+    def moduli(self) -> tuple[int, ...]:
+        """q_0 ... q_L."""
+        return self._moduli
+
+    def level(self, x: Symbol) -> int:
+        """Rescalings left."""
+        return x.level
+
+    def scale(self, x: Symbol) -> float:
+        """Nominal scale."""
+        return x.scale
+
+    def add(self, x: Symbol, y: Symbol) -> Symbol:
+        """Lower level, more components; refuses unequal scales."""
+        self._same_scale([x, y])
+        level = min(x.level, y.level)
+        self.counts.add("add", level)
+        return Symbol(level, x.scale, max(x.components, y.components))
+
+    def sub(self, x: Symbol, y: Symbol) -> Symbol:
+        """As add."""
+        return self.add(x, y)
+
+    def negate(self, x: Symbol) -> Symbol:
+        """Unchanged."""
+        self.counts.add("add", x.level)
+        return x
+
+    def add_plain(self, x: Symbol, v: SlotVector) -> Symbol:
+        """Unchanged."""
+        self.counts.add("plain add", x.level)
+        return x
+
+    def add_scalar(self, x: Symbol, c: float) -> Symbol:
+        """Unchanged."""
+        self.counts.add("add", x.level)
+        return x
+
+    def mul_plain(self, x: Symbol, v: SlotVector, scale: float) -> Symbol:
+        """Scales multiply."""
+        self.counts.add("plain product", x.level)
+        return self._scaled(x, x.scale * scale)
+
+    def mul_plain_sums(
+        self, xs: Sequence[Symbol], rows: Sequence[Sequence[SlotVector | None]], scale: float
+    ) -> list[Symbol]:
+        """One plain product for each plaintext that is not zero."""
+        self._same_scale(xs)
+        level = min(x.level for x in xs)
+        products = sum(plain is not None for row in rows for plain in row)
+        self.counts.add("plain product", level, products)
+        return [self._scaled(replace(xs[0], level=level), xs[0].scale * scale) for _ in rows]
+
+    def mul_scalar(self, x: Symbol, c: float, scale: float) -> Symbol:
+        """Scales multiply."""
+        if scale < 1.0:
+            raise ScaleError(f"a constant would be encoded at scale {scale:.3g} < 1 and lose all its digits")
+        self.counts.add("scalar product", x.level)
+        return self._scaled(x, x.scale * scale)
+
+    def mul_integer(self, x: Symbol, m: int) -> Symbol:
+        """Unchanged."""
+        self.counts.add("add", x.level)
+        return x
+
+    def multiply(self, x: Symbol, y: Symbol) -> Symbol:
+        """Three components; scales multiply."""
+        return self.multiply_sum([x], [y])
+
+    def multiply_sum(self, xs: Sequence[Symbol], ys: Sequence[Symbol]) -> Symbol:
+        """Three components; scales multiply."""
+        self._same_scale(xs)
+        self._same_scale(ys)
+        level = min(value.level for value in (*xs, *ys))
+        self.counts.add("product", level, len(xs))
+        return self._scaled(Symbol(level, 1.0, 3), xs[0].scale * ys[0].scale)
+
+    def relinearize(self, x: Symbol) -> Symbol:
+        """Two components; one key switch when there were three."""
+        if x.components == 2:
+            return x
+        self.counts.key_switch(RELINEARISATION, x.level)
+        return replace(x, components=2)
+
+    def rescale(self, x: Symbol) -> Symbol:
+        """One level down."""
+        if x.level == 0:
+            raise LevelError("no level is left to rescale: give the program more levels")
+        self.counts.add("rescale", x.level, x.components / 2)
+        return self._scaled(replace(x, level=x.level - 1), x.scale / self._moduli[x.level])
+
+    def drop_to(self, x: Symbol, level: int) -> Symbol:
+        """Fewer limbs, free."""
+        if not 0 <= level <= x.level:
+            raise LevelError(f"cannot drop from level {x.level} to level {level}")
+        return replace(x, level=level)
+
+    def rotate(self, x: Symbol, step: int) -> Symbol:
+        """One rotation."""
+        return self.rotate_many(x, [step])[0]
+
+    def rotate_many(self, x: Symbol, steps: Sequence[int]) -> list[Symbol]:
+        """One hoisted ModUp, a rotation for each step that is not zero."""
+        self._two_components(x)
+        moving = [step % self._slots for step in steps if step % self._slots]
+        if moving:
+            self.counts.add("mod up", x.level)
+        for step in moving:
+            self.counts.hoisted_rotation(step, x.level)
+        return [x] * len(steps)
+
+    def rotate_sum(self, xs: Sequence[Symbol], steps: Sequence[int]) -> Symbol:
+        """An inner product for each step that is not zero, one ModDown."""
+        self._same_scale(xs)
+        for x in xs:
+            self._two_components(x)
+        level = min(x.level for x in xs)
+        moved = {id(x) for x, step in zip(xs, steps, strict=True) if step % self._slots}
+        moving = [step % self._slots for step in steps if step % self._slots]
+        self.counts.add("mod up", level, len(moved))
+        for step in moving:
+            self.counts.accumulated_rotation(step, level)
+        if moving:
+            self.counts.add("mod down", level)
+        self.counts.add("add", level, len(xs) - 1)
+        return replace(xs[0], level=level)
+
+    def conjugate(self, x: Symbol) -> Symbol:
+        """One key switch."""
+        self._two_components(x)
+        self.counts.key_switch(CONJUGATION, x.level)
+        return x
+
+    def with_scale(self, x: Symbol, scale: float) -> Symbol:
+        """Another reading of the same integers."""
+        return replace(x, scale=scale)
+
+    def _scaled(self, x: Symbol, scale: float) -> Symbol:
+        if math.log2(scale) + HEADROOM_BITS > self._log_q[x.level + 1]:
+            raise ScaleError(
+                f"scale 2^{math.log2(scale):.1f} leaves no room for a message under the "
+                f"{self._log_q[x.level + 1]:.0f} bits of level {x.level}"
+            )
+        return replace(x, scale=scale)
+
+    def _same_scale(self, xs: Sequence[Symbol]) -> None:
+        for x in xs:
+            if abs(x.scale / xs[0].scale - 1.0) > SCALE_TOLERANCE:
+                raise ScaleError(
+                    f"scales 2^{math.log2(xs[0].scale):.6f} and 2^{math.log2(x.scale):.6f} cannot be added"
+                )
+
+    def _two_components(self, x: Symbol) -> None:
+        if x.components != 2:
+            raise LevelError("a product must be relinearised before it is rotated")

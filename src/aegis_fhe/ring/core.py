@@ -1,0 +1,80 @@
+"""Moduli, native tables and the checks that every ring operation makes before it hands an address to C++."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from aegis_fhe.errors import LayoutError, ParameterError
+from aegis_fhe.ring import _kernels
+from aegis_fhe.ring.primes import check_degree, check_modulus, root_of_unity
+
+MAX_LIMBS = 128  # of one basis conversion: its rounding bound is stated for so many
+
+
+class RingCore:
+    """Z_Q[X]/(X^N + 1) for Q = prod moduli: the immutable data that the operations share.
+
+    Raises ParameterError unless degree is a power of two and the moduli are distinct primes < 2^50 that are
+    1 mod 2N, or when `path` cannot run on this machine.
+    """
+
+    def __init__(self, degree: int, moduli: Sequence[int], path: str | None = None) -> None:
+        self.log_degree = check_degree(degree)
+        self.degree = degree
+        self.moduli = tuple(int(q) for q in moduli)
+        if len(set(self.moduli)) != len(self.moduli):
+            raise ParameterError(f"the moduli must differ: {self.moduli}")
+        if len(self.moduli) > MAX_LIMBS:
+            raise ParameterError(f"{len(self.moduli)} moduli given; a ring takes at most {MAX_LIMBS}")
+        for q in self.moduli:
+            check_modulus(q, degree)
+        known = (*_kernels.available_paths(), "emulated-ifma")
+        if path is not None and path not in known:
+            raise ParameterError(f"kernel path {path!r} cannot run here; available: {', '.join(known)}")
+        roots = [root_of_unity(q, degree) for q in self.moduli]
+        self._native = _kernels.Ring(self.log_degree, self.moduli, roots, path or "")
+
+    @property
+    def path(self) -> str:
+        """Name of the kernel path in use."""
+        return self._native.path
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(degree={self.degree}, {len(self.moduli)} moduli, {self.path})"
+
+    def _index(self, limbs: Sequence[int]) -> list[int]:
+        index = list(limbs)
+        if not index or min(index) < 0 or max(index) >= len(self.moduli):
+            raise ParameterError(f"limbs {index} given; this ring has limbs 0 to {len(self.moduli) - 1}")
+        return index
+
+    def _check(self, name: str, x: Tensor, tail: tuple[int, ...]) -> int:
+        """Check dtype, device, contiguity and the last axes of x; return the product of the leading axes."""
+        _check_storage(name, x, torch.int64)
+        shape = tuple(x.shape)
+        if len(shape) < len(tail) or shape[len(shape) - len(tail) :] != tail:
+            expected = ", ".join(str(size) for size in tail)
+            raise LayoutError(f"{name} has shape {list(shape)}; [..., {expected}] is expected")
+        return math.prod(shape[: len(shape) - len(tail)])
+
+    def _out(self, shape: Sequence[int], out: Tensor | None, dtype: torch.dtype = torch.int64) -> Tensor:
+        """Return `out` checked against the shape of the result, or a new tensor."""
+        if out is None:
+            return torch.empty(tuple(shape), dtype=dtype)
+        _check_storage("out", out, dtype)
+        if tuple(out.shape) != tuple(shape):
+            raise LayoutError(f"out has shape {list(out.shape)}; the result has shape {list(shape)}")
+        return out
+
+
+def _check_storage(name: str, x: Tensor, dtype: torch.dtype) -> None:
+    if x.dtype != dtype:
+        raise LayoutError(f"{name} has dtype {x.dtype}; {dtype} is expected")
+    if x.device.type != "cpu":
+        raise LayoutError(f"{name} lies on {x.device}; this kernel path takes CPU tensors")
+    if not x.is_contiguous():
+        raise LayoutError(f"{name} is not contiguous (strides {list(x.stride())}); call .contiguous() first")

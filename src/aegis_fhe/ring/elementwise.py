@@ -1,0 +1,98 @@
+"""Sums and products entry by entry: the ring operations of polynomials in the NTT domain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from aegis_fhe.errors import LayoutError
+from aegis_fhe.ring.core import RingCore
+
+_ADD, _SUB, _MUL = 0, 1, 2
+
+
+class Elementwise(RingCore):
+    """x, y: [..., limb, N] residues in [0, q); results too. y may also be [limb, N], shared by all leading axes.
+
+    `out` may be x. All raise LayoutError for a wrong tensor and ParameterError for unknown limbs.
+    """
+
+    def add(self, x: Tensor, y: Tensor, limbs: Sequence[int], *, out: Tensor | None = None) -> Tensor:
+        """x + y mod q, either domain (both operands in the same)."""
+        return self._binary(_ADD, x, y, limbs, out)
+
+    def sub(self, x: Tensor, y: Tensor, limbs: Sequence[int], *, out: Tensor | None = None) -> Tensor:
+        """x - y mod q, either domain (both operands in the same)."""
+        return self._binary(_SUB, x, y, limbs, out)
+
+    def mul(self, x: Tensor, y: Tensor, limbs: Sequence[int], *, out: Tensor | None = None) -> Tensor:
+        """x y mod q entry by entry: the polynomial product when both are in the NTT domain."""
+        return self._binary(_MUL, x, y, limbs, out)
+
+    def neg(self, x: Tensor, limbs: Sequence[int], *, out: Tensor | None = None) -> Tensor:
+        """-x mod q, either domain."""
+        return self.mul_scalar(x, [-1] * len(limbs), limbs, out=out)
+
+    def mul_scalar(
+        self, x: Tensor, scalars: Sequence[int], limbs: Sequence[int], *, out: Tensor | None = None
+    ) -> Tensor:
+        """scalars[l] x mod q_l, either domain. One integer per limb, of any size and sign, reduced here."""
+        index, outer, reduced = self._scalar_arguments(x, scalars, limbs)
+        result = self._out(x.shape, out)
+        self._native.mul_scalar(x.data_ptr(), reduced, result.data_ptr(), outer, index)
+        return result
+
+    def add_scalar(
+        self, x: Tensor, scalars: Sequence[int], limbs: Sequence[int], *, out: Tensor | None = None
+    ) -> Tensor:
+        """x + scalars[l] mod q_l in every entry: adds a constant polynomial when x is in the NTT domain."""
+        index, outer, reduced = self._scalar_arguments(x, scalars, limbs)
+        result = self._out(x.shape, out)
+        self._native.add_scalar(x.data_ptr(), reduced, result.data_ptr(), outer, index)
+        return result
+
+    def dot(
+        self, xs: Sequence[Tensor], ys: Sequence[Tensor], limbs: Sequence[int], *, out: Tensor | None = None
+    ) -> Tensor:
+        """sum_i xs[i] ys[i] mod q entry by entry, reduced once.
+
+        xs[i]: [..., limb, N]; ys[i]: all of that shape, or all [limb, N]. NTT domain for polynomial products.
+        `out` must not be an operand unless there is only one term. Cost: one product per term and entry.
+        """
+        index = self._index(limbs)
+        if len(xs) == 0 or len(xs) != len(ys):
+            raise LayoutError(f"dot of {len(xs)} and {len(ys)} tensors; equal, non-zero counts are expected")
+        shape = tuple(xs[0].shape)
+        outer = self._check("xs[0]", xs[0], (len(index), self.degree))
+        for i, x in enumerate(xs):
+            self._check(f"xs[{i}]", x, shape)
+        shared = ys[0].shape != xs[0].shape
+        for i, y in enumerate(ys):
+            self._check(f"ys[{i}]", y, shape[-2:] if shared else shape)
+            if shared and y.dim() != 2:
+                raise LayoutError(f"ys[{i}] has shape {list(y.shape)}; {list(shape)} or [limb, N] is expected")
+        result = self._out(shape, out)
+        pointers = [x.data_ptr() for x in xs], [y.data_ptr() for y in ys]
+        self._native.dot(*pointers, shared, result.data_ptr(), outer, index)
+        return result
+
+    def _binary(self, op: int, x: Tensor, y: Tensor, limbs: Sequence[int], out: Tensor | None) -> Tensor:
+        index = self._index(limbs)
+        outer = self._check("x", x, (len(index), self.degree))
+        shared = y.shape != x.shape
+        self._check("y", y, tuple(x.shape[-2:]) if shared else tuple(x.shape))
+        if shared and y.dim() != 2:
+            raise LayoutError(f"y has shape {list(y.shape)}; {list(x.shape)} or [limb, N] is expected")
+        result = self._out(x.shape, out)
+        self._native.binary(op, x.data_ptr(), y.data_ptr(), shared, result.data_ptr(), outer, index)
+        return result
+
+    def _scalar_arguments(
+        self, x: Tensor, scalars: Sequence[int], limbs: Sequence[int]
+    ) -> tuple[list[int], int, list[int]]:
+        index = self._index(limbs)
+        outer = self._check("x", x, (len(index), self.degree))
+        if len(scalars) != len(index):
+            raise LayoutError(f"{len(scalars)} scalars for {len(index)} limbs; one per limb is expected")
+        return index, outer, [int(s) % self.moduli[i] for s, i in zip(scalars, index, strict=True)]

@@ -1,0 +1,72 @@
+"""Polynomials in X^(N/M): M coefficients, M distinct NTT values, each standing for N/M consecutive entries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from torch import Tensor
+
+from aegis_fhe.errors import LayoutError
+from aegis_fhe.ring.integers import Integers
+from aegis_fhe.ring.transform import Transform
+
+
+class Periodic(Integers, Transform):
+    """Compressed plaintexts. Entry j of the full NTT is value[j >> (log2 N - log2 M)], M a power of two <= N."""
+
+    def periodic_ntt(self, coeffs: Tensor, limbs: Sequence[int]) -> Tensor:
+        """NTT values of K polynomials in X^(N/M): signed int64 [K, M] -> [K, limb, M] in [0, q).
+
+        It is the transform of degree M with psi^(N/M). Cost: (M/2) log2 M products per limb and polynomial.
+        Raises LayoutError for a wrong tensor, ParameterError for unknown limbs.
+        """
+        index = self._index(limbs)
+        if coeffs.dim() != 2:
+            raise LayoutError(f"coeffs has shape {list(coeffs.shape)}; [K, M] is expected")
+        small = _ring_of_degree(self._period(coeffs), self.moduli, self.path)
+        values = small.from_signed(coeffs, index)
+        return small.ntt(values, index, out=values)
+
+    def periodic_expand(self, values: Tensor) -> Tensor:
+        """All N entries of periodic NTT values: [..., M] -> [..., N]. Raises LayoutError."""
+        return values.repeat_interleave(self.degree // self._period(values), dim=-1)
+
+    def periodic_dot(
+        self, xs: Sequence[Tensor], weights: Tensor, limbs: Sequence[int], *, out: Tensor | None = None
+    ) -> Tensor:
+        """Modular matrix product: out[r, c, l, j] = sum_b weights[r, b, l, j >> s] xs[b][c, l, j], s = log2(N/M).
+
+        xs: B tensors [c, limb, N], weights [R, B, limb, M], all NTT domain in [0, q) -> [R, c, limb, N] in [0, q).
+        Level unchanged, scale: product of the scales. `out` must not overlap xs. Cost: R B c products per entry.
+        Raises LayoutError for wrong tensors, ParameterError for unknown limbs.
+        """
+        index = self._index(limbs)
+        if len(xs) == 0 or xs[0].dim() != 3:
+            raise LayoutError("periodic_dot needs at least one tensor [c, limb, N]")
+        components = xs[0].shape[0]
+        for b, x in enumerate(xs):
+            self._check(f"xs[{b}]", x, (components, len(index), self.degree))
+        period = self._period(weights)
+        rows = self._check("weights", weights, (len(xs), len(index), period))
+        if weights.dim() != 4:
+            raise LayoutError(f"weights has shape {list(weights.shape)}; [R, B, limb, M] is expected")
+        result = self._out((rows, components, len(index), self.degree), out)
+        log_m = period.bit_length() - 1
+        pointers = [x.data_ptr() for x in xs]
+        self._native.periodic_dot(
+            pointers, weights.data_ptr(), log_m, result.data_ptr(), rows, components, index
+        )
+        return result
+
+    def _period(self, values: Tensor) -> int:
+        period = int(values.shape[-1]) if values.dim() else 0
+        if period < 1 or period & (period - 1) or period > self.degree:
+            raise LayoutError(f"period axis of {period} entries; a power of two up to {self.degree} is expected")
+        return period
+
+
+@lru_cache(maxsize=32)
+def _ring_of_degree(degree: int, moduli: tuple[int, ...], path: str) -> Periodic:
+    """The ring of degree M <= N over the same moduli: its psi is psi^(N/M), see primes.root_of_unity."""
+    return Periodic(degree, moduli, path)

@@ -1,0 +1,108 @@
+"""Random polynomials from a cryptographic keystream: AES-256 in counter mode, from the `cryptography` library.
+
+Every stream has its own key, HMAC-SHA256(key, domain | length of label | label | modulus), and counts from zero. The
+same arguments give the same samples on every platform. Secret samples need a secret key taken from the OS.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterator, Sequence
+from decimal import Decimal, localcontext
+from functools import lru_cache
+
+import torch
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CTR
+from torch import Tensor
+
+from aegis_fhe.errors import ParameterError
+from aegis_fhe.ring import _kernels
+from aegis_fhe.ring.ring import Ring
+
+SIGMA = Decimal("3.19")
+_CHUNK_BYTES = 1 << 17
+_ZEROS = bytes(_CHUNK_BYTES)
+
+
+def uniform(ring: Ring, limbs: Sequence[int], seed: bytes, label: bytes) -> Tensor:
+    """Independent uniform residues in [0, q) for every entry: int64 [limb, N], public, of either domain.
+
+    Each limb depends on (seed, label, modulus) only, so any subset of limbs can be drawn alone.
+    Raises ParameterError unless the seed has 32 bytes.
+    """
+    result = torch.empty((len(limbs), ring.degree), dtype=torch.int64)
+    for row, limb in enumerate(limbs):
+        q = ring.moduli[limb]
+        done, to = 0, result.data_ptr() + row * ring.degree * 8
+        for address, count in _keystream(seed, b"uniform", label, q, ring.degree * 8):
+            done += _kernels.sample_uniform(address, count // 8, q, to + 8 * done, ring.degree - done)
+            if done == ring.degree:
+                break
+    return result
+
+
+def ternary(degree: int, key: bytes, label: bytes) -> Tensor:
+    """Independent uniform coefficients in {-1, 0, 1}: int64 [degree]. The time tells the number of refusals only.
+
+    Raises ParameterError unless the key has 32 bytes.
+    """
+    result = torch.empty(degree, dtype=torch.int64)
+    done = 0
+    for address, count in _keystream(key, b"ternary", label, 3, degree + degree // 64):
+        done += _kernels.sample_ternary(address, count, result.data_ptr() + 8 * done, degree - done)
+        if done == degree:
+            break
+    return result
+
+
+def gaussian(degree: int, key: bytes, label: bytes) -> Tensor:
+    """Independent discrete Gaussian coefficients of standard deviation 3.19: int64 [degree], signed.
+
+    P(x) ~ exp(-x^2 / (2 sigma^2)), by a cumulative table of 63 bits scanned whole for each sample (constant time).
+    Raises ParameterError unless the key has 32 bytes.
+    """
+    result = torch.empty(degree, dtype=torch.int64)
+    done, table = 0, gaussian_table()
+    for address, count in _keystream(key, b"gaussian", label, 0, degree * 8):
+        wanted = min(count // 8, degree - done)
+        _kernels.sample_table(address, wanted, table, result.data_ptr() + 8 * done)
+        done += wanted
+        if done == degree:
+            break
+    return result
+
+
+@lru_cache(maxsize=1)
+def gaussian_table() -> tuple[int, ...]:
+    """floor(2^63 P(|x| <= k)) for k = 0, 1, ... until it reaches 2^63 - 1, computed with 60 digits."""
+    with localcontext() as context:
+        context.prec = 60
+        weights = [(-Decimal(k * k) / (2 * SIGMA * SIGMA)).exp() * (1 if k == 0 else 2) for k in range(60)]
+        total, running, table = sum(weights, Decimal(0)), Decimal(0), []
+        for weight in weights:
+            running += weight
+            table.append(int(running / total * 2**63))
+            if table[-1] >= 2**63 - 1:
+                return tuple(table)
+    raise AssertionError("60 entries reach 2^63 - 1")
+
+
+def _keystream(key: bytes, domain: bytes, label: bytes, modulus: int, first: int) -> Iterator[tuple[int, int]]:
+    """Yield (address, bytes) of successive pieces of one keystream; each is valid until the next is asked for."""
+    if len(key) != 32:
+        raise ParameterError(f"a key or seed of {len(key)} bytes given; 32 are expected")
+    message = b"aegis-fhe/" + domain + len(label).to_bytes(8, "little") + label + modulus.to_bytes(8, "little")
+    stream = Cipher(AES(hmac.digest(key, message, hashlib.sha256)), CTR(bytes(16))).encryptor()
+    size = min(_CHUNK_BYTES, (first + 63) // 64 * 64)
+    # update_into writes into the tensor's memory; nothing else refers to it, and it is wiped at the end
+    piece = torch.empty(size + 16, dtype=torch.uint8)
+    view = piece.numpy()
+    try:
+        while True:
+            stream.update_into(memoryview(_ZEROS)[:size], view)
+            yield piece.data_ptr(), size
+    finally:
+        piece.zero_()

@@ -1,0 +1,223 @@
+"""The one place that moves tensors between devices, and writes down every byte of it.
+
+All operations are built on batched point-to-point transfers of whole int64 blocks: on gloo twice as fast as
+its own all-gather (50 against 111 ms for 33.6 MB on 2 ranks), uneven shares cost nothing extra, nothing is
+ever summed, so results cannot depend on an order. World size 1 is the same code with an empty list of
+transfers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import msgspec
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from aegis_fhe.runtime.ledger import Entry, Ledger
+from aegis_fhe.runtime.transfers import ITEM_BYTES, Transfer, all_gather_transfers
+
+T = TypeVar("T")
+
+CONTROL_BYTES = 64 << 20  # control messages are small; a larger length is a damaged one
+
+
+class CommunicationError(RuntimeError):
+    """A transfer failed because another rank failed, left, or did not answer in time."""
+
+
+class Exchange:
+    """Transfers under way: blocks must not change before `wait` (on CUDA it waits for the current stream)."""
+
+    def __init__(
+        self, communicator: Communicator, blocks: dict[int, Tensor], works: list[dist.Work], entry: Entry
+    ) -> None:
+        self._communicator = communicator
+        self._blocks = blocks
+        self._works = works
+        self._entry = entry
+
+    def wait(self) -> dict[int, Tensor]:
+        """The blocks by index, in the plan's order; the ledger entry is written here. Call once."""
+        for work in self._works:
+            self._communicator._guard(self._entry.node, work.wait)
+        self._works = []
+        self._communicator.ledger.add(replace(self._entry, end=time.time()))
+        return self._blocks
+
+
+class Communicator:
+    """Collectives over the ranks of one mesh axis; every call is made by all ranks, in the same order.
+
+    World size 1 needs no process group. Raises `CommunicationError` when another rank is lost.
+    """
+
+    def __init__(
+        self,
+        *,
+        rank: int = 0,
+        world_size: int = 1,
+        group: dist.ProcessGroup | None = None,
+        device: torch.device | str = "cpu",
+        axis: str = "token",
+        ledger: Ledger | None = None,
+    ) -> None:
+        assert 0 <= rank < world_size, (rank, world_size)
+        assert world_size == 1 or group is not None, "more than one rank needs a process group"
+        self.rank = rank
+        self.world_size = world_size
+        self.device = torch.device(device)
+        self.axis = axis
+        self.ledger = Ledger() if ledger is None else ledger
+        self._group = group
+
+    @classmethod
+    def connect(
+        cls,
+        *,
+        rank: int,
+        world_size: int,
+        rendezvous: str,
+        timeout_s: float = 1800.0,
+        device: torch.device | str = "cpu",
+    ) -> Communicator:
+        """Join the default process group at `rendezvous` (`file://...` or `tcp://host:port`).
+
+        gloo for CPU tensors, NCCL for CUDA. World size 1 joins nothing.
+        """
+        if world_size == 1:
+            return cls(device=device)
+        backend = "nccl" if torch.device(device).type == "cuda" else "gloo"
+        timeout = timedelta(seconds=timeout_s)
+        try:
+            dist.init_process_group(
+                backend, init_method=rendezvous, rank=rank, world_size=world_size, timeout=timeout
+            )
+        except (RuntimeError, dist.DistError) as error:
+            raise CommunicationError(f"rank {rank} could not join the others: {first_line(error)}") from error
+        return cls(rank=rank, world_size=world_size, group=dist.group.WORLD, device=device)
+
+    def close(self) -> None:
+        """Leave the process group."""
+        if self._group is not None:
+            dist.destroy_process_group(self._group)
+            self._group = None
+
+    def start_exchange(
+        self,
+        node: str,
+        owned: Mapping[int, Tensor],
+        transfers: Sequence[Transfer],
+        *,
+        operation: str = "exchange",
+        control: bool = False,
+    ) -> Exchange:
+        """Start the plan `transfers` (the same list on every rank) and return at once.
+
+        `owned`: this rank's blocks by index, int64, contiguous, on `device`. The result holds each block
+        whose destination is this rank, in the plan's order; own blocks are passed through without a copy.
+        """
+        start, sent, received = time.time(), 0, 0
+        operations: list[dist.P2POp] = []
+        blocks: dict[int, Tensor] = {}
+        for transfer in transfers:
+            if transfer.source == self.rank:
+                block = self._checked(owned[transfer.index], transfer.shape, f"{node}[{transfer.index}]")
+                if transfer.destination == self.rank:
+                    blocks[transfer.index] = block
+                else:
+                    operations.append(self._operation(dist.isend, block, transfer.destination))
+                    sent += block.nbytes
+            elif transfer.destination == self.rank:
+                block = torch.empty(transfer.shape, dtype=torch.int64, device=self.device)
+                blocks[transfer.index] = block
+                operations.append(self._operation(dist.irecv, block, transfer.source))
+                received += block.nbytes
+        works: list[dist.Work] = []
+        if operations:
+            works = self._guard(node, lambda: dist.batch_isend_irecv(operations))
+        entry = Entry(
+            node=node,
+            operation=operation,
+            axis=self.axis,
+            bytes_received=received,
+            bytes_sent=sent,
+            start=start,
+            end=start,
+            rank=self.rank,
+            control=control,
+        )
+        return Exchange(self, blocks, works, entry)
+
+    def exchange(
+        self, node: str, owned: Mapping[int, Tensor], transfers: Sequence[Transfer]
+    ) -> dict[int, Tensor]:
+        """Run the plan `transfers` to its end; see `start_exchange`."""
+        return self.start_exchange(node, owned, transfers).wait()
+
+    def all_gather_blocks(
+        self, node: str, own: Mapping[int, Tensor], owner_of: Sequence[int], shape: Sequence[int]
+    ) -> dict[int, Tensor]:
+        """Every block on every rank: {index: int64 tensor of `shape`} for all indices of `owner_of`.
+
+        Received bytes: (blocks of others) x prod(shape) x 8, uneven shares allowed.
+        """
+        transfers = all_gather_transfers(owner_of, shape, self.world_size)
+        return self.start_exchange(node, own, transfers, operation="all_gather").wait()
+
+    def broadcast(self, node: str, block: Tensor | None, source: int, shape: Sequence[int]) -> Tensor:
+        """`block` of rank `source` on every rank; prod(shape) x 8 bytes received on each other rank."""
+        plan = all_gather_transfers([source], shape, self.world_size)
+        owned = {} if block is None else {0: block}
+        return self.start_exchange(node, owned, plan, operation="broadcast").wait()[0]
+
+    def gather_objects(self, node: str, value: Any) -> list[Any]:
+        """Every rank's `value` (plain JSON data) in rank order, on every rank; a control message."""
+        data = msgspec.json.encode(value)
+        words = -(-len(data) // ITEM_BYTES)
+        padded = torch.frombuffer(bytearray(data.ljust(max(words, 1) * ITEM_BYTES)), dtype=torch.int64)
+        lengths = self._gather(node, torch.tensor([len(padded)]).to(self.device), [(1,)] * self.world_size)
+        shapes = [(int(lengths[rank]),) for rank in range(self.world_size)]
+        assert all(0 < words * ITEM_BYTES <= CONTROL_BYTES for (words,) in shapes), shapes
+        texts = self._gather(node, padded.to(self.device), shapes)
+        return [msgspec.json.decode(bytes(texts[rank].cpu().view(torch.uint8).numpy())) for rank in texts]
+
+    def barrier(self, node: str) -> None:
+        """Return when every rank has called it; a control message in the ledger."""
+        self._gather(node, torch.zeros(1, dtype=torch.int64, device=self.device), [(1,)] * self.world_size)
+
+    def _gather(self, node: str, own: Tensor, shapes: Sequence[tuple[int, ...]]) -> dict[int, Tensor]:
+        plan = [
+            Transfer(index=source, source=source, destination=destination, shape=shapes[source])
+            for source in range(self.world_size)
+            for destination in range(self.world_size)
+        ]
+        return self.start_exchange(node, {self.rank: own}, plan, operation="control", control=True).wait()
+
+    def _operation(self, kind: Callable[..., Any], block: Tensor, peer: int) -> dist.P2POp:
+        return dist.P2POp(kind, block, group=self._group, group_peer=peer)
+
+    def _checked(self, block: Tensor, shape: tuple[int, ...], where: str) -> Tensor:
+        assert block.dtype == torch.int64, f"{where} is {block.dtype}, blocks are int64"
+        assert tuple(block.shape) == shape, f"{where} has shape {tuple(block.shape)}, the plan says {shape}"
+        assert block.is_contiguous(), f"{where} is not contiguous"
+        assert block.device.type == self.device.type, f"{where} is on {block.device}, not {self.device}"
+        return block
+
+    def _guard(self, node: str, action: Callable[[], T]) -> T:
+        try:
+            return action()
+        except RuntimeError as error:
+            raise CommunicationError(
+                f"{node}: rank {self.rank} lost another rank: {first_line(error)}"
+            ) from error
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text: transports add stack traces."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,118 @@
+"""Which bytes went between devices, for which node of the program.
+
+Accounting: bytes *received* by this device from others, a device's own data excluded; bytes sent are kept
+beside it, so that over all ranks both sums are equal. Taken from the tensors handed to the transport, not
+from the plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from aegis_fhe.observe.trace import TraceLog
+
+
+class LedgerError(AssertionError):
+    """Predicted and measured bytes differ: a fault of the program or its cost model, not of the input."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One collective on one rank; `start`, `end` in UNIX seconds; `control` marks what no plan predicts."""
+
+    node: str
+    operation: str
+    axis: str
+    bytes_received: int
+    bytes_sent: int
+    start: float
+    end: float
+    rank: int = 0
+    control: bool = False
+
+
+@dataclass
+class Ledger:
+    """Entries in order of completion."""
+
+    entries: list[Entry] = field(default_factory=list)
+
+    def add(self, entry: Entry) -> None:
+        """Append one entry."""
+        self.entries.append(entry)
+
+    @property
+    def bytes_received(self) -> int:
+        """Total over all entries but control messages."""
+        return sum(entry.bytes_received for entry in self.entries if not entry.control)
+
+    @property
+    def bytes_sent(self) -> int:
+        """Total over all entries but control messages."""
+        return sum(entry.bytes_sent for entry in self.entries if not entry.control)
+
+    def by_node(self) -> dict[str, int]:
+        """Bytes received for each node, in order of first appearance, control messages left out."""
+        return sum_by_node((entry.node, entry.bytes_received) for entry in self.entries if not entry.control)
+
+    def check(self, predicted: Sequence[tuple[str, int]]) -> None:
+        """Hold the measured bytes against `[(node, bytes received)]`; several entries of a node add up.
+
+        A node with 0 bytes may be missing on either side. Raises `LedgerError` naming each node that differs.
+        """
+        expected, measured = sum_by_node(predicted), self.by_node()
+        wrong = [
+            f"{node}: predicted {expected.get(node, 0)}, measured {measured.get(node, 0)}"
+            for node in {**expected, **measured}
+            if expected.get(node, 0) != measured.get(node, 0)
+        ]
+        if wrong:
+            raise LedgerError(
+                f"bytes differ from the prediction at {len(wrong)} nodes: {'; '.join(wrong[:10])}"
+            )
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Plain data, for a worker's report to its parent."""
+        return [asdict(entry) for entry in self.entries]
+
+    @classmethod
+    def from_json(cls, data: Iterable[dict[str, Any]]) -> Ledger:
+        """Inverse of `to_json`."""
+        return cls([Entry(**entry) for entry in data])
+
+    def trace_to(self, log: TraceLog) -> None:
+        """Write each entry as a span of category "collective"."""
+        for entry in self.entries:
+            log.add(
+                entry.node,
+                "collective",
+                entry.start,
+                entry.end,
+                operation=entry.operation,
+                bytes_received=entry.bytes_received,
+            )
+
+
+def merge(ledgers: Sequence[Ledger]) -> Ledger:
+    """All ranks' entries in one ledger, in order of start.
+
+    Raises `LedgerError` when bytes sent and bytes received do not balance: a rank is missing.
+    """
+    merged = Ledger(
+        sorted((e for ledger in ledgers for e in ledger.entries), key=lambda e: (e.start, e.rank))
+    )
+    if merged.bytes_sent != merged.bytes_received:
+        raise LedgerError(
+            f"{merged.bytes_sent} bytes were sent but {merged.bytes_received} received over all ranks"
+        )
+    return merged
+
+
+def sum_by_node(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """Add up bytes of equal nodes, keeping the order of first appearance."""
+    totals: dict[str, int] = {}
+    for node, count in pairs:
+        totals[node] = totals.get(node, 0) + count
+    return totals

@@ -1,0 +1,94 @@
+"""A small worker for the tests: moves blocks between ranks, or fails in the way it is told to."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+from aegis_fhe.errors import MissingKeyError
+from aegis_fhe.runtime.worker import WorkerContext, run_worker
+
+FORBIDDEN = ["aegis_fhe.ckks.secret"]
+
+
+def body(context: WorkerContext) -> Any:
+    context.report("start", 0.0, str(os.getpid()))
+    if context.config["mode"] == "exchange":
+        return exchange(context)
+    if context.config["mode"] == "forbidden":
+        import aegis_fhe.ckks.secret
+
+        return aegis_fhe.ckks.secret.__name__
+    if context.config["mode"] == "kill":
+        communicator = context.connect()
+        communicator.barrier("together")
+        if context.rank == context.config["rank"]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        communicator.barrier("alone")  # fails here, and usually says so before the parent sees the death
+    if context.rank == context.config.get("rank", 0):
+        match context.config["mode"]:
+            case "raise":
+                raise MissingKeyError("no key for step 7\nat level 3")
+            case "bug":
+                return {}["absent"]
+            case "exit":
+                print("I am leaving", file=sys.stderr)
+                os._exit(7)
+    time.sleep(60)
+    return None
+
+
+def exchange(context: WorkerContext) -> Any:
+    import torch
+
+    from aegis_fhe.runtime.transfers import Transfer, all_gather_transfers, predicted_bytes
+
+    print("noise on standard output")
+    communicator = context.connect()
+    rank, world = context.rank, context.world_size
+    shape = (2, 3, 64)
+    blocks = {i: (torch.arange(384).reshape(shape) << 40) + i * 1_000_003 for i in range(7)}
+    owner_of = [(i * i) % world for i in range(7)]  # uneven
+    own = {i: blocks[i] for i in blocks if owner_of[i] == rank}
+    everything = communicator.all_gather_blocks("kv", own, owner_of, shape)
+    # Each even block goes one rank further; two exchanges are under way at once.
+    ring = [
+        Transfer(index=i, source=owner_of[i], destination=(owner_of[i] + 1) % world, shape=shape)
+        for i in range(0, 7, 2)
+    ]
+    first = communicator.start_exchange("ring", own, ring)
+    second = communicator.start_exchange("ring", own, ring)
+    got, again = first.wait(), second.wait()
+    assert all(torch.equal(got[i], again[i]) for i in got)
+    weight = communicator.broadcast("weight", blocks[5] if rank == world - 1 else None, world - 1, shape)
+    names = communicator.gather_objects("names", {"rank": rank, "text": "x" * (1 + 100 * rank)})
+    communicator.barrier("end")
+    sink = context.progress(2.0)
+    sink.advance("half", 1.0)
+    sink.advance("whole", 1.0)
+    predicted = [
+        ("kv", predicted_bytes(all_gather_transfers(owner_of, shape, world), rank)),
+        ("ring", 2 * predicted_bytes(ring, rank)),
+        ("weight", 0 if rank == world - 1 else 384 * 8),
+    ]
+    communicator.ledger.check(predicted)
+    return {
+        "digest": hashlib.sha256(b"".join(everything[i].numpy().tobytes() for i in range(7))).hexdigest(),
+        "order": list(everything),
+        "exact": all(torch.equal(everything[i], blocks[i]) for i in blocks)
+        and all(torch.equal(got[i], blocks[i]) for i in got)
+        and torch.equal(weight, blocks[5]),
+        "ring": list(got),
+        "names": [name["rank"] * 1000 + len(name["text"]) for name in names],
+        "predicted": predicted,
+        "ledger": communicator.ledger.to_json(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+if __name__ == "__main__":
+    run_worker(body, forbidden=FORBIDDEN)

@@ -9,8 +9,8 @@ from aegis_fhe.errors import CompatibilityError, LevelError, ScaleError
 
 
 def bound(client, coefficient_noise, scale):
-    """Worst error to expect among all slots; complex values have two parts."""
-    return np.sqrt(2) * noise.worst_slot_error(client.params, coefficient_noise, scale)
+    """Worst error to expect among all slots."""
+    return noise.worst_slot_error(client.params, coefficient_noise, scale)
 
 
 def assert_slots(client, ciphertext, expected, coefficient_noise):

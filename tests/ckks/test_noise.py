@@ -137,6 +137,19 @@ def test_rotation(tight, rng):
     assert_std(errors, noise.key_switch_noise(p, 3))
 
 
+def test_worst_slot_has_the_tail_of_a_product(client, rng):
+    """Rounding times secret: the worst of 8 x 1024 slots lies beyond a Gaussian's and below the bound."""
+    p, worst = client.params, []
+    for values in messages(client, rng):
+        x = client.encrypt(values)
+        worst.append(np.abs(client.decrypt(client.evaluator.rotate(x, 1)) - np.roll(values, -1)).max())
+    total = noise.sum_noise(noise.fresh_noise(p), noise.key_switch_noise(p, 3))
+    deviation = np.sqrt(2) * noise.slot_std(p, total, 2.0**40)
+    gaussian = deviation * np.sqrt(np.log(p.slots))
+    assert 1.2 * gaussian < np.median(worst)
+    assert max(worst) < noise.worst_slot_error(p, total, 2.0**40) < 4 * max(worst)
+
+
 def test_double_hoisted_sum_rounds_once(tight, rng):
     p, errors = tight.params, []
     limbs = p.q_limbs(3)

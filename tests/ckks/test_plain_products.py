@@ -28,7 +28,7 @@ def expected_noise(client, terms, plain_rms=1.0):
 
 
 def assert_slots(client, ciphertext, expected, coefficient_noise):
-    limit = np.sqrt(2) * noise.worst_slot_error(client.params, coefficient_noise, ciphertext.scale)
+    limit = noise.worst_slot_error(client.params, coefficient_noise, ciphertext.scale)
     assert np.abs(client.decrypt(ciphertext) - expected).max() < limit
 
 

@@ -12,7 +12,7 @@ from .conftest import STEPS, Client
 
 
 def limit(client, coefficient_noise, scale):
-    return np.sqrt(2) * noise.worst_slot_error(client.params, coefficient_noise, scale)
+    return noise.worst_slot_error(client.params, coefficient_noise, scale)
 
 
 def assert_slots(client, ciphertext, expected, switches=1):

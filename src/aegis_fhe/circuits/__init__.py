@@ -1,6 +1,7 @@
 """CKKS circuits that know nothing of Transformers: polynomials, linear transforms, rotation ladders, fits.
 
-Each circuit is written once against `Backend` and runs on ciphertexts, on clear slots, or on levels and scales.
+Each circuit is written once against `Backend` and runs on ciphertexts, on clear slots, or on levels and
+scales.
 """
 
 from aegis_fhe.circuits.backend import Backend

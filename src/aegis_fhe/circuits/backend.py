@@ -13,9 +13,9 @@ V = TypeVar("V")
 class Backend(Protocol[V]):
     """CKKS operations on values of type V.
 
-    `aegis_fhe.ckks.Evaluator` gives them meaning on ciphertexts; the interpreters of `aegis_fhe.program` on float64
-    slots, on (level, scale) pairs and on operation counters. No operation rescales or relinearises by itself.
-    Level l means l + 1 limbs; a product adds components (2 -> 3) and multiplies scales.
+    `aegis_fhe.ckks.Evaluator` gives them meaning on ciphertexts; the interpreters of `aegis_fhe.program` on
+    float64 slots, on (level, scale) pairs and on operation counters. No operation rescales or relinearises by
+    itself. Level l means l + 1 limbs; a product adds components (2 -> 3) and multiplies scales.
     """
 
     @property

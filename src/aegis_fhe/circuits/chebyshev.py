@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.polynomial import chebyshev
@@ -48,7 +49,9 @@ class ChebyshevSeries:
 
     def __call__(self, x: Array) -> Array:
         """p(x) in float64."""
-        values: Array = chebyshev.chebval(self.slope * np.asarray(x) + self.offset, np.array(self.coefficients))
+        values: Array = chebyshev.chebval(
+            self.slope * np.asarray(x) + self.offset, np.array(self.coefficients)
+        )
         return values
 
     def scaled(self, factor: float) -> ChebyshevSeries:
@@ -57,16 +60,23 @@ class ChebyshevSeries:
 
 
 def interpolate(function: Callable[[Array], Array], low: float, high: float, degree: int) -> ChebyshevSeries:
-    """Interpolation at the Chebyshev points of the first kind: within a factor O(log degree) of the best fit."""
+    """Interpolation at the Chebyshev points of the first kind.
+
+    Within a factor O(log degree) of the best fit.
+    """
     middle, half = (low + high) / 2, (high - low) / 2
-    series = chebyshev.chebinterpolate(lambda u: function(middle + half * u), degree)
+
+    def normalised(u: Array) -> Any:  # numpy's annotation asks for a scalar here, its code for an array
+        return function(middle + half * u)
+
+    series = chebyshev.chebinterpolate(normalised, degree)
     return ChebyshevSeries(low, high, tuple(float(c) for c in series))
 
 
 def divide(coefficients: Array, k: int) -> tuple[Array, Array]:
-    """Quotient q and remainder r with p = q * T_k + r, deg r < k, all in the Chebyshev basis (deg p < 2k + 1).
+    """Quotient q and remainder r with p = q * T_k + r, deg r < k.
 
-    From T_{k+i} = 2 T_i T_k - T_{|k-i|}.
+    All in the Chebyshev basis (deg p < 2k + 1). From T_{k+i} = 2 T_i T_k - T_{|k-i|}.
     """
     degree = len(coefficients) - 1
     if not k <= degree <= 2 * k:

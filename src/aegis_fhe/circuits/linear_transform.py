@@ -1,4 +1,7 @@
-"""Linear transforms with periodic diagonals: baby steps hoisted, giant steps accumulated before one ModDown."""
+"""Linear transforms with periodic diagonals.
+
+Baby steps are hoisted, giant steps accumulated before one ModDown.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from aegis_fhe.ckks.slots import SlotVector
 from aegis_fhe.circuits.backend import Backend
 from aegis_fhe.circuits.products import plain_scale
 from aegis_fhe.circuits.rotations import RotationLadder
+from aegis_fhe.ckks.slots import SlotVector
 from aegis_fhe.errors import LayoutError
 
 V = TypeVar("V")
@@ -38,8 +41,8 @@ class PeriodicTransform:
     def of_matrix(cls, matrix: Array, period: int) -> PeriodicTransform:
         """y[g] = sum_f x[f] matrix[f, g] inside every window of `period` slots; sizes at most `period`.
 
-        Diagonal r holds matrix[g + r, g]; entries outside the matrix are zero, which also masks what a rotation
-        brings in from the neighbouring window.
+        Diagonal r holds matrix[g + r, g]; entries outside the matrix are zero, which also masks what a
+        rotation brings in from the neighbouring window.
         """
         n_in, n_out = matrix.shape
         if max(n_in, n_out) > period:

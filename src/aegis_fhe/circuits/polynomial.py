@@ -1,8 +1,9 @@
 """Evaluation of a Chebyshev series by Paterson and Stockmeyer, at optimal depth and with exact scales.
 
-The recursion p = q T_k + r goes top down with the level and scale that each part must end at, so every constant is
-encoded at the one scale that makes the sums exact (Bossuat, Mouchet, Troncoso-Pastoriza, Hubaux: ePrint 2020/1203,
-section 5, in the Chebyshev basis). Products below one sum are relinearised and rescaled once, after the sum.
+The recursion p = q T_k + r goes top down with the level and scale that each part must end at, so every
+constant is encoded at the one scale that makes the sums exact (Bossuat, Mouchet, Troncoso-Pastoriza, Hubaux:
+ePrint 2020/1203, section 5, in the Chebyshev basis). Products below one sum are relinearised and rescaled
+once, after the sum.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ def polynomial_depth(degree: int) -> int:
 def evaluate_polynomial(backend: Backend[V], u: V, series: ChebyshevSeries, *, target_scale: float) -> V:
     """sum_k c_k T_k(u) for u in [-1, 1] (already normalised: see `ChebyshevSeries.slope` and `.offset`).
 
-    Level l -> l - polynomial_depth(degree); scale -> target_scale exactly. Raises LevelError when u is too low.
+    Level l -> l - polynomial_depth(degree); scale -> target_scale exactly. Raises LevelError when u is too
+    low.
     """
     depth = polynomial_depth(series.degree)
     if backend.level(u) < depth:

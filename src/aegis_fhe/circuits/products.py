@@ -1,17 +1,20 @@
-"""Products that end at a chosen scale: the plaintext's own scale absorbs what the rescaling prime leaves over."""
+"""Products that end at a chosen scale.
+
+The plaintext's own scale absorbs what the rescaling prime leaves over.
+"""
 
 from __future__ import annotations
 
 from typing import TypeVar
 
-from aegis_fhe.ckks.slots import SlotVector
 from aegis_fhe.circuits.backend import Backend
+from aegis_fhe.ckks.slots import SlotVector
 
 V = TypeVar("V")
 
 
 def plain_scale(backend: Backend[V], x: V, target_scale: float) -> float:
-    """Scale at which a plaintext must be encoded so that x * plaintext, rescaled, has exactly `target_scale`."""
+    """Scale of a plaintext with which x * plaintext, rescaled, has exactly `target_scale`."""
     return target_scale * backend.moduli[backend.level(x)] / backend.scale(x)
 
 

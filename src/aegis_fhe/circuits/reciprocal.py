@@ -5,22 +5,24 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aegis_fhe.circuits.chebyshev import ChebyshevSeries, interpolate
 
+Array = NDArray[np.float64]
+
 
 def fit_reciprocal(low: float, high: float, *, degree: int) -> ChebyshevSeries:
-    """y(x) with 1 - x y(x) = T_{d+1}(u(x)) / T_{d+1}(u(0)): the smallest max |1 - x y| on [low, high] (Chebyshev).
+    """y(x) with 1 - x y(x) = T_{d+1}(u(x)) / T_{d+1}(u(0)), as close to 1 / x as its degree allows.
 
-    The error is 1 / T_{d+1}((R + 1) / (R - 1)) with R = high / low, see `relative_error`; one Newton step
-    y (2 - x y) squares it. Requires 0 < low < high.
+    max |1 - x y| on [low, high] is the smallest there is (Chebyshev): the error is 1 / T_{d+1}((R + 1) / (R -
+    1)) with R = high / low, see `relative_error`; one Newton step y (2 - x y) squares it. Requires 0 < low <
+    high.
     """
     n = degree + 1
     at_zero = (high + low) / (high - low)
 
-    def reciprocal(x: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> np.ndarray[
-        tuple[int, ...], np.dtype[np.float64]
-    ]:
+    def reciprocal(x: Array) -> Array:
         u = np.clip((2 * x - low - high) / (high - low), -1.0, 1.0)
         # T_n(u(0)) with u(0) = -at_zero has the sign (-1)^n.
         ratio = np.cos(n * np.arccos(u)) / ((-1) ** n * math.cosh(n * math.acosh(at_zero)))

@@ -15,8 +15,8 @@ V = TypeVar("V")
 class RotationLadder:
     """Rotations by coarse + fine steps, r = coarse_unit * a + fine_unit * b with 0 <= b < base.
 
-    Keys: base - 1 for the fine steps and one for each a that occurs, instead of one for each r. Each a costs one
-    rotation, hoisted over all a, and one ModUp for its fine steps.
+    Keys: base - 1 for the fine steps and one for each a that occurs, instead of one for each r. Each a costs
+    one rotation, hoisted over all a, and one ModUp for its fine steps.
     """
 
     coarse_unit: int
@@ -33,7 +33,7 @@ class RotationLadder:
         return self.coarse_unit * a + self.fine_unit * b
 
     def rotations(self, backend: Backend[V], x: V, indices: Iterable[int]) -> Iterator[tuple[int, V]]:
-        """(index, rot(x, step(index))) in ascending order of index; one coarse rotation is alive at a time."""
+        """(index, rot(x, step(index))) by ascending index; one coarse rotation is alive at a time."""
         groups: dict[int, list[int]] = {}
         for index in sorted(set(indices)):
             a, b = self.split(index)
@@ -46,7 +46,10 @@ class RotationLadder:
 
 
 def sum_of_rotations(backend: Backend[V], x: V, steps: Sequence[int]) -> V:
-    """x <- x + rot(x, s) for each s in turn: the sum over all subset sums of the steps. len(steps) key switches."""
+    """x <- x + rot(x, s) for each s in turn: the sum over all subset sums of the steps.
+
+    Takes len(steps) key switches.
+    """
     for step in steps:
         x = backend.rotate_sum([x, x], [0, step])
     return x

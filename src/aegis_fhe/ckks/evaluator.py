@@ -59,13 +59,15 @@ class Evaluator(PlainProducts):
         if not any(keys):
             return [x for _ in steps]
         digits = keyswitch.decompose(self.params, x.parts[1])
-        return [x if key is None else self._apply(x, digits, key) for key in keys]
+        scratch = self._scratch(digits)
+        return [x if key is None else self._apply(x, digits, key, scratch) for key in keys]
 
     def conjugate(self, x: Ciphertext) -> Ciphertext:
         """Every slot conjugated; level and scale unchanged. Cost: one key switch, with the "conj" key."""
         require_two_components(x, "conjugate")
         key = self._key(CONJUGATION, x.level)
-        return self._apply(x, keyswitch.decompose(self.params, x.parts[1]), key)
+        digits = keyswitch.decompose(self.params, x.parts[1])
+        return self._apply(x, digits, key, self._scratch(digits))
 
     def rotate_sum(self, xs: Sequence[Ciphertext], steps: Sequence[int]) -> Ciphertext:
         """sum_i rot(xs[i], steps[i]), double hoisted: accumulated modulo QP, one ModDown for all.
@@ -99,21 +101,29 @@ class Evaluator(PlainProducts):
         """Adds one ciphertext, rotated by each key: what needs no ModDown to `in_q`, the rest to `in_qp`."""
         ring, limbs = self.params.ring, self.params.q_limbs(parts.shape[1] - 1)
         digits = keyswitch.decompose(self.params, parts[1]) if any(keys) else parts
+        product = self._scratch(digits) if any(keys) else parts
         for key in keys:
             if key is None:
                 ring.add(in_q, parts, limbs, out=in_q)
                 continue
             galois = self._galois(key)
             ring.add(in_q[0], ring.automorphism(parts[0], galois), limbs, out=in_q[0])
-            term = ring.automorphism(keyswitch.inner_product(self.params, digits, key), galois)
+            term = ring.automorphism(keyswitch.inner_product(self.params, digits, key, out=product), galois)
             in_qp = term if in_qp is None else ring.add(in_qp, term, limbs + self.params.p_limbs, out=in_qp)
         return in_qp
 
-    def _apply(self, x: Ciphertext, digits: torch.Tensor, key: KeySwitchKey) -> Ciphertext:
+    def _apply(
+        self, x: Ciphertext, digits: torch.Tensor, key: KeySwitchKey, scratch: torch.Tensor
+    ) -> Ciphertext:
         """sigma(c_0 + u_0, u_1) with (u_0, u_1) the key switch of c_1."""
-        parts = keyswitch.mod_down(self.params, keyswitch.inner_product(self.params, digits, key))
+        product = keyswitch.inner_product(self.params, digits, key, out=scratch)
+        parts = keyswitch.mod_down(self.params, product)
         self.params.ring.add(parts[0], x.parts[0], self._limbs(x), out=parts[0])
         return Ciphertext(parts=self.params.ring.automorphism(parts, self._galois(key)), scale=x.scale)
+
+    def _scratch(self, digits: torch.Tensor) -> torch.Tensor:
+        """Memory for one inner product, reused by all rotations of a call."""
+        return torch.empty((2, *digits.shape[1:]), dtype=torch.int64)
 
     def _check_rotate_sum(self, xs: Sequence[Ciphertext], steps: Sequence[int]) -> int:
         if not xs or len(xs) != len(steps):

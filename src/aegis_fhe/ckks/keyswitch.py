@@ -37,14 +37,18 @@ def decompose(params: Parameters, d_LN: torch.Tensor) -> torch.Tensor:
     return out_BLN
 
 
-def inner_product(params: Parameters, digits_BLN: torch.Tensor, key: KeySwitchKey) -> torch.Tensor:
+def inner_product(
+    params: Parameters, digits_BLN: torch.Tensor, key: KeySwitchKey, *, out: torch.Tensor | None = None
+) -> torch.Tensor:
     """(sum_j d_j b_j, sum_j d_j a_j) modulo Q_level * P: [digit, L, N] -> [2, L, N], reduced once.
 
-    The key's level may be higher: its rows above are skipped, digits beyond those of d are not used.
+    The key's level may be higher: its rows above are skipped, digits beyond those of d are not used. `out`,
+    of the result's shape, may be reused from call to call (fresh memory of this size costs as much as the
+    product).
     """
     count, rows, _ = digits_BLN.shape
     level = rows - len(params.p) - 1
-    out_CLN = torch.empty((2, *digits_BLN.shape[1:]), dtype=torch.int64)
+    out_CLN = torch.empty((2, *digits_BLN.shape[1:]), dtype=torch.int64) if out is None else out
     # Rows of the result, and how far below they lie in the key: one block when the levels agree.
     above = key.level - level
     assert above >= 0
@@ -58,10 +62,10 @@ def inner_product(params: Parameters, digits_BLN: torch.Tensor, key: KeySwitchKe
     return out_CLN
 
 
-def mod_down(params: Parameters, x_CLN: torch.Tensor) -> torch.Tensor:
+def mod_down(params: Parameters, x_CLN: torch.Tensor, *, out: torch.Tensor | None = None) -> torch.Tensor:
     """round(x / P), each component once: [2, level + 1 + k, N] modulo QP -> [2, level + 1, N] modulo Q."""
     level = x_CLN.shape[1] - len(params.p) - 1
-    return params.ring.mod_down(x_CLN, params.q_limbs(level), params.p_limbs)
+    return params.ring.mod_down(x_CLN, params.q_limbs(level), params.p_limbs, out=out)
 
 
 def switch(params: Parameters, d_LN: torch.Tensor, key: KeySwitchKey) -> torch.Tensor:

@@ -1,6 +1,7 @@
 // The AVX2 path: modular arithmetic in double precision by fused multiply-add, for every prime below 2^50.
 // Compiled with -mavx2 -mfma; nothing in here is visible outside but the table at the end.
-#include "avx2_ntt.h"
+#include "avx2_forward.h"
+#include "avx2_inverse.h"
 #include "avx2_sums.h"
 
 namespace aegis {
@@ -213,7 +214,7 @@ void convert(const ConvertPlan& plan, const i64* x, i64* out, std::size_t stride
 
 }  // namespace
 
-const Kernels kAvx2 = {"avx2",     1,   build, ntt, intt, ntt_subtract_scale, add,    sub, mul, add_scalar,
-                       mul_scalar, dot, periodic_scratch, periodic, convert};
+constexpr Kernels kAvx2 = {"avx2",     4,          1,   build,            ntt,      intt,   ntt_subtract_scale, add, sub, mul,
+                       add_scalar, mul_scalar, dot, periodic_scratch, periodic, convert};
 
 }  // namespace aegis

@@ -50,13 +50,24 @@ AEGIS_HD W subtract_if_above(W x, W q) {
                                                 _mm256_castsi256_pd(reduced)));
 }
 
-AEGIS_HD void transpose(V& a, V& b, V& c, V& d) {
-    V ab_low = _mm256_unpacklo_pd(a, b), ab_high = _mm256_unpackhi_pd(a, b);
-    V cd_low = _mm256_unpacklo_pd(c, d), cd_high = _mm256_unpackhi_pd(c, d);
-    a = _mm256_permute2f128_pd(ab_low, cd_low, 0x20);
-    b = _mm256_permute2f128_pd(ab_high, cd_high, 0x20);
-    c = _mm256_permute2f128_pd(ab_low, cd_low, 0x31);
-    d = _mm256_permute2f128_pd(ab_high, cd_high, 0x31);
+// 16 values p[0..15] -> vector i holds p[i], p[4 + i], p[8 + i], p[12 + i] in the lane order 0, 1, 2, 3.
+AEGIS_HD V halves(const double* low, const double* high) {
+    return _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(low)), _mm_loadu_pd(high), 1);
+}
+AEGIS_HD void load_transposed(const double* p, V& x0, V& x1, V& x2, V& x3) {
+    V a = halves(p, p + 8), b = halves(p + 4, p + 12), c = halves(p + 2, p + 10), d = halves(p + 6, p + 14);
+    x0 = _mm256_unpacklo_pd(a, b);
+    x1 = _mm256_unpackhi_pd(a, b);
+    x2 = _mm256_unpacklo_pd(c, d);
+    x3 = _mm256_unpackhi_pd(c, d);
+}
+AEGIS_HD void store_transposed(double* p, V x0, V x1, V x2, V x3) {
+    V a = _mm256_unpacklo_pd(x0, x1), b = _mm256_unpackhi_pd(x0, x1);
+    V c = _mm256_unpacklo_pd(x2, x3), d = _mm256_unpackhi_pd(x2, x3);
+    store(p, _mm256_permute2f128_pd(a, c, 0x20));
+    store(p + 4, _mm256_permute2f128_pd(b, d, 0x20));
+    store(p + 8, _mm256_permute2f128_pd(a, c, 0x31));
+    store(p + 12, _mm256_permute2f128_pd(b, d, 0x31));
 }
 
 struct Field {

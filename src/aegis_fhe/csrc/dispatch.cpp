@@ -19,6 +19,9 @@ std::vector<const Kernels*> available_paths() {
     std::vector<const Kernels*> paths;
 #if defined(AEGIS_X86)
     __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512ifma"))
+        paths.push_back(&kAvx512Ifma);
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) paths.push_back(&kAvx2);
 #endif
     paths.push_back(&kPortable);
@@ -30,7 +33,7 @@ const Kernels* find_path(const std::string& name) {
     if (name.empty()) return paths.front();
     for (const Kernels* path : paths)
         if (name == path->name) return path;
-    return nullptr;
+    return name == kEmulatedIfma.name ? &kEmulatedIfma : nullptr;
 }
 
 int get_threads() {

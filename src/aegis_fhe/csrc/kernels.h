@@ -47,8 +47,6 @@ u64 exact_overflow(const ConvertPlan& plan, const u64* y, std::size_t stride, do
 // is below (terms^2 + 3 terms) 2^-53 < 2^-38 for the 128 limbs that Ring allows.
 constexpr double kOverflowMargin = 1.0 / (1ull << 36);
 
-constexpr int kMinVectorLog = 4;  // vector paths take N >= 16
-
 constexpr std::size_t kConvertBlock = 512;  // coefficients handled at once; scratch holds (sources + 1) such rows
 
 // One limb of out[r][c][j] = sum_b w[r][b][j >> shift] x[b][c][j], for the runs [run_begin, run_end).
@@ -67,6 +65,7 @@ constexpr std::size_t kPeriodicPoints = 256; // coefficients of one run handled 
 
 struct Kernels {
     const char* name;
+    int min_log_n;            // the smallest ring it takes; below, the portable path does the work
     std::size_t table_words;  // 64-bit words per coefficient of each table
     void (*build)(const Modulus&, const Roots&, u64* forward, u64* inverse);
     void (*ntt)(const Limb&, int log_n, const i64* in, i64* out);

@@ -25,6 +25,7 @@ struct Modulus {
     double q_inverse;  // 1/q, rounded
     double two51;      // 2^51 mod q and 2^77 mod q, in (-q/2, q/2): they fold the halves of a sum of products
     double two77;
+    u64 two52, two52_shoup, two104, two104_shoup, one_shoup;  // 2^52, 2^104, 1 mod q, with 52-bit Shoup factors
     int bits;          // bit length of q
 };
 
@@ -78,6 +79,9 @@ AEGIS_HD u64 shoup_mul(u64 x, u64 w, u64 w_shoup, u64 q) {
     u64 r = shoup_mul_lazy(x, w, w_shoup, q);
     return r >= q ? r - q : r;
 }
+
+// The same with a word of 52 bits: floor(w 2^52 / q).
+AEGIS_HD u64 shoup_factor52(u64 w, u64 q) { return static_cast<u64>((static_cast<u128>(w) << 52) / q); }
 
 // Signed 64-bit integer -> [0, q).
 AEGIS_HD u64 from_signed_word(i64 x, u64 q) {

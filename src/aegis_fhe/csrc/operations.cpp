@@ -8,10 +8,12 @@
 namespace aegis {
 namespace {
 
+constexpr std::size_t kPermutedBlock = 512;  // 4 KiB
+
 // run(limb, outer) for every row, limb-major.
 template <class F>
 void for_rows(std::size_t outer, std::size_t limbs, F run) {
-    int threads = get_threads();
+    [[maybe_unused]] int threads = get_threads();
     std::size_t tasks = outer * limbs;
 #pragma omp parallel for num_threads(threads) if (threads > 1 && tasks > 1) schedule(static)
     for (std::size_t t = 0; t < tasks; ++t) run(t / outer, t % outer);
@@ -105,7 +107,7 @@ const ConvertPlan& Ring::plan(const Index& source, const Index& target) const {
 void Ring::convert_rows(const ConvertPlan& plan, const i64* x, i64* out, std::size_t outer, std::size_t x_outer,
                         std::size_t out_outer) const {
     std::size_t n = degree(), block = n < kConvertBlock ? n : kConvertBlock, blocks = n / block;
-    int threads = get_threads();
+    [[maybe_unused]] int threads = get_threads();
 #pragma omp parallel num_threads(threads) if (threads > 1 && outer * blocks > 1)
     {
         Buffer scratch((plan.sources + 1) * kConvertBlock);
@@ -139,9 +141,10 @@ void Ring::mod_down(const i64* x, i64* out, std::size_t outer, const Index& keep
 }
 
 // NTT entry j belongs to the root psi^(2 brv(j) + 1), so entry j of p(X^g) is the entry of p whose exponent is
-// g (2 brv(j) + 1) mod 2N.
+// g (2 brv(j) + 1) mod 2N. The low bits of a product depend on low bits only, and they are the high bits of the
+// index: aligned blocks map to aligned blocks, which are fetched one block ahead.
 void Ring::automorphism(const i64* x, i64* out, std::size_t rows, u64 galois) const {
-    std::size_t n = degree();
+    std::size_t n = degree(), block = n < kPermutedBlock ? n : kPermutedBlock;
     std::vector<std::uint32_t> reversed(n), index(n);
     for (std::size_t j = 1; j < n; ++j)
         reversed[j] = (reversed[j >> 1] >> 1) | (static_cast<std::uint32_t>(j & 1) << (log_n_ - 1));
@@ -150,7 +153,13 @@ void Ring::automorphism(const i64* x, i64* out, std::size_t rows, u64 galois) co
     for_rows(1, rows, [&](std::size_t row, std::size_t) {
         const i64* from = x + row * n;
         i64* to = out + row * n;
-        for (std::size_t j = 0; j < n; ++j) to[j] = from[index[j]];
+        for (std::size_t at = 0; at < n; at += block) {
+            const i64* next = from + index[at + block < n ? at + block : at] / block * block;
+            for (std::size_t j = 0; j < block; ++j) {
+                if (j % 8 == 0) __builtin_prefetch(next + j);
+                to[at + j] = from[index[at + j]];
+            }
+        }
     });
 }
 

@@ -1,5 +1,6 @@
 // The portable path: 64-bit scalar words, Shoup and Barrett products on unsigned __int128. Every other path equals it.
 #include "kernels.h"
+#include "overflow.h"
 
 namespace aegis {
 namespace {
@@ -142,28 +143,20 @@ void periodic(const Limb& limb, const PeriodicJob& job, u64*) {
                 }
 }
 
-void convert(const ConvertPlan& plan, const i64* x, i64* out, std::size_t stride, std::size_t count, u64* y) {
-    u64* overflow = y + plan.sources * kConvertBlock;
-    double estimate[kConvertBlock] = {};
-    for (std::size_t i = 0; i < plan.sources; ++i) {
-        const Modulus& m = plan.source[i]->m;
-        for (std::size_t j = 0; j < count; ++j) {
-            u64 r = shoup_mul(residues(x)[i * stride + j], plan.hat_inverse[i], plan.hat_inverse_shoup[i], m.q);
-            y[i * kConvertBlock + j] = r;
-            estimate[j] += static_cast<double>(r) * m.q_inverse;
-        }
-    }
+void convert(const ConvertPlan& plan, const i64* x, i64* out, std::size_t stride, std::size_t count, u64* scratch) {
+    u64* y = scratch;  // [coefficient][source, overflow]
+    std::size_t terms = plan.sources + 1;
     for (std::size_t j = 0; j < count; ++j) {
-        u64 below = static_cast<u64>(estimate[j]);
-        double distance = estimate[j] - static_cast<double>(below) - 0.5;
-        bool unsure = distance < kOverflowMargin && distance > -kOverflowMargin;
-        overflow[j] = unsure ? exact_overflow(plan, y + j, kConvertBlock, estimate[j]) : below + (distance > 0);
+        for (std::size_t i = 0; i < plan.sources; ++i)
+            y[j * terms + i] = shoup_mul(residues(x)[i * stride + j], plan.hat_inverse[i], plan.hat_inverse_shoup[i],
+                                         plan.source[i]->m.q);
+        count_overflow<1>(plan, y + j * terms);
     }
     for (std::size_t t = 0; t < plan.targets; ++t) {
-        const u64* w = plan.weights + t * (plan.sources + 1);
+        const u64* w = plan.weights + t * terms;
         for (std::size_t j = 0; j < count; ++j) {
             u128 sum = 0;
-            for (std::size_t i = 0; i <= plan.sources; ++i) sum += static_cast<u128>(y[i * kConvertBlock + j]) * w[i];
+            for (std::size_t i = 0; i < terms; ++i) sum += static_cast<u128>(y[j * terms + i]) * w[i];
             residues(out)[t * stride + j] = reduce_wide(sum, plan.target[t]->m);
         }
     }
@@ -171,7 +164,7 @@ void convert(const ConvertPlan& plan, const i64* x, i64* out, std::size_t stride
 
 }  // namespace
 
-const Kernels kPortable = {"portable", 2,   build, ntt, intt, ntt_subtract_scale, add,      sub, mul, add_scalar,
-                           mul_scalar, dot, periodic_scratch, periodic, convert};
+constexpr Kernels kPortable = {"portable", 0,   2,          build, ntt,              intt,     ntt_subtract_scale, add, sub, mul,
+                           add_scalar, mul_scalar, dot,   periodic_scratch, periodic, convert};
 
 }  // namespace aegis

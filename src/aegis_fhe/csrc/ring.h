@@ -75,7 +75,7 @@ class Ring {
 
     int log_n_;
     const char* path_;
-    const Kernels* kernels_;  // portable below 16 coefficients, whatever the path
+    const Kernels* kernels_;  // the portable ones for rings below the path's smallest
     std::vector<Limb> limbs_;
     std::vector<Buffer> tables_;
     mutable std::mutex mutex_;

@@ -25,6 +25,11 @@ Modulus make_modulus(u64 q) {
     m.two64 = static_cast<u64>((u128{1} << 64) % q);
     m.q_double = static_cast<double>(q);
     m.q_inverse = 1.0 / m.q_double;
+    m.two52 = pow_mod(2, 52, m);
+    m.two52_shoup = shoup_factor52(m.two52, q);
+    m.two104 = pow_mod(2, 104, m);
+    m.two104_shoup = shoup_factor52(m.two104, q);
+    m.one_shoup = shoup_factor52(1, q);
     m.two51 = centred_constant(pow_mod(2, 51, m), q);
     m.two77 = centred_constant(pow_mod(2, 77, m), q);
     return m;
@@ -44,13 +49,13 @@ void bit_reversed_powers(u64 root, int log_n, const Modulus& m, std::vector<u64>
 Ring::Ring(int log_n, const std::vector<u64>& moduli, const std::vector<u64>& roots, const Kernels* kernels)
     : log_n_(log_n),
       path_(kernels->name),
-      kernels_(log_n < kMinVectorLog ? &kPortable : kernels),
+      kernels_(log_n < kernels->min_log_n ? &kPortable : kernels),
       limbs_(moduli.size()) {
     std::size_t n = degree();
     std::size_t table_words = kernels_->table_words * n;
     tables_.reserve(moduli.size());
     for (std::size_t i = 0; i < moduli.size(); ++i) tables_.emplace_back(2 * table_words);
-    int threads = get_threads();
+    [[maybe_unused]] int threads = get_threads();
 #pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
     for (std::size_t i = 0; i < moduli.size(); ++i) {
         std::vector<u64> powers(n), inverse_powers(n);

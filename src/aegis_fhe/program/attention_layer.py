@@ -1,7 +1,8 @@
 """One encrypted self-attention sub-layer, written once as a graph on token blocks.
 
-Blocks p hold the query tokens; key blocks are folded, `zones` at a time, into one ciphertext (key group g). A value
-crosses from one block to another in two places alone: the previous token's key, and the folded keys and values.
+Blocks p hold the query tokens; key blocks are folded, `zones` at a time, into one ciphertext (key group g). A
+value crosses from one block to another in two places alone: the previous token's key, and the folded keys and
+values.
 """
 
 from __future__ import annotations
@@ -122,8 +123,13 @@ class AttentionLayer:
         blocks = range(self.blocks)
         x = self._inputs(b, level)
         q, k, v = self._project(b, x)
-        keys, values = self._fold(b, k, "keys"), self._fold(b, v, "values")
-        anchors = self._anchor(b, q, k) if any(self.ranges.anchor) else None
+        placed_keys, placed_values = self._place(b, k, "keys"), self._place(b, v, "values")
+        anchored = any(self.ranges.anchor)
+        moved = self._previous_token(b, k) if anchored else []
+        b.stage = "exchange"
+        keys, values = self._fold(b, placed_keys, "keys"), self._fold(b, placed_values, "values")
+        previous = self._previous_keys(b, k, moved) if anchored else []
+        anchors = self._anchor(b, q, previous) if anchored else None
         scores = self._scores(b, q, keys, anchors)
         probabilities = self._exponential(b, scores)
         attended = self._attend(b, probabilities, values)
@@ -138,7 +144,9 @@ class AttentionLayer:
     def _project(self, b: GraphBuilder, x: list[str]) -> tuple[list[str], list[str], list[str]]:
         """Q, K, V of every block in zone 0; zero on padding, so that padding keys score zero."""
         weights = ("query.weight", "key.weight", "value.weight")
-        q, k, v = [], [], []
+        q: list[str] = []
+        k: list[str] = []
+        v: list[str] = []
         for p, value in enumerate(x):
             projected = b.many(("q0", "k0", "v0"), Project(weights), p, (value,))
             for name, raw, out in zip(("query", "key", "value"), projected, (q, k, v), strict=True):
@@ -146,34 +154,47 @@ class AttentionLayer:
                 out.append(b.one(name[0], bias, p, raw))
         return q, k, v
 
-    def _fold(self, b: GraphBuilder, x: list[str], name: str) -> list[list[str]]:
-        """Sheared, each block moved into its zone, the blocks of a group added: the exchange between devices."""
-        b.stage = "project"
+    def _place(self, b: GraphBuilder, x: list[str], name: str) -> list[str]:
+        """Sheared, each block moved into its zone."""
         layout = self.layout
         placed = []
         for p, value in enumerate(x):
             sheared = b.one(f"{name}.sheared", Shear(), p, value)
             zone = p % layout.zones
-            placed.append(b.one(f"{name}.placed", RotateSum((-zone * layout.width,)), p, sheared) if zone else sheared)
-        b.stage = "exchange"
-        members = [placed[g * layout.zones : (g + 1) * layout.zones] for g in range(self.groups)]
-        # Every device folds for itself: an addition is cheaper than a second exchange.
+            placed.append(
+                b.one(f"{name}.placed", RotateSum((-zone * layout.width,)), p, sheared) if zone else sheared
+            )
+        return placed
+
+    def _fold(self, b: GraphBuilder, placed: list[str], name: str) -> list[list[str]]:
+        """[block][group]: the blocks of a group added up.
+
+        Every device folds for itself: an addition is cheaper than a second exchange.
+        """
+        zones = self.layout.zones
+        members = [placed[g * zones : (g + 1) * zones] for g in range(self.groups)]
         return [
             [b.one(f"{name}.group{g}", Add(), p, *parts) for g, parts in enumerate(members)]
             for p in range(self.blocks)
         ]
 
-    def _anchor(self, b: GraphBuilder, q: list[str], k: list[str]) -> list[str]:
+    def _previous_token(self, b: GraphBuilder, k: list[str]) -> list[str]:
+        """Keys moved by one token, cyclically inside the block."""
+        step = -self.layout.sub_slots
+        return [b.one("k.moved", RotateSum((step,)), p, value) for p, value in enumerate(k)]
+
+    def _previous_keys(self, b: GraphBuilder, k: list[str], moved: list[str]) -> list[str]:
+        """anchor_h k_{i-1}: a block's first token looks into the block before, the text's at itself."""
+        first = [k[0], *moved[:-1]]
+        terms = (Term("anchor", "later tokens"), Term("anchor", "first token"))
+        return [
+            b.one("k.previous", PlainSum(terms), p, later, earlier)
+            for p, (later, earlier) in enumerate(zip(moved, first, strict=True))
+        ]
+
+    def _anchor(self, b: GraphBuilder, q: list[str], previous: list[str]) -> list[str]:
         """anchor_h q_i . k_{i-1} in every column of zone 0 (other zones hold rests, masked later)."""
         layout = self.layout
-        b.stage = "project"
-        moved = [b.one("k.moved", RotateSum((-layout.sub_slots,)), p, value) for p, value in enumerate(k)]
-        b.stage = "exchange"
-        first = [k[0], *moved[:-1]]
-        previous = [
-            b.one("k.previous", PlainSum((Term("anchor", "later tokens"), Term("anchor", "first token"))), p, m, f)
-            for p, (m, f) in enumerate(zip(moved, first, strict=True))
-        ]
         b.stage = "scores"
         steps = [layout.heads * 2**i for i in range(int(math.log2(layout.head_dim)))]
         anchors = []
@@ -197,8 +218,12 @@ class AttentionLayer:
                 first = g * layout.zones
                 s = b.one(f"scores.group{g}", Scores(), p, copied, keys[p][g])
                 if anchors is not None:
-                    s = b.one(f"scores.relative{g}", Subtract(), p, s, self._anchor_of(b, p, g, anchors[p], s))
-                shift = AddPlain((Term("score.shift", "real keys", first), Term("score.floor", "other keys", first)))
+                    s = b.one(
+                        f"scores.relative{g}", Subtract(), p, s, self._anchor_of(b, p, g, anchors[p], s)
+                    )
+                shift = AddPlain(
+                    (Term("score.shift", "real keys", first), Term("score.floor", "other keys", first))
+                )
                 row.append(b.one(f"u.group{g}", shift, p, s))
             scores.append(row)
         return scores
@@ -227,28 +252,25 @@ class AttentionLayer:
             probabilities.append(out)
         return probabilities
 
-    def _attend(
-        self, b: GraphBuilder, probabilities: list[list[str]], values: list[list[str]]
-    ) -> list[str]:
+    def _attend(self, b: GraphBuilder, probabilities: list[list[str]], values: list[list[str]]) -> list[str]:
         """sum_j p_ij v_j / sum_j p_ij: the division comes last, with two Newton steps folded into it."""
         layout, zones = self.layout, range(self.layout.zones)
         fold = RotateSum(tuple(z * layout.width for z in zones))
-        attended = []
+        b.stage = "values"
+        sums = []
         for p, row in enumerate(probabilities):
-            b.stage = "values"
             outputs, denominators = [], []
             for g, value in enumerate(row):
                 names = (f"o.group{g}", *(f"d.group{g}.zone{z}" for z in zones))
                 o, *d = b.many(names, Attend(self.reciprocal.slope), p, (value, values[p][g]))
                 outputs.append(b.one(f"o.group{g}.folded", fold, p, o) if layout.zones > 1 else o)
                 denominators.append(b.one(f"d.group{g}", fold, p, *d) if layout.zones > 1 else d[0])
-            o, d = b.one("o", Add(), p, *outputs), b.one("d", Add(), p, *denominators)
-            attended.append(self._divide(b, p, o, d))
-        return attended
+            sums.append((b.one("o", Add(), p, *outputs), b.one("d", Add(), p, *denominators)))
+        b.stage = "divide"
+        return [self._divide(b, p, o, d) for p, (o, d) in enumerate(sums)]
 
     def _divide(self, b: GraphBuilder, p: int, numerator: str, denominator: str) -> str:
         """numerator * y (1 + e) (1 + e^2), y ~ 1 / d, e = 1 - d y: the error is e^4."""
-        b.stage = "divide"
         u = b.one("d.normalised", AddPlain((Term("denominator.offset"),)), p, denominator)
         y = b.one("reciprocal", Polynomial.of(self.reciprocal.scaled(1 / self.reciprocal.slope)), p, u)
         e = b.one("e", ScalarMinus(1.0), p, b.one("d.y", Multiply(), p, denominator, y))
@@ -261,9 +283,9 @@ class AttentionLayer:
         """norm_scale * (x + attention W_O + b_O), its mean over the features removed."""
         layout = self.layout
         window = _window_steps(layout)
+        b.stage = "output"
         sums = []
         for p, value in enumerate(attended):
-            b.stage = "output"
             projected = b.one("output.product", Project(("output.weight",)), p, value)
             output = b.one("output", AddPlain((Term("output.bias", "real tokens", p),)), p, projected)
             total = b.one("x.sum", SumOfRotations(window, self.residual_level + 1), p, x[p])
@@ -273,9 +295,9 @@ class AttentionLayer:
 
     def _norm(self, b: GraphBuilder, z: list[str]) -> list[str]:
         """z / sqrt(variance + eps) * weight + bias."""
+        b.stage = "norm"
         results = []
         for p, value in enumerate(z):
-            b.stage = "norm"
             square = b.one("z.squared", Multiply(), p, value)
             variance = b.one("variance", SumOfRotations(_window_steps(self.layout)), p, square)
             shift = AddPlain((Term("variance.floor"), Term("variance.real", "real tokens", p)))
@@ -292,6 +314,6 @@ class AttentionLayer:
 
 
 def _window_steps(layout: TokenMajorLayout) -> tuple[int, ...]:
-    """Steps of the sum over a window of `sub_slots` slots around each slot: the features of one token, unmasked."""
+    """Steps of the sum over a window of `sub_slots` slots around each: one token's features, unmasked."""
     half = layout.sub_slots // 2
     return (*(2**i for i in range(int(math.log2(half)))), -half)

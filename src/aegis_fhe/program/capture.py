@@ -1,8 +1,9 @@
 """From an ordinary `torch.nn.Module` to the description of an attention sub-layer, through `torch.export`.
 
-The module computes LayerNorm(x + Linear(softmax(QK^T / sqrt(C)) V)) from one tensor x [batch, tokens, features], as the
-attention block of a BERT-like encoder does (Hugging Face `BertAttention`, or one's own module). What the exported graph
-contains is checked, not assumed: an operator that does not belong there is refused with its module path.
+The module computes LayerNorm(x + Linear(softmax(QK^T / sqrt(C)) V)) from one tensor x [batch, tokens,
+features], as the attention block of a BERT-like encoder does (Hugging Face `BertAttention`, or one's own
+module). What the exported graph contains is checked, not assumed: an operator that does not belong there is
+refused with its module path.
 """
 
 from __future__ import annotations
@@ -21,7 +22,17 @@ from aegis_fhe.errors import UnsupportedModuleError
 
 Array = NDArray[np.float64]
 
-_SHAPE_ONLY = {"view", "reshape", "_unsafe_view", "transpose", "permute", "contiguous", "clone", "dropout", "alias"}
+_SHAPE_ONLY = {
+    "view",
+    "reshape",
+    "_unsafe_view",
+    "transpose",
+    "permute",
+    "contiguous",
+    "clone",
+    "dropout",
+    "alias",
+}
 _ARITHMETIC = {"linear", "scaled_dot_product_attention", "add", "layer_norm"}
 
 
@@ -69,8 +80,8 @@ def capture_attention(module: torch.nn.Module, example: torch.Tensor) -> Attenti
         exported = torch.export.export(module, (example,))
     except Exception as error:
         raise UnsupportedModuleError(
-            f"torch.export could not trace {type(module).__name__}: {str(error).splitlines()[0]}; the module must take "
-            "one tensor [batch, tokens, features]"
+            f"torch.export could not trace {type(module).__name__}: {str(error).splitlines()[0]}; "
+            "the module must take one tensor [batch, tokens, features]"
         ) from error
     return _Reader(exported).read()
 
@@ -93,27 +104,38 @@ class _Reader:
 
     def read(self) -> AttentionSubLayer:
         norm = self._expect(self.result, "layer_norm", "the last operator")
-        residual = self._expect(norm.args[0], "add", "the input of the LayerNorm")
-        branches = [self._skip(argument) for argument in residual.args[:2]]
+        residual = self._expect(_operand(norm, 0), "add", "the input of the LayerNorm")
+        branches = [self._skip(_operand(residual, i)) for i in range(2)]
         source = [b for b in branches if b.name in self.inputs]
         projected = [b for b in branches if b.name not in self.inputs]
         if len(source) != 1 or len(projected) != 1:
             raise UnsupportedModuleError(
-                f"{_path(residual)}: the LayerNorm must follow x + Linear(attention), with x the module's input"
+                f"{_path(residual)}: the LayerNorm must follow x + Linear(attention), "
+                "with x the module's input"
             )
         output = self._expect(projected[0], "linear", "the second branch of the residual sum")
-        attention = self._expect(output.args[0], "scaled_dot_product_attention", "the input of the output projection")
+        attention = self._expect(
+            _operand(output, 0), "scaled_dot_product_attention", "the input of the output projection"
+        )
         query, key, value = (
-            self._expect(argument, "linear", "an input of the attention") for argument in attention.args[:3]
+            self._expect(_operand(attention, i), "linear", "an input of the attention") for i in range(3)
         )
         for projection in (query, key, value):
-            if self._skip(projection.args[0]) is not source[0]:
-                raise UnsupportedModuleError(f"{_path(projection)}: must be applied to the module's input itself")
-        if any(argument is not None for argument in attention.args[3:4]) or attention.kwargs.get("attn_mask") is not None:
-            raise UnsupportedModuleError(f"{_path(attention)}: an attention mask is not supported; padding is handled")
-        shape = attention.args[0].meta["val"].shape
+            if self._skip(_operand(projection, 0)) is not source[0]:
+                raise UnsupportedModuleError(
+                    f"{_path(projection)}: must be applied to the module's input itself"
+                )
+        if (
+            any(argument is not None for argument in attention.args[3:4])
+            or attention.kwargs.get("attn_mask") is not None
+        ):
+            raise UnsupportedModuleError(
+                f"{_path(attention)}: an attention mask is not supported; padding is handled"
+            )
+        shape = _operand(attention, 0).meta["val"].shape
         heads, head_dim = int(shape[-3]), int(shape[-1])
-        scale = attention.kwargs.get("scale")
+        scale: Any = attention.kwargs.get("scale")
+        epsilon: Any = norm.args[4] if len(norm.args) > 4 else 1e-5
         return AttentionSubLayer(
             heads=heads,
             score_scale=float(scale) if scale is not None else 1 / math.sqrt(head_dim),
@@ -123,7 +145,7 @@ class _Reader:
             output=self._linear(output),
             norm_weight=self._tensor(norm.args[2], norm),
             norm_bias=self._tensor(norm.args[3], norm),
-            norm_eps=float(norm.args[4]) if len(norm.args) > 4 else 1e-5,
+            norm_eps=float(epsilon),
         )
 
     def _check(self, node: fx.Node) -> None:
@@ -162,6 +184,16 @@ class _Reader:
             raise UnsupportedModuleError(f"{_path(node)}: weights must be parameters of the module")
         tensor: torch.Tensor = self.state[self.parameters[name]]
         return tensor.detach().to(torch.float64).numpy()
+
+
+def _operand(node: fx.Node, index: int) -> fx.Node:
+    """An argument of an operator, which must be a tensor."""
+    argument = node.args[index]
+    if not isinstance(argument, fx.Node):
+        raise UnsupportedModuleError(
+            f"{_path(node)}: argument {index} of {_operator(node)} must be a tensor, found {argument!r}"
+        )
+    return argument
 
 
 def _operator(node: fx.Node) -> str:

@@ -1,4 +1,7 @@
-"""The clear interpreter: the same circuits on float64 slots. Shows what approximations cost, without noise."""
+"""The clear interpreter: the same circuits on float64 slots.
+
+Shows what approximations cost, without noise.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +19,20 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ClearValue:
-    """Slot values in the open, with the level and scale their ciphertext would have. Never a decrypted result."""
+    """Slot values in the open, with the level and scale their ciphertext would have.
+
+    Never a decrypted result.
+    """
 
     slots: Array
     symbol: Symbol
 
 
 class ClearBackend:
-    """float64 slots; levels and scales are checked as in the symbolic interpreter. Implements `circuits.Backend`."""
+    """float64 slots: implements `circuits.Backend`.
+
+    Levels and scales are checked as in the symbolic interpreter.
+    """
 
     def __init__(self, moduli: Sequence[int], slots: int) -> None:
         self.symbolic = SymbolicBackend(moduli, slots)

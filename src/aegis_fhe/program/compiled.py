@@ -50,7 +50,10 @@ class CompiledProgram:
         return self.layout.width
 
     def context(self, tokens: int) -> Context:
-        """What operators may know in a run on a text of this length. Raises RangeError when it is too long."""
+        """What operators may know in a run on a text of this length.
+
+        Raises RangeError when it is too long.
+        """
         if not 1 <= tokens <= self.max_tokens:
             raise RangeError(
                 f"the text has {tokens} tokens, the program was compiled for 1 to {self.max_tokens}: "
@@ -63,7 +66,10 @@ class CompiledProgram:
         return [f"x[{p}]" for p in range(self.blocks)]
 
     def pack(self, hidden: Array) -> list[Array]:
-        """Hidden states -> slot values of each token block. Raises RangeError or LayoutError for a wrong shape."""
+        """Hidden states -> slot values of each token block.
+
+        Raises RangeError or LayoutError for a wrong shape.
+        """
         self.context(len(hidden))
         rows = self.layout.tokens
         return [self.layout.pack(hidden[p * rows : (p + 1) * rows]) for p in range(self.blocks)]
@@ -85,7 +91,7 @@ class CompiledProgram:
             for (name, level), times in counts.by_level.items():
                 total.add(name, level, times)
             for step, level in counts.keys.items():
-                total._need(step, level)
+                total.need(step, level)
         return total
 
     def node_counts(self) -> dict[str, OperationCounts]:

@@ -35,8 +35,9 @@ def compile_attention(
 ) -> CompiledProgram:
     """Compiles a self-attention sub-layer for texts of up to example.shape[1] tokens.
 
-    module: takes [batch, tokens, features]; see `capture_attention`. ranges: from calibration. parameters: a preset that
-    is given the number of levels. Raises UnsupportedModuleError, LayoutError, SecurityError, LevelError.
+    module: takes [batch, tokens, features]; see `capture_attention`. ranges: from calibration. parameters: a
+    preset that is given the number of levels. Raises UnsupportedModuleError, LayoutError, SecurityError,
+    LevelError.
     """
     layer = capture_attention(module, example)
     return compile_captured(
@@ -84,14 +85,17 @@ def compile_captured(
     )
     left = {program.symbols()[name].level for name in program.graph.results}
     if left != {params.max_level - levels}:
-        raise LevelError(f"the program ends at levels {sorted(left)} of {params.max_level}; expected {levels} used")
+        raise LevelError(
+            f"the program ends at levels {sorted(left)} of {params.max_level}; expected {levels} used"
+        )
     return program
 
 
 def _levels_needed(builder: AttentionLayer, layout: TokenMajorLayout) -> int:
     """Levels down to the residual sum, found by a symbolic run on a long chain, plus those after it.
 
-    The residual sum lies at a level that counts from the bottom, so the trial run ends at level 0 on any chain.
+    The residual sum lies at a level that counts from the bottom, so the trial run ends at level 0 on any
+    chain.
     """
     scale = 2.0**40
     backend = SymbolicBackend([2**50] + [2**40] * _TRIAL_LEVELS, layout.slots)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Callable
 
 from aegis_fhe.ckks.keys import KeyRequest
 from aegis_fhe.ckks.parameters import Parameters
@@ -11,36 +11,37 @@ from aegis_fhe.ckks.parameters import Parameters
 class OperationCounts:
     """Counts by (operation, level) and the highest level at which each key is used.
 
-    Operations: "rotation" (hoisted: an inner product and a ModDown), "accumulated rotation" (an inner product), "mod
-    up", "mod down", "key switch" (all three), "plain product", "product", "scalar product", "plain add", "add",
-    "rescale"; one ciphertext of two components each.
+    Operations: "rotation" (hoisted: an inner product and a ModDown), "accumulated rotation" (an inner
+    product), "mod up", "mod down", "key switch" (all three), "plain product", "product", "scalar product",
+    "plain add", "add", "rescale"; one ciphertext of two components each.
     """
 
     def __init__(self) -> None:
-        self.by_level: Counter[tuple[str, int]] = Counter()
+        self.by_level: dict[tuple[str, int], float] = {}
         self.keys: dict[int | str, int] = {}
 
     def add(self, operation: str, level: int, times: float = 1) -> None:
         """`times` operations at `level`."""
         if times:
-            self.by_level[operation, level] += times  # type: ignore[assignment]
+            self.by_level[operation, level] = self.by_level.get((operation, level), 0) + times
 
     def key_switch(self, step: int | str, level: int) -> None:
         """A whole key switch: relinearisation or conjugation."""
         self.add("key switch", level)
-        self._need(step, level)
+        self.need(step, level)
 
     def hoisted_rotation(self, step: int, level: int) -> None:
         """A rotation whose ModUp is counted apart."""
         self.add("rotation", level)
-        self._need(step, level)
+        self.need(step, level)
 
     def accumulated_rotation(self, step: int, level: int) -> None:
         """A rotation added up in the extended basis: its ModUp and ModDown are counted apart."""
         self.add("accumulated rotation", level)
-        self._need(step, level)
+        self.need(step, level)
 
-    def _need(self, step: int | str, level: int) -> None:
+    def need(self, step: int | str, level: int) -> None:
+        """The key for `step` is used at `level`."""
         self.keys[step] = max(level, self.keys.get(step, 0))
 
     def total(self, operation: str) -> float:
@@ -58,10 +59,10 @@ class OperationCounts:
     def ntts(self, params: Parameters) -> float:
         """Single-limb NTTs: the weight of an operation in progress bars.
 
-        Inner products are counted as half an NTT per limb of the key, other element-wise work as a tenth of one per
-        limb: rough, but every share of a program is near its share of the time.
+        Inner products are counted as half an NTT per limb of the key, other element-wise work as a tenth of
+        one per limb: rough, but every share of a program is near its share of the time.
         """
-        weights = {
+        weights: dict[str, Callable[[Parameters, int], float]] = {
             "mod up": _mod_up,
             "mod down": _mod_down,
             "rotation": lambda p, ell: _inner(p, ell) + _mod_down(p, ell),

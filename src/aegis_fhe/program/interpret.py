@@ -15,10 +15,11 @@ from aegis_fhe.program.operators import Context, Input
 V = TypeVar("V")
 
 
-def run_node(
-    node: Node, backend: Backend[V], values: MutableMapping[str, V], context: Context
-) -> None:
-    """Computes one node and adds its values. Re-raises what is wrong with the node's name, level and scale."""
+def run_node(node: Node, backend: Backend[V], values: MutableMapping[str, V], context: Context) -> None:
+    """Computes one node and adds its values.
+
+    Re-raises what is wrong with the node's name, level and scale.
+    """
     if isinstance(node.operator, Input):
         if node.outputs[0] not in values:
             raise AegisError(f"node {node.name}: the input of token block {node.block} was not given")

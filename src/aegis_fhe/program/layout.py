@@ -16,13 +16,14 @@ Array = NDArray[np.float64]
 class TokenMajorLayout:
     """slot(t, z, c, h) = t * sub_slots + z * width + c * heads + h.
 
-    t: token inside its block, 0 <= t < tokens. z: zone, 0 <= z < zones; hidden states use zone 0, keys and values of
-    key block z lie in zone z. c: feature inside a head, 0 <= c < head_dim; h: head. width = heads * head_dim;
-    feature f of a hidden state (Hugging Face order) is h * head_dim + c. Sub-slots past zones * width are zero.
+    t: token inside its block, 0 <= t < tokens. z: zone, 0 <= z < zones; hidden states use zone 0, keys and
+    values of key block z lie in zone z. c: feature inside a head, 0 <= c < head_dim; h: head.
+    width = heads * head_dim; feature f of a hidden state (Hugging Face order) is h * head_dim + c.
+    Sub-slots past zones * width are zero.
 
-    Two facts the circuits rely on: head_dim == tokens, so that the head_dim columns of a zone can name the tokens of a
-    key block; and 2 * width <= sub_slots, so that a window of sub_slots slots around any feature of a token holds that
-    token alone (sums over features then need neither mask nor level).
+    Two facts the circuits rely on: head_dim == tokens, so that the head_dim columns of a zone can name the
+    tokens of a key block; and 2 * width <= sub_slots, so that a window of sub_slots slots around any feature
+    of a token holds that token alone (sums over features then need neither mask nor level).
     """
 
     slots: int
@@ -38,11 +39,13 @@ class TokenMajorLayout:
                 f"compile for a multiple of {self.head_dim} tokens"
             )
         if self.slots % self.tokens or self.tokens & (self.tokens - 1):
-            raise LayoutError(f"{self.tokens} tokens in a block do not divide {self.slots} slots into powers of two")
+            raise LayoutError(
+                f"{self.tokens} tokens in a block do not divide {self.slots} slots into powers of two"
+            )
         if max(2, self.zones) * self.width > self.sub_slots:
             raise LayoutError(
-                f"{self.width} features in {self.zones} zones do not fit into {self.sub_slots} sub-slots per token "
-                f"(max(2, zones) * width must not exceed them): use a larger ring degree"
+                f"{self.width} features in {self.zones} zones do not fit into {self.sub_slots} "
+                f"sub-slots per token (max(2, zones) * width must not exceed them): use a larger ring degree"
             )
 
     @property
@@ -69,19 +72,24 @@ class TokenMajorLayout:
     def slot(self, token: int, zone: int, column: int, head: int) -> int:
         """Slot of one number; raises LayoutError outside the layout."""
         if not (0 <= token < self.tokens and 0 <= zone < self.zones):
-            raise LayoutError(f"token {token}, zone {zone} lie outside {self.tokens} tokens, {self.zones} zones")
+            raise LayoutError(
+                f"token {token}, zone {zone} lie outside {self.tokens} tokens, {self.zones} zones"
+            )
         if not (0 <= column < self.head_dim and 0 <= head < self.heads):
             raise LayoutError(f"column {column}, head {head} lie outside {self.head_dim} x {self.heads}")
         return token * self.sub_slots + zone * self.width + column * self.heads + head
 
     def feature_order(self) -> NDArray[np.int64]:
         """order[g] = feature in sub-slot g of zone 0: g = c * heads + h holds feature h * head_dim + c."""
-        return np.arange(self.width).reshape(self.heads, self.head_dim).T.reshape(-1)
+        features: NDArray[np.int64] = np.arange(self.width).reshape(self.heads, self.head_dim)
+        return features.T.reshape(-1)
 
     def pack(self, hidden: Array) -> Array:
         """Hidden states [rows <= tokens, width] -> slot values [slots], zone 0; missing rows are zero."""
         if hidden.ndim != 2 or hidden.shape[0] > self.tokens or hidden.shape[1] != self.width:
-            raise LayoutError(f"expected at most {self.tokens} rows of {self.width} features, got {hidden.shape}")
+            raise LayoutError(
+                f"expected at most {self.tokens} rows of {self.width} features, got {hidden.shape}"
+            )
         values = np.zeros((self.tokens, self.sub_slots))
         values[: hidden.shape[0], : self.width] = hidden[:, self.feature_order()]
         return values.reshape(-1)

@@ -18,8 +18,9 @@ def select(layout: TokenMajorLayout, values: Array, where: Where, *, block: int,
     """`values` (one period, [sub_slots]) on the chosen slots of token block `block`, zero elsewhere.
 
     tokens: length of the text; token t of the block is real when block * layout.tokens + t < tokens.
-    "real keys": slot (t, z, x, h) of a score holds key (t + x) mod layout.tokens of key block `block` + z, real when
-    that token is; "other keys" is the complement, the sub-slots past the zones included. "everywhere" stays periodic.
+    "real keys": slot (t, z, x, h) of a score holds key (t + x) mod layout.tokens of key block `block` + z,
+    real when that token is; "other keys" is the complement, the sub-slots past the zones included.
+    "everywhere" stays periodic.
     """
     if where == "everywhere":
         return SlotVector(values)

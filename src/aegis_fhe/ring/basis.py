@@ -1,7 +1,8 @@
 """Exact, centred conversion between sets of moduli, and the division that rests on it.
 
-Source of the residue formulas: Bajard et al., ePrint 2016/510; Halevi, Polyakov and Shoup, ePrint 2018/117. Those
-leave an overflow or a rounding error; here the overflow count is exact, so results do not depend on summation order.
+Source of the residue formulas: Bajard et al., ePrint 2016/510; Halevi, Polyakov and Shoup, ePrint 2018/117.
+Those leave an overflow or a rounding error; here the overflow count is exact, so results do not depend on
+summation order.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ class BasisConversion(RingCore):
     ) -> Tensor:
         """The centred representative of x modulo Q = prod q_src, reduced modulo every prime of dst.
 
-        y_i = [x_i (Q/q_i)^-1]_{q_i};  v = round(sum_i y_i / q_i), exact;  out_j = sum_i y_i Q/q_i - v Q mod p_j.
+        y_i = [x_i (Q/q_i)^-1]_{q_i}, v = round(sum_i y_i/q_i) exactly, out_j = sum_i y_i Q/q_i - v Q mod p_j.
         Coefficient domain, x: [..., len(src), N] in [0, q) -> [..., len(dst), N], of an integer |x| < Q/2.
         Commutes with every automorphism. `out` must not overlap x. Cost: len(src) len(dst) N products.
         Raises LayoutError for a wrong tensor, ParameterError for unknown or repeated limbs.
         """
-        source, target = self._distinct(src), self._index(dst)
+        source, target = self._distinct(src), self.check_limbs(dst)
         outer = self._check("x", x, (len(source), self.degree))
-        result = self._out((*x.shape[:-2], len(target), self.degree), out)
+        result = self._out((*x.shape[:-2], len(target), self.degree), out, [x])
         self._native.convert(x.data_ptr(), result.data_ptr(), outer, source, target)
         return result
 
@@ -38,20 +39,21 @@ class BasisConversion(RingCore):
     ) -> Tensor:
         """Division by P = prod q_drop with rounding: (x - c) / P where c = x mod P is centred, |c| < P/2.
 
-        That is round(x / P) for the integer x. NTT domain in and out: [..., len(keep) + len(drop), N] (the dropped
-        limbs last) -> [..., len(keep), N] in [0, q). Scale: divided by P. With one dropped limb it is the rescale.
-        `out` must not overlap x. Cost: len(drop) inverse and len(keep) forward transforms and one conversion.
+        That is round(x / P) for the integer x. NTT domain: [..., len(keep) + len(drop), N] (dropped limbs
+        last) -> [..., len(keep), N] in [0, q). Scale: divided by P. With one dropped limb it is the
+        rescale. `out` must not overlap x. Cost: len(drop) inverse and len(keep) forward transforms and one
+        conversion.
         Raises LayoutError for a wrong tensor, ParameterError for unknown or repeated limbs.
         """
-        kept, dropped = self._index(keep), self._index(drop)
+        kept, dropped = self.check_limbs(keep), self.check_limbs(drop)
         self._distinct([*kept, *dropped])
         outer = self._check("x", x, (len(kept) + len(dropped), self.degree))
-        result = self._out((*x.shape[:-2], len(kept), self.degree), out)
+        result = self._out((*x.shape[:-2], len(kept), self.degree), out, [x])
         self._native.mod_down(x.data_ptr(), result.data_ptr(), outer, kept, dropped)
         return result
 
     def _distinct(self, limbs: Sequence[int]) -> list[int]:
-        index = self._index(limbs)
+        index = self.check_limbs(limbs)
         if len(set(index)) != len(index):
             raise ParameterError(f"limbs {index} repeat; each modulus may occur once")
         return index

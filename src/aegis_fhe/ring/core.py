@@ -46,7 +46,8 @@ class RingCore:
     def __repr__(self) -> str:
         return f"{type(self).__name__}(degree={self.degree}, {len(self.moduli)} moduli, {self.path})"
 
-    def _index(self, limbs: Sequence[int]) -> list[int]:
+    def check_limbs(self, limbs: Sequence[int]) -> list[int]:
+        """Return the limbs as a list; raise ParameterError when one is unknown or there is none."""
         index = list(limbs)
         if not index or min(index) < 0 or max(index) >= len(self.moduli):
             raise ParameterError(f"limbs {index} given; this ring has limbs 0 to {len(self.moduli) - 1}")
@@ -61,13 +62,18 @@ class RingCore:
             raise LayoutError(f"{name} has shape {list(shape)}; [..., {expected}] is expected")
         return math.prod(shape[: len(shape) - len(tail)])
 
-    def _out(self, shape: Sequence[int], out: Tensor | None, dtype: torch.dtype = torch.int64) -> Tensor:
-        """Return `out` checked against the shape of the result, or a new tensor."""
+    def _out(self, shape: Sequence[int], out: Tensor | None, apart_from: Sequence[Tensor] = ()) -> Tensor:
+        """Return a new tensor, or `out` checked: the shape of the result, no memory of `apart_from`."""
         if out is None:
-            return torch.empty(tuple(shape), dtype=dtype)
-        _check_storage("out", out, dtype)
+            return torch.empty(tuple(shape), dtype=torch.int64)
+        _check_storage("out", out, torch.int64)
         if tuple(out.shape) != tuple(shape):
             raise LayoutError(f"out has shape {list(out.shape)}; the result has shape {list(shape)}")
+        for x in apart_from:
+            if out.data_ptr() < x.data_ptr() + x.nbytes and x.data_ptr() < out.data_ptr() + out.nbytes:
+                raise LayoutError(
+                    "out shares memory with an operand, which this operation still reads; use another"
+                )
         return out
 
 

@@ -13,7 +13,7 @@ _ADD, _SUB, _MUL = 0, 1, 2
 
 
 class Elementwise(RingCore):
-    """x, y: [..., limb, N] residues in [0, q); results too. y may also be [limb, N], shared by all leading axes.
+    """x, y: [..., limb, N] residues in [0, q); results too. y may also be [limb, N], shared by leading axes.
 
     `out` may be x. All raise LayoutError for a wrong tensor and ParameterError for unknown limbs.
     """
@@ -58,9 +58,9 @@ class Elementwise(RingCore):
         """sum_i xs[i] ys[i] mod q entry by entry, reduced once.
 
         xs[i]: [..., limb, N]; ys[i]: all of that shape, or all [limb, N]. NTT domain for polynomial products.
-        `out` must not be an operand unless there is only one term. Cost: one product per term and entry.
+        `out` must not overlap an operand when there are several terms. Cost: one product per term and entry.
         """
-        index = self._index(limbs)
+        index = self.check_limbs(limbs)
         if len(xs) == 0 or len(xs) != len(ys):
             raise LayoutError(f"dot of {len(xs)} and {len(ys)} tensors; equal, non-zero counts are expected")
         shape = tuple(xs[0].shape)
@@ -71,14 +71,14 @@ class Elementwise(RingCore):
         for i, y in enumerate(ys):
             self._check(f"ys[{i}]", y, shape[-2:] if shared else shape)
             if shared and y.dim() != 2:
-                raise LayoutError(f"ys[{i}] has shape {list(y.shape)}; {list(shape)} or [limb, N] is expected")
-        result = self._out(shape, out)
+                raise LayoutError(f"ys[{i}] has shape {list(y.shape)}; {list(shape)} or [limb, N] expected")
+        result = self._out(shape, out, [*xs, *ys] if len(xs) > 1 or shared else [])
         pointers = [x.data_ptr() for x in xs], [y.data_ptr() for y in ys]
         self._native.dot(*pointers, shared, result.data_ptr(), outer, index)
         return result
 
     def _binary(self, op: int, x: Tensor, y: Tensor, limbs: Sequence[int], out: Tensor | None) -> Tensor:
-        index = self._index(limbs)
+        index = self.check_limbs(limbs)
         outer = self._check("x", x, (len(index), self.degree))
         shared = y.shape != x.shape
         self._check("y", y, tuple(x.shape[-2:]) if shared else tuple(x.shape))
@@ -91,7 +91,7 @@ class Elementwise(RingCore):
     def _scalar_arguments(
         self, x: Tensor, scalars: Sequence[int], limbs: Sequence[int]
     ) -> tuple[list[int], int, list[int]]:
-        index = self._index(limbs)
+        index = self.check_limbs(limbs)
         outer = self._check("x", x, (len(index), self.degree))
         if len(scalars) != len(index):
             raise LayoutError(f"{len(scalars)} scalars for {len(index)} limbs; one per limb is expected")

@@ -13,11 +13,14 @@ from aegis_fhe.ring.core import RingCore
 
 
 class Integers(RingCore):
-    """Signed integers in, centred integers out; coefficient domain (from_signed serves any signed entries)."""
+    """Signed integers in, centred integers out; coefficient domain."""
 
     def from_signed(self, coeffs: Tensor, limbs: Sequence[int], *, out: Tensor | None = None) -> Tensor:
-        """Residues of signed integers: int64 [..., N] of any value -> [..., limb, N] in [0, q). Raises LayoutError."""
-        index = self._index(limbs)
+        """Residues of signed integers: int64 [..., N] of any value -> [..., limb, N] in [0, q).
+
+        Raises LayoutError for a wrong tensor, ParameterError for unknown limbs.
+        """
+        index = self.check_limbs(limbs)
         outer = self._check("coeffs", coeffs, (self.degree,))
         result = self._out((*coeffs.shape[:-1], len(index), self.degree), out)
         self._native.from_signed(coeffs.data_ptr(), result.data_ptr(), outer, index)
@@ -28,11 +31,11 @@ class Integers(RingCore):
 
         x: [limb, N] coefficient domain, at most 3 limbs -> float64 [N]. Raises LayoutError.
         """
-        index = self._index(limbs)
+        index = self.check_limbs(limbs)
         if len(index) > 3 or x.dim() != 2:
             raise LayoutError(f"x has shape {list(x.shape)}; [limb, N] with at most 3 limbs is expected")
         self._check("x", x, (len(index), self.degree))
-        result = self._out((self.degree,), None, torch.float64)
+        result = torch.empty(self.degree, dtype=torch.float64)
         self._native.to_centred_double(x.data_ptr(), result.data_ptr(), index)
         return result
 
@@ -41,12 +44,13 @@ class Integers(RingCore):
 
         Raises LayoutError for a wrong tensor.
         """
-        index = self._index(limbs)
+        index = self.check_limbs(limbs)
         if x.dim() != 2:
             raise LayoutError(f"x has shape {list(x.shape)}; [limb, N] is expected")
         self._check("x", x, (len(index), self.degree))
         moduli = [self.moduli[i] for i in index]
         product = math.prod(moduli)
         factors = [product // q * pow(product // q, -1, q) for q in moduli]
-        values = (sum(f * r for f, r in zip(factors, column, strict=True)) for column in zip(*x.tolist(), strict=True))
+        columns = zip(*x.tolist(), strict=True)
+        values = [sum(f * r for f, r in zip(factors, column, strict=True)) for column in columns]
         return [(v + product // 2) % product - product // 2 for v in values]

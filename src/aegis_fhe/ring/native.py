@@ -16,7 +16,7 @@ def available_paths() -> tuple[str, ...]:
 
 
 def get_threads() -> int:
-    """Number of threads an operation may use; at first what OpenMP says (OMP_NUM_THREADS or all processors)."""
+    """Threads an operation may use; at first what OpenMP says (OMP_NUM_THREADS or all processors)."""
     return _kernels.get_threads()
 
 

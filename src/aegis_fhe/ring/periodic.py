@@ -1,4 +1,4 @@
-"""Polynomials in X^(N/M): M coefficients, M distinct NTT values, each standing for N/M consecutive entries."""
+"""Polynomials in X^(N/M): M coefficients, M distinct NTT values, each for N/M consecutive entries."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aegis_fhe.ring.transform import Transform
 
 
 class Periodic(Integers, Transform):
-    """Compressed plaintexts. Entry j of the full NTT is value[j >> (log2 N - log2 M)], M a power of two <= N."""
+    """Compressed plaintexts: entry j of the full NTT is value[j >> (log2 N - log2 M)], M a power of two."""
 
     def periodic_ntt(self, coeffs: Tensor, limbs: Sequence[int]) -> Tensor:
         """NTT values of K polynomials in X^(N/M): signed int64 [K, M] -> [K, limb, M] in [0, q).
@@ -21,7 +21,7 @@ class Periodic(Integers, Transform):
         It is the transform of degree M with psi^(N/M). Cost: (M/2) log2 M products per limb and polynomial.
         Raises LayoutError for a wrong tensor, ParameterError for unknown limbs.
         """
-        index = self._index(limbs)
+        index = self.check_limbs(limbs)
         if coeffs.dim() != 2:
             raise LayoutError(f"coeffs has shape {list(coeffs.shape)}; [K, M] is expected")
         small = _ring_of_degree(self._period(coeffs), self.moduli, self.path)
@@ -35,13 +35,14 @@ class Periodic(Integers, Transform):
     def periodic_dot(
         self, xs: Sequence[Tensor], weights: Tensor, limbs: Sequence[int], *, out: Tensor | None = None
     ) -> Tensor:
-        """Modular matrix product: out[r, c, l, j] = sum_b weights[r, b, l, j >> s] xs[b][c, l, j], s = log2(N/M).
+        """Modular matrix product: out[r, c, l, j] = sum_b weights[r, b, l, j >> s] xs[b][c, l, j].
 
-        xs: B tensors [c, limb, N], weights [R, B, limb, M], all NTT domain in [0, q) -> [R, c, limb, N] in [0, q).
-        Level unchanged, scale: product of the scales. `out` must not overlap xs. Cost: R B c products per entry.
+        s = log2(N/M). xs: B tensors [c, limb, N], weights [R, B, limb, M], all NTT domain in [0, q) ->
+        [R, c, limb, N] in [0, q). Level unchanged, scale: product of the scales. `out` must not overlap xs.
+        Cost: R B c products per entry.
         Raises LayoutError for wrong tensors, ParameterError for unknown limbs.
         """
-        index = self._index(limbs)
+        index = self.check_limbs(limbs)
         if len(xs) == 0 or xs[0].dim() != 3:
             raise LayoutError("periodic_dot needs at least one tensor [c, limb, N]")
         components = xs[0].shape[0]
@@ -51,7 +52,7 @@ class Periodic(Integers, Transform):
         rows = self._check("weights", weights, (len(xs), len(index), period))
         if weights.dim() != 4:
             raise LayoutError(f"weights has shape {list(weights.shape)}; [R, B, limb, M] is expected")
-        result = self._out((rows, components, len(index), self.degree), out)
+        result = self._out((rows, components, len(index), self.degree), out, [*xs, weights])
         log_m = period.bit_length() - 1
         pointers = [x.data_ptr() for x in xs]
         self._native.periodic_dot(
@@ -62,7 +63,7 @@ class Periodic(Integers, Transform):
     def _period(self, values: Tensor) -> int:
         period = int(values.shape[-1]) if values.dim() else 0
         if period < 1 or period & (period - 1) or period > self.degree:
-            raise LayoutError(f"period axis of {period} entries; a power of two up to {self.degree} is expected")
+            raise LayoutError(f"period axis of {period}; a power of two up to {self.degree} is expected")
         return period
 
 

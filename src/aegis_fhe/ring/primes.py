@@ -14,7 +14,7 @@ _WITNESSES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
 def is_prime(number: int) -> bool:
     """Tell whether `number` < 3.3e24 is prime.
 
-    Miller-Rabin with the first 12 primes as witnesses, which is a proof below 3.3e24 (Sorenson and Webster 2015).
+    Miller-Rabin with the first 12 primes as witnesses: a proof up to there (Sorenson and Webster 2015).
     """
     if number < 2:
         return False
@@ -40,13 +40,13 @@ def is_prime(number: int) -> bool:
 def find_primes(bits_near: float, n: int, count: int, exclude: Collection[int] = ()) -> tuple[int, ...]:
     """Return the `count` largest primes q < 2^bits_near with q = 1 mod 2n, descending, none in `exclude`.
 
-    `n` is the ring degree, a power of two. `bits_near` may be fractional and is at most 50, the word of the kernels.
+    `n` is the ring degree, a power of two. `bits_near` may be fractional, at most 50 (the kernels' word).
 
     Raises ParameterError when the degree or the size is out of range, or not enough such primes exist.
     """
     check_degree(n)
     if not 1 < bits_near <= MAX_PRIME_BITS:
-        raise ParameterError(f"primes below 2^{bits_near} asked for; the kernels take 2^2 to 2^{MAX_PRIME_BITS}")
+        raise ParameterError(f"primes below 2^{bits_near} asked for; at most 2^{MAX_PRIME_BITS} is possible")
     limit = 2 ** int(bits_near) if float(bits_near).is_integer() else math.floor(2.0**bits_near) + 1
     step = 2 * n
     candidate = (limit - 2) // step * step + 1
@@ -54,7 +54,7 @@ def find_primes(bits_near: float, n: int, count: int, exclude: Collection[int] =
     while len(found) < count:
         if candidate <= step // 2:
             raise ParameterError(
-                f"only {len(found)} of {count} primes = 1 mod {step} exist below 2^{bits_near}; use a larger size"
+                f"only {len(found)} of {count} primes = 1 mod {step} below 2^{bits_near}; use a larger size"
             )
         if candidate not in exclude and is_prime(candidate):
             found.append(candidate)
@@ -74,7 +74,7 @@ def check_modulus(q: int, n: int) -> None:
     if not 2 < q < 1 << MAX_PRIME_BITS:
         raise ParameterError(f"modulus {q} needs {q.bit_length()} bits; the kernels take primes below 2^50")
     if q % (2 * n) != 1:
-        raise ParameterError(f"modulus {q} is not 1 modulo {2 * n}: no negacyclic transform of degree {n} exists")
+        raise ParameterError(f"modulus {q} is not 1 modulo {2 * n}: no transform of degree {n} exists")
     if not is_prime(q):
         raise ParameterError(f"modulus {q} is not prime; use ring.find_primes")
 

@@ -11,8 +11,8 @@ from aegis_fhe.ring.periodic import Periodic
 class Ring(Periodic, Elementwise, BasisConversion, Automorphism):
     """Z_Q[X]/(X^N + 1), Q = prod moduli: immutable, safe to use from several threads.
 
-    Polynomials are int64 tensors [..., limb, N], contiguous, with residues in [0, q). Each operation takes `limbs`,
-    the indices into `moduli` of the rows of axis -2, and returns a new tensor unless `out` is given.
+    Polynomials are int64 tensors [..., limb, N], contiguous, with residues in [0, q). Each operation takes
+    `limbs`, the indices into `moduli` of the rows of axis -2, and returns a new tensor unless `out` is given.
 
-    Ring(degree, moduli, path=None): `path` picks a kernel path of `native.available_paths()`; all give the same bits.
+    Ring(degree, moduli, path=None): `path` picks one of `native.available_paths()`; all give the same bits.
     """

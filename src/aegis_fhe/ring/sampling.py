@@ -1,7 +1,7 @@
-"""Random polynomials from a cryptographic keystream: AES-256 in counter mode, from the `cryptography` library.
+"""Random polynomials from a cryptographic keystream: AES-256 in counter mode, of the `cryptography` library.
 
-Every stream has its own key, HMAC-SHA256(key, domain | length of label | label | modulus), and counts from zero. The
-same arguments give the same samples on every platform. Secret samples need a secret key taken from the OS.
+Every stream has its own key, HMAC-SHA256(key, domain | length of label | label | modulus), and counts from
+zero. Equal arguments give equal samples on every platform. Secret samples need a secret key from the OS.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ def uniform(ring: Ring, limbs: Sequence[int], seed: bytes, label: bytes) -> Tens
     """Independent uniform residues in [0, q) for every entry: int64 [limb, N], public, of either domain.
 
     Each limb depends on (seed, label, modulus) only, so any subset of limbs can be drawn alone.
-    Raises ParameterError unless the seed has 32 bytes.
+    Raises ParameterError unless the seed has 32 bytes, and for unknown limbs.
     """
-    result = torch.empty((len(limbs), ring.degree), dtype=torch.int64)
-    for row, limb in enumerate(limbs):
+    index = ring.check_limbs(limbs)
+    result = torch.empty((len(index), ring.degree), dtype=torch.int64)
+    for row, limb in enumerate(index):
         q = ring.moduli[limb]
         done, to = 0, result.data_ptr() + row * ring.degree * 8
         for address, count in _keystream(seed, b"uniform", label, q, ring.degree * 8):
@@ -45,7 +46,7 @@ def uniform(ring: Ring, limbs: Sequence[int], seed: bytes, label: bytes) -> Tens
 
 
 def ternary(degree: int, key: bytes, label: bytes) -> Tensor:
-    """Independent uniform coefficients in {-1, 0, 1}: int64 [degree]. The time tells the number of refusals only.
+    """Independent uniform coefficients in {-1, 0, 1}: int64 [degree]. Time tells the refusals only.
 
     Raises ParameterError unless the key has 32 bytes.
     """
@@ -61,7 +62,8 @@ def ternary(degree: int, key: bytes, label: bytes) -> Tensor:
 def gaussian(degree: int, key: bytes, label: bytes) -> Tensor:
     """Independent discrete Gaussian coefficients of standard deviation 3.19: int64 [degree], signed.
 
-    P(x) ~ exp(-x^2 / (2 sigma^2)), by a cumulative table of 63 bits scanned whole for each sample (constant time).
+    P(x) ~ exp(-x^2 / (2 sigma^2)), by a cumulative table of 63 bits scanned whole for each sample (constant
+    time).
     Raises ParameterError unless the key has 32 bytes.
     """
     result = torch.empty(degree, dtype=torch.int64)
@@ -90,19 +92,21 @@ def gaussian_table() -> tuple[int, ...]:
     raise AssertionError("60 entries reach 2^63 - 1")
 
 
-def _keystream(key: bytes, domain: bytes, label: bytes, modulus: int, first: int) -> Iterator[tuple[int, int]]:
-    """Yield (address, bytes) of successive pieces of one keystream; each is valid until the next is asked for."""
+def _keystream(
+    key: bytes, domain: bytes, label: bytes, modulus: int, first: int
+) -> Iterator[tuple[int, int]]:
+    """Yield (address, bytes) of successive pieces of one keystream, valid until the next is asked for."""
     if len(key) != 32:
         raise ParameterError(f"a key or seed of {len(key)} bytes given; 32 are expected")
-    message = b"aegis-fhe/" + domain + len(label).to_bytes(8, "little") + label + modulus.to_bytes(8, "little")
+    message = b"aegis-fhe/" + domain + len(label).to_bytes(8, "little") + label
+    message += modulus.to_bytes(8, "little")
     stream = Cipher(AES(hmac.digest(key, message, hashlib.sha256)), CTR(bytes(16))).encryptor()
     size = min(_CHUNK_BYTES, (first + 63) // 64 * 64)
-    # update_into writes into the tensor's memory; nothing else refers to it, and it is wiped at the end
-    piece = torch.empty(size + 16, dtype=torch.uint8)
-    view = piece.numpy()
+    piece = bytearray(size + 15)  # update_into asks for one block less a byte of room
+    address = torch.frombuffer(piece, dtype=torch.uint8).data_ptr()
     try:
         while True:
-            stream.update_into(memoryview(_ZEROS)[:size], view)
-            yield piece.data_ptr(), size
+            stream.update_into(_ZEROS[:size], piece)
+            yield address, size
     finally:
-        piece.zero_()
+        piece[:] = bytes(len(piece))

@@ -1,4 +1,7 @@
-"""What a node can do. Each operator is data; its `lower` states it in CKKS operations, for every interpreter."""
+"""What a node can do.
+
+Each operator is data; its `lower` states it in CKKS operations, for every interpreter.
+"""
 
 from aegis_fhe.program.operators.arithmetic import Add, AddScalar, Multiply, Polynomial, ScalarMinus, Subtract
 from aegis_fhe.program.operators.attention import Attend, Scores, Shear

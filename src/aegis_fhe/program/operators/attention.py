@@ -1,13 +1,14 @@
 """Attention on the token-major layout: tokens of a key block are named by the columns of a zone.
 
-The key or value (token t + x, column x) is first sheared into (t, x); both products then run over one cyclic index r:
+The key or value (token t + x, column x) is first sheared into (t, x); both products then run over one cyclic
+index r:
 
     scores(t, x) = sum_c q(t, c) k(t + x, c) = sum_r [0 <= x + r < C] q(t, x + r) * sheared_k(t - r, x + r)
     output(t, y) = sum_x p(t, x) v(t + x, y) = sum_r [0 <= y + r < C] p(t, y + r) * sheared_v(t + r, y)
 
-with C = head_dim = tokens, -C < r < C: rotations by whole columns (times heads) and whole tokens (times sub_slots).
-Rotations that leave a zone are masked, on whichever factor has a level to spare. A matrix product in the manner of
-Jiang, Kim, Lauter, Song (CCS 2018), for all heads and zones of a ciphertext at once.
+with C = head_dim = tokens, -C < r < C: rotations by whole columns (times heads) and whole tokens (times
+sub_slots). Rotations that leave a zone are masked, on whichever factor has a level to spare. A matrix product
+in the manner of Jiang, Kim, Lauter, Song (CCS 2018), for all heads and zones of a ciphertext at once.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from typing import TypeVar
 import msgspec
 import numpy as np
 
-from aegis_fhe.ckks.slots import SlotVector
 from aegis_fhe.circuits.backend import Backend
 from aegis_fhe.circuits.linear_transform import PeriodicTransform
 from aegis_fhe.circuits.products import multiply_plain, plain_scale
 from aegis_fhe.circuits.rotations import RotationLadder
+from aegis_fhe.ckks.slots import SlotVector
 from aegis_fhe.program.layout import TokenMajorLayout
 from aegis_fhe.program.operators.context import Context
 
@@ -49,9 +50,10 @@ class Shear(msgspec.Struct, frozen=True, tag=True):
 
 
 class Scores(msgspec.Struct, frozen=True, tag=True):
-    """scores(t, z, x, h) = sum_c q(t, c, h) k_z(t + x, c, h); inputs q (copied into every zone), sheared k (zone z: k_z).
+    """scores(t, z, x, h) = sum_c q(t, c, h) k_z(t + x, c, h).
 
-    Level: two below q (a mask, a product) and at most one below k; scale q's * k's / prime. Zero outside the zones.
+    Inputs q (copied into every zone), sheared k (zone z: k_z). Level: two below q (a mask, a product) and at
+    most one below k; scale q's * k's / prime. Zero outside the zones.
     """
 
     def lower(self, backend: Backend[V], inputs: list[V], context: Context) -> list[V]:
@@ -60,7 +62,9 @@ class Scores(msgspec.Struct, frozen=True, tag=True):
         layout = context.layout
         level = min(backend.level(q) - 1, backend.level(k))
         q, k = backend.drop_to(q, level + 1), backend.drop_to(k, level)
-        pairs = zip(_column_rotations(backend, q, layout), _diagonal_rotations(backend, k, layout), strict=True)
+        pairs = zip(
+            _column_rotations(backend, q, layout), _diagonal_rotations(backend, k, layout), strict=True
+        )
 
         def masked() -> Iterator[tuple[V, V]]:
             for (r, query), (_, key) in pairs:
@@ -73,8 +77,9 @@ class Scores(msgspec.Struct, frozen=True, tag=True):
 class Attend(msgspec.Struct, frozen=True, tag=True):
     """Inputs p (probabilities before division) and sheared v; outputs o and d_0 ... d_{zones-1}.
 
-    o(t, z, y, h) = sum_x p(t, z, x, h) v_z(t + x, y, h); d_z(t, y, h) = weight * sum_x p(t, z, x, h) for every y, in
-    zone z alone. Level: o one below p, d one below p; v needs one level more than p. Scale of d: nominal.
+    o(t, z, y, h) = sum_x p(t, z, x, h) v_z(t + x, y, h); d_z(t, y, h) = weight * sum_x p(t, z, x, h) for
+    every y, in zone z alone. Level: o one below p, d one below p; v needs one level more than p. Scale of d:
+    nominal.
     """
 
     weight: float
@@ -86,7 +91,9 @@ class Attend(msgspec.Struct, frozen=True, tag=True):
         level = min(backend.level(p), backend.level(v) - 1)
         p, v = backend.drop_to(p, level), backend.drop_to(v, level + 1)
         ladder = RotationLadder(
-            coarse_unit=layout.ladder_base * layout.sub_slots, fine_unit=layout.sub_slots, base=layout.ladder_base
+            coarse_unit=layout.ladder_base * layout.sub_slots,
+            fine_unit=layout.sub_slots,
+            base=layout.ladder_base,
         )
         by_token = dict(ladder.rotations(backend, v, range(layout.tokens)))
         scale = plain_scale(backend, p, context.scale)
@@ -110,8 +117,8 @@ class Attend(msgspec.Struct, frozen=True, tag=True):
 def _inside(layout: TokenMajorLayout, r: int) -> SlotVector:
     """1 where column x + r lies in the same zone, for every zone."""
     x = np.arange(layout.head_dim)
-    table = ((0 <= x + r) & (x + r < layout.head_dim))[:, None]
-    return SlotVector(sum(layout.columns(table, z) for z in range(layout.zones)))  # type: ignore[arg-type]
+    table = ((x + r >= 0) & (x + r < layout.head_dim))[:, None].astype(np.float64)
+    return SlotVector(np.sum([layout.columns(table, z) for z in range(layout.zones)], axis=0))
 
 
 def _column_rotations(backend: Backend[V], x: V, layout: TokenMajorLayout) -> Iterator[tuple[int, V]]:

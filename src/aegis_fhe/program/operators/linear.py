@@ -17,14 +17,14 @@ V = TypeVar("V")
 class Project(msgspec.Struct, frozen=True, tag=True):
     """y_i = x W_i for each weight [in, out] (sub-slot order), zone 0 to zone 0, zero elsewhere.
 
-    Level l -> l - 1, scale -> nominal. Weights depend on the sub-slot alone, so their plaintexts are periodic; one
-    modular matrix product for each weight.
+    Level l -> l - 1, scale -> nominal. Weights depend on the sub-slot alone, so their plaintexts are
+    periodic; one modular matrix product for each weight.
     """
 
     weights: tuple[str, ...]
 
     def lower(self, backend: Backend[V], inputs: list[V], context: Context) -> list[V]:
-        """giant - 1 baby rotations from ladder keys, then one inner product for each giant step and weight."""
+        """giant - 1 baby rotations from ladder keys; an inner product for each giant step and weight."""
         layout = context.layout
         transforms = [
             PeriodicTransform.of_matrix(context.constants[name], layout.sub_slots) for name in self.weights

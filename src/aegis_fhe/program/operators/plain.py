@@ -47,9 +47,10 @@ class MultiplyPlain(msgspec.Struct, frozen=True, tag=True):
 
 
 class PlainSum(msgspec.Struct, frozen=True, tag=True):
-    """sum_i inputs[i] * terms[i], rescaled once, to the nominal scale or to that of one more input, `scale_like`.
+    """sum_i inputs[i] * terms[i], rescaled once.
 
-    Level: one below the lowest input (the extra input only lends its scale).
+    Scale: nominal, or that of one more input, `scale_like`. Level: one below the lowest input (the extra
+    input only lends its scale).
     """
 
     terms: tuple[Term, ...]

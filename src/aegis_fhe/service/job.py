@@ -1,0 +1,117 @@
+"""Starts the workers of a job and brings their reports together. Knows file names, no key and no data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from aegis_fhe.errors import CapacityError
+from aegis_fhe.placement import MemoryEstimate, estimate_memory, plan_tokens
+from aegis_fhe.program.compiled import CompiledProgram
+from aegis_fhe.runtime.events import ProgressEvent
+from aegis_fhe.runtime.launch import LaunchOptions, WorkerReport, launch
+from aegis_fhe.runtime.ledger import Ledger, merge
+from aegis_fhe.runtime.memory import available_bytes
+
+WORKER_MODULE = "aegis_fhe.service.worker"
+
+# Buffers of tens of MB come and go with every operation; glibc would return each to the kernel and fault it
+# in again.
+_KEEP_FREED_MEMORY = {
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": str(4 << 30),
+    "MALLOC_TOP_PAD_": str(64 << 20),
+    "MALLOC_ARENA_MAX": "2",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobFiles:
+    """Where a job's files lie."""
+
+    folder: Path
+
+    @property
+    def program(self) -> Path:
+        """The compiled program."""
+        return self.folder / "program.aegis"
+
+    @property
+    def keys(self) -> Path:
+        """Evaluation keys."""
+        return self.folder / "keys.aegis"
+
+    @property
+    def inputs(self) -> Path:
+        """The client's ciphertexts."""
+        return self.folder / "input.aegis"
+
+    def results(self, world_size: int) -> list[Path]:
+        """One file of results for each worker."""
+        return [self.folder / f"result-{rank}.aegis" for rank in range(world_size)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobReport:
+    """What a job took. seconds: by stage, the slowest worker's. peak_bytes: of each worker."""
+
+    seconds: dict[str, float]
+    peak_bytes: list[int]
+    bytes_between_devices: int
+    predicted_bytes: int
+    ledger: Ledger
+
+
+def require_memory(program: CompiledProgram, devices: int) -> list[MemoryEstimate]:
+    """Estimates of all workers of this machine; raises CapacityError before any work when they do not fit."""
+    plan = plan_tokens(program, devices)
+    estimates = [estimate_memory(program, plan, rank) for rank in range(devices)]
+    needed, available = sum(e.total_bytes for e in estimates), available_bytes()
+    if needed > available:
+        raise CapacityError(
+            f"{devices} worker(s) need {needed / 2**30:.1f} GiB of memory, "
+            f"{available / 2**30:.1f} GiB are available: use fewer devices on this machine, or a machine with more memory"
+        )
+    return estimates
+
+
+def run_job(
+    program: CompiledProgram,
+    files: JobFiles,
+    devices: int,
+    *,
+    threads: int | None = None,
+    on_progress: Callable[[ProgressEvent], None] | None = None,
+    on_output: Callable[[int, str], None] | None = None,
+) -> JobReport:
+    """Runs the files' job on `devices` worker processes of this machine.
+
+    Raises CapacityError, WorkerError.
+    """
+    plan = plan_tokens(program, devices)
+    require_memory(program, devices)
+    config = {
+        "program": str(files.program),
+        "keys": str(files.keys),
+        "inputs": str(files.inputs),
+        "results": str(files.folder / "result-{rank}.aegis"),
+    }
+    options = LaunchOptions(world_size=devices, threads=threads, environment=_KEEP_FREED_MEMORY)
+    reports = launch(WORKER_MODULE, config, options, on_progress=on_progress, on_output=on_output)
+    return _merge(reports, plan.bytes_between_devices())
+
+
+def _merge(reports: list[WorkerReport], predicted: int) -> JobReport:
+    ledger = merge([Ledger.from_json(report.result["ledger"]) for report in reports])
+    stages: dict[str, float] = {}
+    for report in reports:
+        for stage, seconds in report.result["seconds"].items():
+            stages[stage] = max(seconds, stages.get(stage, 0.0))
+    return JobReport(
+        seconds=stages,
+        peak_bytes=[report.peak_bytes for report in reports],
+        bytes_between_devices=ledger.bytes_received,
+        predicted_bytes=predicted,
+        ledger=ledger,
+    )

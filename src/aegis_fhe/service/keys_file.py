@@ -1,0 +1,77 @@
+"""Evaluation keys as a file: one chunk for each key, its uniform half as a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+
+from aegis_fhe.ckks.keys import EvaluationKeys, KeyRequest, KeySwitchKey, half_bytes, key_limbs
+from aegis_fhe.ckks.parameters import Parameters
+from aegis_fhe.errors import AegisError, CompatibilityError, ContainerError
+from aegis_fhe.service.container import ContainerReader, ContainerWriter
+from aegis_fhe.service.residues import check_residues
+
+KIND = "evaluation-keys"
+
+
+class _KeyFacts(msgspec.Struct, forbid_unknown_fields=True):
+    step: int | str
+    level: int
+    seed: str
+
+
+def save_keys(
+    params: Parameters,
+    requests: list[KeyRequest],
+    keys: Iterable[KeySwitchKey],
+    path: Path,
+    *,
+    advance: Callable[[str, float], None] = lambda name, weight: None,
+) -> None:
+    """Writes keys as they are generated: one is in memory at a time. `advance` is told the bytes of each."""
+    expected = sum(half_bytes(params, request.level) for request in requests)
+    with ContainerWriter(path, KIND, {"parameters": params.fingerprint()}, expected_bytes=expected) as writer:
+        for key in keys:
+            facts = {"step": key.request.step, "level": key.level, "seed": key.seed.hex()}
+            writer.add(f"key {key.request.step}", {"b": key.b}, metadata=facts)
+            advance("keys", float(half_bytes(params, key.level)))
+
+
+def load_keys(params: Parameters, requests: list[KeyRequest], path: Path) -> EvaluationKeys:
+    """The keys for `requests`; every shape, level and residue is checked.
+
+    Raises ContainerError for a damaged file, CompatibilityError for keys of other parameters or a missing
+    key.
+    """
+    with ContainerReader(path, KIND) as reader:
+        metadata = reader.metadata
+        found = metadata.get("parameters") if isinstance(metadata, dict) else None
+        if found != params.fingerprint():
+            raise CompatibilityError(
+                f"{path} holds keys of other parameters than the program's: generate keys for this program"
+            )
+        keys = EvaluationKeys.collect(params, (_key(params, path, *chunk) for chunk in reader))
+    for request in requests:
+        keys.find(request, params.degree)
+    return keys
+
+
+def _key(
+    params: Parameters, path: Path, name: str, tensors: dict[str, torch.Tensor], metadata: Any
+) -> KeySwitchKey:
+    what = f"{path}: {name}"
+    try:
+        facts = msgspec.convert(metadata, _KeyFacts)
+        seed = bytes.fromhex(facts.seed)
+        request = KeyRequest(facts.step, facts.level)
+    except (msgspec.ValidationError, AegisError, ValueError) as error:
+        raise ContainerError(f"{what} is not described as a key should be: {error}") from error
+    if len(seed) != 32 or not 0 <= facts.level <= params.max_level or set(tensors) != {"b"}:
+        raise ContainerError(f"{what} has a wrong seed, level or content: generate the keys again")
+    digits = len(params.digits(facts.level))
+    check_residues(tensors["b"], params, key_limbs(params, facts.level), (digits,), what)
+    return KeySwitchKey(params=params, request=request, b=tensors["b"], seed=seed)

@@ -1,0 +1,79 @@
+"""Client and workers on one machine, in a folder of their own.
+
+The shortest way from data to decrypted result.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aegis_fhe.program.compiled import CompiledProgram
+from aegis_fhe.runtime.events import ProgressEvent
+from aegis_fhe.service.client import Client, DecryptedResult
+from aegis_fhe.service.job import JobFiles, JobReport, require_memory, run_job
+from aegis_fhe.service.program_file import save_program
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SessionResult:
+    """The decrypted result, the workers' report, and the seconds of every step (the client's included)."""
+
+    result: DecryptedResult
+    report: JobReport
+    seconds: dict[str, float]
+    file_bytes: dict[str, int]
+
+
+def run_session(
+    program: CompiledProgram,
+    client: Client,
+    hidden: Array,
+    *,
+    devices: int = 1,
+    folder: Path | None = None,
+    advance_keys: Callable[[str, float], None] = lambda name, weight: None,
+    on_progress: Callable[[ProgressEvent], None] | None = None,
+    on_output: Callable[[int, str], None] | None = None,
+) -> SessionResult:
+    """Writes program, keys and ciphertexts, runs `devices` workers on them, decrypts.
+
+    folder: where the files stay; by default they are removed. Memory is checked before any work.
+    """
+    program.context(len(hidden))
+    require_memory(program, devices)
+    with tempfile.TemporaryDirectory(prefix="aegis-", dir=None if folder is None else folder) as temporary:
+        files = JobFiles(folder=Path(temporary) if folder is None else folder)
+        clock = _Clock()
+        save_program(program, files.program)
+        client.write_keys(files.keys, advance=advance_keys)
+        clock.lap("keys")
+        client.write_input(hidden, files.inputs)
+        clock.lap("encrypt")
+        report = run_job(program, files, devices, on_progress=on_progress, on_output=on_output)
+        clock.lap("workers")
+        result = client.read_results(files.results(devices), len(hidden))
+        clock.lap("decrypt")
+        sizes = {path.name: path.stat().st_size for path in sorted(files.folder.glob("*.aegis"))}
+    return SessionResult(result, report, clock.seconds, sizes)
+
+
+class _Clock:
+    """Seconds between laps."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def lap(self, name: str) -> None:
+        now = time.monotonic()
+        self.seconds[name] = now - self._last
+        self._last = now

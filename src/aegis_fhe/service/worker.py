@@ -1,0 +1,75 @@
+"""The worker process: reads program, keys and ciphertexts, computes its share, writes results.
+
+Knows no secret.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from aegis_fhe.runtime.worker import WorkerContext, run_worker
+
+FORBIDDEN = ("aegis_fhe.ckks.secret", "aegis_fhe.service.client")
+
+
+class WorkerConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """Files of a job; a worker of rank r writes `results`.format(rank=r)."""
+
+    program: str
+    keys: str
+    inputs: str
+    results: str
+
+
+def work(context: WorkerContext) -> Any:
+    """One worker's share of a job. Returns its seconds by stage and its ledger."""
+    import time
+
+    from aegis_fhe.ckks.evaluator import Evaluator
+    from aegis_fhe.placement import plan_tokens
+    from aegis_fhe.ring import native
+    from aegis_fhe.runtime.executor import execute, share_of
+    from aegis_fhe.service.ciphertexts_file import load_input, save_results
+    from aegis_fhe.service.keys_file import load_keys
+    from aegis_fhe.service.program_file import load_program
+
+    config = msgspec.convert(context.config, WorkerConfig)
+    communicator = context.connect()
+    native.set_threads(context.threads)
+    start = time.monotonic()
+    context.report("load", 0.0)
+    program = load_program(Path(config.program))
+    plan = plan_tokens(program, context.world_size)
+    job = load_input(program, Path(config.inputs))
+    keys = load_keys(program.params, program.key_requests(), Path(config.keys))
+    mine = {
+        name: job.blocks[name].expand(program.params)
+        for block, name in enumerate(program.input_names())
+        if plan.owner[block] == context.rank
+    }
+    loaded = time.monotonic() - start
+    progress = context.progress(share_of(program, plan, context.rank))
+    execution = execute(
+        program,
+        plan,
+        communicator,
+        Evaluator(program.params, keys),
+        mine,
+        tokens=job.facts.tokens,
+        advance=progress.advance,
+    )
+    save_results(job.facts, execution.results, Path(config.results.format(rank=context.rank)))
+    return {
+        "seconds": {"load": loaded, **execution.seconds},
+        "ledger": communicator.ledger.to_json(),
+        "predicted": plan.received_bytes(context.rank),
+        "secret_modules": sorted(name for name in sys.modules if name.startswith(FORBIDDEN)),
+    }
+
+
+if __name__ == "__main__":
+    run_worker(work, forbidden=FORBIDDEN)

@@ -1,0 +1,102 @@
+"""Sums, products and dot products against Python integers."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from aegis_fhe.errors import LayoutError, ParameterError
+from aegis_fhe.ring import Ring, find_primes
+
+from . import oracle
+
+DEGREE = 32
+MODULI = find_primes(50, DEGREE, 1) + find_primes(40, DEGREE, 1) + find_primes(20, DEGREE, 1)
+LIMBS = (0, 1, 2)
+RING = Ring(DEGREE, MODULI)
+X, Y = (oracle.random_residues(MODULI, DEGREE, seed) for seed in (1, 2))
+
+
+def expected(operation: object, *tensors: torch.Tensor) -> list[list[int]]:
+    columns = zip(*(t.tolist() for t in tensors), MODULI, strict=True)
+    return [[operation(*values) % q for values in zip(*rows, strict=True)] for *rows, q in columns]  # type: ignore[operator]
+
+
+def test_add_sub_mul_neg() -> None:
+    assert RING.add(X, Y, LIMBS).tolist() == expected(lambda a, b: a + b, X, Y)
+    assert RING.sub(X, Y, LIMBS).tolist() == expected(lambda a, b: a - b, X, Y)
+    assert RING.mul(X, Y, LIMBS).tolist() == expected(lambda a, b: a * b, X, Y)
+    assert RING.neg(X, LIMBS).tolist() == expected(lambda a: -a, X)
+
+
+@pytest.mark.parametrize("scalar", [0, 1, -1, 3**80, -(2**200) + 1])
+def test_scalars_of_any_size_and_sign(scalar: int) -> None:
+    assert RING.mul_scalar(X, [scalar] * 3, LIMBS).tolist() == expected(lambda a: a * scalar, X)
+    assert RING.add_scalar(X, [scalar] * 3, LIMBS).tolist() == expected(lambda a: a + scalar, X)
+
+
+def test_one_scalar_per_limb_and_out_may_be_x() -> None:
+    x = X.clone()
+    assert RING.mul_scalar(x, [1, 0, 2], LIMBS, out=x) is x
+    assert x[0].equal(X[0])
+    assert not x[1].any()
+
+
+def test_right_operand_is_shared_by_leading_axes() -> None:
+    both = torch.stack([X, Y])
+    assert torch.equal(RING.mul(both, Y, LIMBS), torch.stack([RING.mul(X, Y, LIMBS), RING.mul(Y, Y, LIMBS)]))
+
+
+@pytest.mark.parametrize("terms", [1, 2, 9, 40])
+def test_dot(terms: int) -> None:
+    xs = [oracle.random_residues(MODULI, DEGREE, 10 + i) for i in range(terms)]
+    ys = [oracle.random_residues(MODULI, DEGREE, 60 + i) for i in range(terms)]
+    products = [torch.tensor(expected(lambda a, b: a * b, x, y)) for x, y in zip(xs, ys, strict=True)]
+    assert RING.dot(xs, ys, LIMBS).tolist() == expected(lambda a: a, sum(products, torch.zeros_like(X)))
+    both = [torch.stack([x, y]) for x, y in zip(xs, ys, strict=True)]
+    assert torch.equal(RING.dot(both, ys, LIMBS)[0], RING.dot(xs, ys, LIMBS))
+
+
+def test_dot_of_many_largest_residues() -> None:
+    largest = torch.tensor([[q - 1] * DEGREE for q in MODULI])
+    terms = 2500  # beyond what one pass of the vector kernels accumulates
+    got = RING.dot([largest] * terms, [largest] * terms, LIMBS)
+    assert got.tolist() == [[terms % q] * DEGREE for q in MODULI]
+
+
+@pytest.mark.parametrize(
+    ("bad", "cause"),
+    [
+        (X.to(torch.int32), "dtype"),
+        (X.double(), "dtype"),
+        (X[:, ::2], "shape|contiguous"),
+        (X.t().contiguous().t(), "contiguous"),
+        (X[:2], "shape"),
+        (X[0], "shape"),
+    ],
+)
+def test_wrong_tensors_are_refused(bad: torch.Tensor, cause: str) -> None:
+    with pytest.raises(LayoutError, match=cause):
+        RING.add(bad, Y, LIMBS)
+    with pytest.raises(LayoutError, match=cause):
+        RING.dot([bad], [bad], LIMBS)
+    with pytest.raises(LayoutError, match=cause):
+        RING.ntt(bad, LIMBS)
+    with pytest.raises(LayoutError):
+        RING.add(X, Y, LIMBS, out=bad)
+
+
+def test_wrong_arguments_are_refused() -> None:
+    with pytest.raises(ParameterError, match="limbs"):
+        RING.add(X, Y, (0, 1, 3))
+    with pytest.raises(ParameterError, match="limbs"):
+        RING.add(X, Y, (0, 1, -1))
+    with pytest.raises(LayoutError, match="scalars"):
+        RING.mul_scalar(X, [1, 2], LIMBS)
+    with pytest.raises(LayoutError, match="dot of"):
+        RING.dot([X, X], [Y], LIMBS)
+    x = X.clone()
+    with pytest.raises(LayoutError, match="shares memory"):
+        RING.dot([x, x], [Y, Y], LIMBS, out=x)
+    with pytest.raises(LayoutError, match="shape"):
+        RING.add(X, torch.stack([Y, Y]), LIMBS)

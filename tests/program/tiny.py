@@ -1,4 +1,4 @@
-"""A tiny attention sub-layer, with ranges that hold for every prefix of its input: the programs of fast tests."""
+"""A tiny attention sub-layer with ranges that hold for every prefix of its input, for fast tests."""
 
 from __future__ import annotations
 

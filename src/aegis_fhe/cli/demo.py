@@ -34,9 +34,9 @@ from aegis_fhe.service.session import SessionResult, run_session
 Array = NDArray[np.float64]
 
 TEXT = (
-    "The night train left the harbour city an hour late. Between two tunnels an old woman asked the conductor whether "
-    "anybody still wrote letters by hand; he laughed, took a folded envelope from his coat and said that he carried "
-    "one every week."
+    "The night train left the harbour city an hour late. Between two tunnels an old woman asked the "
+    "conductor whether anybody still wrote letters by hand; he laughed, took a folded envelope from his coat "
+    "and said that he carried one every week."
 )
 
 

@@ -21,6 +21,7 @@ from aegis_fhe.errors import AegisError, CompatibilityError
 # the line is the first line of the function's docstring (a test holds them together).
 COMMANDS = {
     "demo": "Send a real sentence through an encrypted Transformer sub-layer.",
+    "worker": "Evaluate a client's ciphertexts: reads a folder of files, adds results.",
     "params": "Show parameter sets: bits, security and key sizes.",
     "doctor": "Say what this machine has, what is missing, and the cure.",
 }

@@ -19,6 +19,7 @@ from aegis_fhe.program.layout import TokenMajorLayout
 from aegis_fhe.program.operators import Context
 from aegis_fhe.program.ranges import AttentionRanges
 from aegis_fhe.program.symbolic import Symbol, SymbolicBackend
+from aegis_fhe.program.verify import verify
 
 # One above any depth: the first symbolic run finds out how many levels the program takes.
 _TRIAL_LEVELS = 80
@@ -88,6 +89,7 @@ def compile_captured(
         raise LevelError(
             f"the program ends at levels {sorted(left)} of {params.max_level}; expected {levels} used"
         )
+    verify(program)
     return program
 
 

@@ -81,8 +81,8 @@ class TokenMajorLayout:
 
     def feature_order(self) -> NDArray[np.int64]:
         """order[g] = feature in sub-slot g of zone 0: g = c * heads + h holds feature h * head_dim + c."""
-        features: NDArray[np.int64] = np.arange(self.width).reshape(self.heads, self.head_dim)
-        return features.T.reshape(-1)
+        order: NDArray[np.int64] = np.arange(self.width).reshape(self.heads, self.head_dim).T.reshape(-1)
+        return order
 
     def pack(self, hidden: Array) -> Array:
         """Hidden states [rows <= tokens, width] -> slot values [slots], zone 0; missing rows are zero."""

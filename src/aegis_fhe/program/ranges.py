@@ -29,10 +29,10 @@ class AttentionRanges(msgspec.Struct, frozen=True, kw_only=True):
     """Ranges of one self-attention sub-layer (post-norm), and the shifts that make them narrow.
 
     Softmax does not change when a number that depends on the query alone is added to a row of scores. The
-    program uses s'(i, j) = q_i . (k_j - key_offset_h) / sqrt(C) - anchor_h s(i, i - 1) - shift_h, with s(0,
-    -1) read as s(0, 0): the offset and the shift are the best affine prediction of the row's log-sum-exp, the
-    anchor serves heads that look at the previous token. Both cost next to nothing encrypted and replace
-    rounds of normalisation.
+    program uses s'(i, j) = q_i . (k_j - key_offset_h) / sqrt(C) - anchor_h s(i, i - 1) - shift_h, with
+    s(0, -1) read as s(0, 0): the offset and the shift are the best affine prediction of the row's
+    log-sum-exp, the anchor serves heads that look at the previous token. Both cost next to nothing encrypted
+    and replace rounds of normalisation.
 
     key_offset: [heads][head_dim]. shift, anchor: [heads]. score: interval of s' over real keys. denominator:
     interval of sum_j exp(s'(i, j) - score.high). variance: interval of the LayerNorm's variance. origin: what

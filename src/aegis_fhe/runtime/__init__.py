@@ -1,0 +1,1 @@
+"""The plan executed: processes, collectives, the byte ledger, memory."""

@@ -71,7 +71,8 @@ def require_memory(program: CompiledProgram, devices: int) -> list[MemoryEstimat
     if needed > available:
         raise CapacityError(
             f"{devices} worker(s) need {needed / 2**30:.1f} GiB of memory, "
-            f"{available / 2**30:.1f} GiB are available: use fewer devices on this machine, or a machine with more memory"
+            f"{available / 2**30:.1f} GiB are available: use fewer devices on this machine, "
+            "or a machine with more memory"
         )
     return estimates
 
@@ -98,7 +99,12 @@ def run_job(
         "results": str(files.folder / "result-{rank}.aegis"),
     }
     options = LaunchOptions(world_size=devices, threads=threads, environment=_KEEP_FREED_MEMORY)
-    reports = launch(WORKER_MODULE, config, options, on_progress=on_progress, on_output=on_output)
+    try:
+        reports = launch(WORKER_MODULE, config, options, on_progress=on_progress, on_output=on_output)
+    except BaseException:
+        for path in files.results(devices):
+            path.unlink(missing_ok=True)
+        raise
     return _merge(reports, plan.bytes_between_devices())
 
 

@@ -1,0 +1,58 @@
+"""`aegis worker`: the workers' half of a job, on files that a client wrote. Holds no secret, sees no text."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from aegis_fhe.observe.progress import Progress
+from aegis_fhe.observe.table import format_bytes, format_seconds, results_table
+from aegis_fhe.placement import plan_tokens
+from aegis_fhe.runtime.executor import share_of
+from aegis_fhe.service.ciphertexts_file import load_results, result_digest
+from aegis_fhe.service.job import JobFiles, run_job
+from aegis_fhe.service.program_file import load_program
+
+
+def worker(
+    folder: Annotated[Path, typer.Argument(help="Holds program.aegis, keys.aegis, input.aegis.")],
+    devices: Annotated[int, typer.Option(min=1, help="Worker processes that share the tokens.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+) -> None:
+    """Evaluate a client's ciphertexts: reads a folder of files, adds results."""
+    files = JobFiles(folder=folder)
+    program = load_program(files.program)
+    plan = plan_tokens(program, devices)
+    work = max(share_of(program, plan, rank) for rank in range(devices))
+    with Progress(work, quiet=quiet or as_json) as bar:
+        report = run_job(
+            program,
+            files,
+            devices,
+            on_progress=lambda event: bar.report(event.rank, event.stage, event.fraction),
+            on_output=lambda rank, line: print(f"worker {rank}: {line}", file=sys.stderr),
+        )
+    digest = result_digest(program.params, load_results(program, files.results(devices)))
+    if as_json:
+        facts = {
+            "devices": devices,
+            "seconds_by_stage": report.seconds,
+            "bytes_between_devices": report.bytes_between_devices,
+            "predicted_bytes_between_devices": report.predicted_bytes,
+            "peak_memory_bytes": max(report.peak_bytes),
+            "security_bits": program.params.security_bits,
+            "result_digest": digest,
+        }
+        typer.echo(json.dumps(facts))
+        return
+    rows = [(f"{stage}", format_seconds(seconds)) for stage, seconds in report.seconds.items()]
+    rows.append(("between devices", format_bytes(report.bytes_between_devices)))
+    rows.append(("peak memory of a worker", format_bytes(max(report.peak_bytes))))
+    rows.append(("result digest", digest[:32]))
+    Console().print(results_table("Workers", ("quantity", "value"), rows))

@@ -1,0 +1,135 @@
+"""One encrypted run of the tiny program, with everything seen on the way."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from aegis_fhe.ckks import Ciphertext, EvaluationKeys, Evaluator, KeyRequest, Parameters, SlotVector, keyswitch
+from aegis_fhe.ckks.secret import SecretKey, decrypt, encrypt, evaluation_keys
+from aegis_fhe.program import CompiledProgram
+from aegis_fhe.program.clear import ClearBackend
+from aegis_fhe.program.interpret import run_graph
+
+from .tiny import TinyAttention, tiny_program
+
+TOKENS = 13
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """The tiny module, an input of full length, and its program."""
+
+    module: TinyAttention
+    hidden: np.ndarray
+    program: CompiledProgram
+
+
+@dataclass(frozen=True)
+class EncryptedRun:
+    """Ciphertexts, decrypted and clear slots of every value of a run on TOKENS tokens, and what was executed."""
+
+    program: CompiledProgram
+    secret: SecretKey
+    keys: EvaluationKeys
+    values: dict[str, Ciphertext]
+    decrypted: dict[str, np.ndarray]
+    clear: dict[str, np.ndarray]
+    executed: dict[str, Counter[tuple[str, int]]]
+    result: np.ndarray
+
+
+class CountingEvaluator(Evaluator):
+    """Counts what it does, independently of the symbolic interpreter."""
+
+    executed: Counter[tuple[str, int]]
+
+    def rescale(self, x: Ciphertext) -> Ciphertext:
+        self.executed["rescale", x.level] += x.components / 2  # type: ignore[assignment]
+        return super().rescale(x)
+
+    def multiply_sum(self, xs: Any, ys: Any) -> Ciphertext:
+        self.executed["product", min(x.level for x in (*xs, *ys))] += len(xs)
+        return super().multiply_sum(xs, ys)
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Tiny:
+    """16 tokens in two blocks of one key group."""
+    return Tiny(*tiny_program())
+
+
+@pytest.fixture(scope="session")
+def encrypted(tiny: Tiny) -> EncryptedRun:
+    program, hidden = tiny.program, tiny.hidden[:TOKENS]
+    params = program.params
+    secret = SecretKey.generate(params)
+    keys = EvaluationKeys.collect(params, evaluation_keys(secret, program.key_requests()))
+    evaluator = CountingEvaluator(params, keys)
+    evaluator.executed = Counter()
+    packed = dict(zip(program.input_names(), program.pack(hidden), strict=True))
+    values: dict[str, Ciphertext] = {}
+    executed: dict[str, Counter[tuple[str, int]]] = {}
+
+    def observe(node: Any, outputs: Iterable[Ciphertext]) -> None:
+        values.update(zip(node.outputs, outputs, strict=True))
+        executed[node.name] = evaluator.executed.copy()
+        evaluator.executed.clear()
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, rows in (("decompose", 0), ("inner_product", 1), ("mod_down", 1)):
+            patch.setattr(keyswitch, name, _counted(params, name, rows, evaluator.executed))
+        inputs = {name: encrypt(secret, SlotVector(v)).expand(params) for name, v in packed.items()}
+        results = run_graph(program.graph, evaluator, inputs, program.context(TOKENS), observe=observe)
+    decrypted = {name: decrypt(secret, value).real.values for name, value in values.items()}
+    return EncryptedRun(
+        program=program,
+        secret=secret,
+        keys=keys,
+        values=values,
+        decrypted=decrypted,
+        clear=_clear_values(program, packed),
+        executed=executed,
+        result=program.unpack([decrypted[name] for name in results], TOKENS),
+    )
+
+
+def _counted(
+    params: Parameters, name: str, axis: int, executed: Counter[tuple[str, int]]
+) -> Callable[..., Any]:
+    """The function of `keyswitch`, counted by the level of its polynomial."""
+    function = getattr(keyswitch, name)
+
+    def counting(params: Parameters, x: Any, *args: Any, **kwargs: Any) -> Any:
+        special = len(params.p) if axis else 0
+        executed[name, x.shape[axis] - special - 1] += 1
+        return function(params, x, *args, **kwargs)
+
+    return counting
+
+
+def _clear_values(program: CompiledProgram, packed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    params = program.params
+    backend = ClearBackend(params.q, params.slots)
+    inputs = {name: backend.encode(v, params.max_level, params.scale) for name, v in packed.items()}
+    found: dict[str, np.ndarray] = {}
+    run_graph(
+        program.graph,
+        backend,
+        inputs,
+        program.context(TOKENS),
+        observe=lambda node, values: found.update(
+            zip(node.outputs, (value.slots for value in values), strict=True)
+        ),
+    )
+    return found
+
+
+def keys_of(run: EncryptedRun, requests: Iterable[KeyRequest]) -> EvaluationKeys:
+    """Other keys of the same secret."""
+    return EvaluationKeys.collect(run.program.params, evaluation_keys(run.secret, requests))

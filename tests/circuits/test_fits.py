@@ -22,7 +22,7 @@ def dense(low: float, high: float) -> np.ndarray:
 @pytest.mark.parametrize("degree", [7, 15, 62, 63])
 @pytest.mark.parametrize(("low", "high"), INTERVALS)
 def test_reciprocal_error_is_the_smallest_possible(low, high, degree):
-    """|1 - x y| reaches one height with degree + 2 alternating signs, so no series of this degree is better."""
+    """|1 - x y| reaches one height degree + 2 times, signs alternating: no such series is better."""
     x = dense(low, high)
     residual = 1 - x * fit_reciprocal(low, high, degree=degree)(x)
     height = relative_error(low, high, degree=degree)

@@ -39,9 +39,7 @@ def test_one_level_less_is_refused(degree, clear):
     series = ChebyshevSeries(-1.0, 1.0, (0.0,) * degree + (1.0,))
     depth = polynomial_depth(degree)
     with pytest.raises(LevelError, match=f"degree {degree} takes {depth} levels"):
-        evaluate_polynomial(
-            clear, clear.encode(np.zeros(4), depth - 1, SCALE), series, target_scale=SCALE
-        )
+        evaluate_polynomial(clear, clear.encode(np.zeros(4), depth - 1, SCALE), series, target_scale=SCALE)
 
 
 @pytest.mark.parametrize(

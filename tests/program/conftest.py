@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aegis_fhe.ckks import Ciphertext, EvaluationKeys, Evaluator, KeyRequest, Parameters, SlotVector, keyswitch
+from aegis_fhe.ckks import (
+    Ciphertext,
+    EvaluationKeys,
+    Evaluator,
+    KeyRequest,
+    Parameters,
+    SlotVector,
+    keyswitch,
+)
 from aegis_fhe.ckks.secret import SecretKey, decrypt, encrypt, evaluation_keys
 from aegis_fhe.program import CompiledProgram
 from aegis_fhe.program.clear import ClearBackend
@@ -32,7 +40,7 @@ class Tiny:
 
 @dataclass(frozen=True)
 class EncryptedRun:
-    """Ciphertexts, decrypted and clear slots of every value of a run on TOKENS tokens, and what was executed."""
+    """Ciphertexts, decrypted and clear slots of every value of a run on TOKENS tokens; what it executed."""
 
     program: CompiledProgram
     secret: SecretKey

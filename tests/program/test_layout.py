@@ -19,7 +19,7 @@ LAYOUTS = [
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_slots_of_different_numbers_differ(layout):
-    """Every (token, zone, column, head) has a slot of its own; they fill the first zones * width sub-slots."""
+    """Every (token, zone, column, head) has its own slot; they fill the first zones * width sub-slots."""
     ranges = (layout.tokens, layout.zones, layout.head_dim, layout.heads)
     slots = [layout.slot(*index) for index in itertools.product(*map(range, ranges))]
     used = np.arange(layout.slots).reshape(layout.tokens, layout.sub_slots)[:, : layout.zones * layout.width]

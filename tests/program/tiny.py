@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import math
 
@@ -106,3 +107,7 @@ def tiny_program(
     ranges = wide_ranges(module, hidden, anchor)
     program = compile_attention(module, torch.zeros(1, tokens, 32), ranges, parameters=parameters)
     return module, hidden, program
+
+
+# Native tables must be gone before the interpreter is.
+atexit.register(tiny_program.cache_clear)

@@ -85,6 +85,5 @@ def divide(coefficients: Array, k: int) -> tuple[Array, Array]:
     quotient[0] /= 2.0
     remainder = coefficients[:k].copy()
     for i in range(1, degree - k + 1):
-        if k - i > 0 or i == k:
-            remainder[k - i] -= coefficients[k + i]
+        remainder[k - i] -= coefficients[k + i]
     return quotient, remainder

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aegis_fhe.circuits.chebyshev import ChebyshevSeries, interpolate
+from aegis_fhe.errors import RangeError
 
 Array = NDArray[np.float64]
 
@@ -16,9 +17,11 @@ def fit_reciprocal(low: float, high: float, *, degree: int) -> ChebyshevSeries:
     """y(x) with 1 - x y(x) = T_{d+1}(u(x)) / T_{d+1}(u(0)), as close to 1 / x as its degree allows.
 
     max |1 - x y| on [low, high] is the smallest there is (Chebyshev): the error is 1 / T_{d+1}((R + 1) / (R -
-    1)) with R = high / low, see `relative_error`; one Newton step y (2 - x y) squares it. Requires 0 < low <
-    high.
+    1)) with R = high / low, see `relative_error`; one Newton step y (2 - x y) squares it. Raises RangeError
+    unless 0 < low < high.
     """
+    if not 0 < low < high:
+        raise RangeError(f"1 / x needs a positive interval, got [{low}, {high}]")
     n = degree + 1
     at_zero = (high + low) / (high - low)
 

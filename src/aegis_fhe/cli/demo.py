@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import time
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from aegis_fhe.ckks.keys import half_bytes
+from aegis_fhe.ckks.security import STANDARD_BITS
 from aegis_fhe.errors import AegisError
 from aegis_fhe.models.minilm import TOKENS, compile_first_attention
 from aegis_fhe.models.text_encoder import TextEncoder
@@ -39,6 +41,9 @@ TEXT = (
     "and said that he carried one every week."
 )
 
+# Past this, it is not noise: the text left the ranges that the approximations were calibrated for.
+APPROXIMATION_LIMIT = 1e-2
+
 
 def demo(
     text: Annotated[str, typer.Option(help=f"The text, up to {TOKENS} tokens.")] = TEXT,
@@ -54,29 +59,31 @@ def demo(
     keep: Annotated[Path | None, typer.Option(help="Keep the files of the run in this folder.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Where the time goes, node by node.")
-    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Operation counts too.")] = False,
 ) -> None:
     """Send a real sentence through an encrypted Transformer sub-layer."""
     start = time.monotonic()
     console = Console(stderr=True, quiet=quiet)
     native.set_threads(LaunchOptions().threads_per_worker)
+    samples = _lines(calibration)
     encoder = TextEncoder.load(model)
     ids = encoder.token_ids(text)
-    program = compile_first_attention(encoder, calibration=_lines(calibration))
+    program = compile_first_attention(encoder, calibration=samples)
     program.context(len(ids))
-    hidden, reference = encoder.embed(ids), encoder.reference(encoder.embed(ids))
+    hidden = encoder.embed(ids)
+    reference = encoder.reference(hidden)
     estimates = require_memory(program, devices)
     if keep is not None:
-        keep.mkdir(parents=True, exist_ok=True)
+        _make_folder(keep)
     params = program.params
     console.print(
         f"{len(ids)} tokens, {program.origin}; N = 2^{params.log_degree}, log2 QP = {params.log_qp:.0f}, "
-        f"{params.security_bits} bits; each of {devices} worker(s) will need "
+        f"security {params.describe_security()}; each of {devices} worker(s) will need "
         f"{format_bytes(max(e.total_bytes for e in estimates))}"
     )
-    client = Client(program, seed=None if seed is None else seed.encode().ljust(32, b"\0")[:32])
+    if params.security_bits < STANDARD_BITS:
+        typer.echo("the parameters are INSECURE: anyone can read what is encrypted under them", err=True)
+    client = Client(program, seed=None if seed is None else hashlib.sha256(seed.encode()).digest())
     session = _run(program, client, hidden, devices, keep, quiet or as_json)
     facts = _facts(program, session, hidden, reference, time.monotonic() - start)
     if as_json:
@@ -123,7 +130,18 @@ def _lines(path: Path | None) -> list[str]:
         return []
     if not path.is_file():
         raise AegisError(f"{path} is not a file: give a text file with one sample text per line")
-    return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise AegisError(f"{path} cannot be read as UTF-8 text ({error}): give one sample a line") from error
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AegisError(f"{path} cannot be a folder for files ({error.strerror}): choose another") from error
 
 
 def _facts(
@@ -152,7 +170,7 @@ def _facts(
         "file_bytes": session.file_bytes,
         "security_bits": program.params.security_bits,
         "parameters": program.params.name,
-        "kernels": native.available_paths()[-1],
+        "kernels": program.params.ring.path,
         "result_digest": session.result.digest,
     }
 
@@ -165,7 +183,7 @@ def _print(
         ("cosine to PyTorch float32, worst token", f"{facts['cosine_min']:.10f}"),
         ("largest absolute error", f"{facts['max_abs_error']:.2e}"),
         ("of which approximations (clear run)", f"{facts['max_abs_error_of_approximations']:.2e}"),
-        ("security", f"{facts['security_bits']} bits ({facts['parameters']})"),
+        ("security", f"{program.params.describe_security()} ({facts['parameters']})"),
         ("between devices, measured", format_bytes(facts["bytes_between_devices"])),
         ("between devices, predicted", format_bytes(facts["predicted_bytes_between_devices"])),
         ("peak memory, client", format_bytes(facts["peak_memory_bytes_client"])),
@@ -183,6 +201,11 @@ def _print(
     times += [(f"worker: {name}", format_seconds(s)) for name, s in session.report.seconds.items()]
     times.append(("everything", format_seconds(facts["seconds"])))
     console.print(results_table("Time", ("step", "seconds"), times))
+    if facts["max_abs_error_of_approximations"] > APPROXIMATION_LIMIT:
+        console.print(
+            "The approximations alone are off by more than "
+            f"{APPROXIMATION_LIMIT}: this text lies outside the calibrated ranges, do not use the result."
+        )
     if verbose:
         totals = program.counts().totals()
         console.print(

@@ -65,7 +65,7 @@ def calibrate_attention(layer: AttentionSubLayer, texts: Sequence[Array], origin
     high = max(float(ell.max()) for ell in log_sums) + LOG_SUM_EXP_MARGIN
     low = min(float(r.min()) for r in relative) - SCORE_MARGIN_BELOW
     smallest = min(float(ell.min()) for ell in log_sums) - DENOMINATOR_MARGIN_BELOW
-    variances = np.concatenate([_residual(layer, s).var(axis=1) for s in samples])
+    variances = np.concatenate([layer.residual(s.hidden).var(axis=1) for s in samples])
     return AttentionRanges(
         key_offset=tuple(offsets),
         shift=tuple(shifts),
@@ -88,7 +88,7 @@ def violations(layer: AttentionSubLayer, ranges: AttentionRanges, hidden: Array)
         layer.score_scale,
     )
     denominator = np.exp(_log_sum_exp(relative) - ranges.score.high)
-    variance = _residual(layer, sample).var(axis=1)
+    variance = layer.residual(sample.hidden).var(axis=1)
     found = []
     for name, values, interval in (
         ("scores", relative, ranges.score),
@@ -111,17 +111,6 @@ def _sample(layer: AttentionSubLayer, hidden: Array) -> _Sample:
 
     queries, keys = heads(layer.query), heads(layer.key)
     return _Sample(hidden, queries, keys, queries @ keys.transpose(0, 2, 1) * layer.score_scale)
-
-
-def _residual(layer: AttentionSubLayer, sample: _Sample) -> Array:
-    """x + W_O attention: what the LayerNorm sees, [n, d]."""
-    weights = np.exp(sample.scores - sample.scores.max(axis=2, keepdims=True))
-    weights /= weights.sum(axis=2, keepdims=True)
-    values = sample.hidden @ layer.value.weight.T + layer.value.bias
-    by_head = values.reshape(len(values), layer.heads, -1).transpose(1, 0, 2)
-    attended = (weights @ by_head).transpose(1, 0, 2).reshape(values.shape)
-    residual: Array = sample.hidden + attended @ layer.output.weight.T + layer.output.bias
-    return residual
 
 
 def _relative_scores(s: _Sample, offsets: Array, shifts: Array, anchors: Array, score_scale: float) -> Array:

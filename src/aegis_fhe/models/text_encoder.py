@@ -36,6 +36,16 @@ def packaged_model() -> Path:
     return Path(spec.origin).parent / "model"
 
 
+def _model_type(config: Path) -> object:
+    try:
+        facts = json.loads(config.read_text())
+    except (ValueError, OSError) as error:
+        raise AegisError(f"{config} is not readable JSON: {error}") from error
+    if not isinstance(facts, dict):
+        raise AegisError(f"{config} is not a model's configuration: expected a JSON object")
+    return facts.get("model_type")
+
+
 @dataclass(frozen=True, eq=False)
 class TextEncoder:
     """What the client and the model's owner need of a checkpoint; reads local safetensors files only."""
@@ -53,7 +63,7 @@ class TextEncoder:
             raise AegisError(
                 f"{folder} lacks {', '.join(missing)}: expected a model folder in Hugging Face format"
             )
-        kind = json.loads((folder / "config.json").read_text()).get("model_type")
+        kind = _model_type(folder / "config.json")
         if kind != "bert":
             raise UnsupportedModuleError(
                 f"{folder}: model type {kind!r} is not supported yet; supported: 'bert'"
@@ -63,17 +73,32 @@ class TextEncoder:
         from transformers.utils import logging
 
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        model: torch.nn.Module = BertModel.from_pretrained(
-            folder,
-            attn_implementation="sdpa",
-            local_files_only=True,
-            use_safetensors=True,
-            torch_dtype=torch.float32,
-        )
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        try:
+            loaded: Any = BertModel.from_pretrained(
+                folder,
+                attn_implementation="sdpa",
+                local_files_only=True,
+                use_safetensors=True,
+                dtype=torch.float32,
+                output_loading_info=True,
+            )
+            model, info = loaded
+            tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        except Exception as error:  # the libraries raise many types, some of them plain Exception
+            lines = str(error).splitlines() or [type(error).__name__]
+            raise AegisError(f"{folder} holds a damaged or unusual model: {lines[0]}") from error
+        # The library fills gaps with random numbers. Only the pooler, which is not used, may be missing.
+        lost = sorted(name for name in info["missing_keys"] if not name.startswith("pooler."))
+        if lost:
+            raise AegisError(f"{folder}: model.safetensors lacks {', '.join(lost[:3])} ({len(lost)} in all)")
         tokenizer.no_padding()
         tokenizer.no_truncation()
         return cls(folder, model.eval(), tokenizer)
+
+    @property
+    def name(self) -> str:
+        """What to call the checkpoint: its folder, or the name of the packaged one."""
+        return "all-MiniLM-L6-v2" if PACKAGED_MODEL in self.folder.parts else self.folder.name
 
     @property
     def features(self) -> int:

@@ -1,6 +1,6 @@
 """The encrypted program: capture, layout, graph, and the interpreters that give it meaning."""
 
-from aegis_fhe.program.attention_layer import Approximations
+from aegis_fhe.program.attention_fits import Approximations
 from aegis_fhe.program.capture import AttentionSubLayer, capture_attention
 from aegis_fhe.program.compiled import CompiledProgram
 from aegis_fhe.program.compiler import compile_attention

@@ -8,17 +8,8 @@ values.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from aegis_fhe.circuits.chebyshev import ChebyshevSeries
-from aegis_fhe.circuits.exponential import fit_exponential
-from aegis_fhe.circuits.inverse_sqrt import fit_inverse_sqrt
-from aegis_fhe.circuits.polynomial import polynomial_depth
-from aegis_fhe.circuits.reciprocal import fit_reciprocal
-from aegis_fhe.program.capture import AttentionSubLayer
+from aegis_fhe.program.attention_fits import AttentionFits
 from aegis_fhe.program.graph import Graph, GraphBuilder
 from aegis_fhe.program.layout import TokenMajorLayout
 from aegis_fhe.program.operators import (
@@ -40,82 +31,14 @@ from aegis_fhe.program.operators import (
     SumOfRotations,
 )
 from aegis_fhe.program.operators.plain import Term
-from aegis_fhe.program.ranges import AttentionRanges
-
-Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Approximations:
-    """Degrees of the fits; the depth of the sub-layer follows from them."""
-
-    exponential_degree: int = 31
-    exponential_squarings: int = 2
-    reciprocal_degree: int = 63
-    inverse_sqrt_degree: int = 31
 
 
 class AttentionLayer:
-    """Builds the graph and its constants for `blocks` token blocks."""
+    """Builds the graph for `blocks` token blocks. anchored: does any head look at the previous token?"""
 
-    def __init__(
-        self,
-        layer: AttentionSubLayer,
-        ranges: AttentionRanges,
-        layout: TokenMajorLayout,
-        blocks: int,
-        approximations: Approximations,
-    ) -> None:
-        self.layer, self.ranges, self.layout, self.blocks = layer, ranges, layout, blocks
+    def __init__(self, layout: TokenMajorLayout, blocks: int, fits: AttentionFits, *, anchored: bool) -> None:
+        self.layout, self.blocks, self.fits, self.anchored = layout, blocks, fits, anchored
         self.groups = math.ceil(blocks / layout.zones)
-        a, r = approximations, ranges
-        self.squarings = a.exponential_squarings
-        self.exp = fit_exponential(
-            r.score.low, r.score.high, degree=a.exponential_degree, squarings=a.exponential_squarings
-        )
-        self.reciprocal = fit_reciprocal(r.denominator.low, r.denominator.high, degree=a.reciprocal_degree)
-        # The sums of squares outside the features mix two tokens: up to twice the largest variance.
-        self.inverse_sqrt = fit_inverse_sqrt(
-            r.variance.low, 2 * r.variance.high + r.variance.low, degree=a.inverse_sqrt_degree
-        )
-        # Everything is scaled so that sums of squares are already normalised for the series.
-        self.norm_scale = math.sqrt(self.inverse_sqrt.slope / layer.features)
-        # The level of the residual sum when the result is to end at level 0.
-        self.residual_level = 2 + polynomial_depth(a.inverse_sqrt_degree)
-
-    def constants(self) -> dict[str, Array]:
-        """Every constant of the graph: weights in sub-slot order, vectors as one period of slots."""
-        layer, layout, ranges = self.layer, self.layout, self.ranges
-        score_scale = layer.score_scale * self.exp.slope
-        centre = np.eye(layer.features) - 1.0 / layer.features
-        offset = np.array(ranges.key_offset).reshape(-1)
-        output = layer.output.weight.T @ centre * self.norm_scale * self.reciprocal.slope
-        shift = self.exp.offset - self.exp.slope * np.array(ranges.shift)
-        everywhere, zone_0 = np.ones(layout.sub_slots), layout.columns(np.ones((1, 1)))
-        variance = self.inverse_sqrt.slope * layer.norm_eps + self.inverse_sqrt.offset
-        return {
-            "query.weight": layout.matrix(layer.query.weight.T * score_scale),
-            "query.bias": layout.features(layer.query.bias * score_scale),
-            "key.weight": layout.matrix(layer.key.weight.T),
-            "key.bias": layout.features(layer.key.bias - offset),
-            "value.weight": layout.matrix(layer.value.weight.T),
-            "value.bias": layout.features(layer.value.bias),
-            "anchor": layout.columns(np.array(ranges.anchor)[None, :]),
-            "zone_0": zone_0,
-            "score.shift": sum(
-                (layout.columns(shift[None, :], z) for z in range(layout.zones)), np.zeros(layout.sub_slots)
-            ),
-            "score.floor": -everywhere,
-            "denominator.offset": self.reciprocal.offset * zone_0,
-            "output.weight": layout.matrix(output),
-            "output.bias": layout.features(centre @ layer.output.bias * self.norm_scale),
-            "centre.one": self.norm_scale * zone_0,
-            "centre.mean": -self.norm_scale / layer.features * zone_0,
-            "variance.floor": -everywhere,
-            "variance.real": (variance + 1.0) * zone_0,
-            "norm.weight": layout.features(layer.norm_weight / self.norm_scale),
-            "norm.bias": layout.features(layer.norm_bias),
-        }
 
     def graph(self, level: int) -> Graph:
         """The sub-layer on inputs at `level`."""
@@ -124,12 +47,11 @@ class AttentionLayer:
         x = self._inputs(b, level)
         q, k, v = self._project(b, x)
         placed_keys, placed_values = self._place(b, k, "keys"), self._place(b, v, "values")
-        anchored = any(self.ranges.anchor)
-        moved = self._previous_token(b, k) if anchored else []
+        moved = self._previous_token(b, k) if self.anchored else []
         b.stage = "exchange"
         keys, values = self._fold(b, placed_keys, "keys"), self._fold(b, placed_values, "values")
-        previous = self._previous_keys(b, k, moved) if anchored else []
-        anchors = self._anchor(b, q, previous) if anchored else None
+        previous = self._previous_keys(b, k, moved) if self.anchored else []
+        anchors = self._anchor(b, q, previous) if self.anchored else None
         scores = self._scores(b, q, keys, anchors)
         probabilities = self._exponential(b, scores)
         attended = self._attend(b, probabilities, values)
@@ -245,8 +167,8 @@ class AttentionLayer:
         for p, row in enumerate(scores):
             out = []
             for g, u in enumerate(row):
-                value = b.one(f"exp.group{g}", Polynomial.of(self.exp), p, u)
-                for i in range(self.squarings):
+                value = b.one(f"exp.group{g}", Polynomial.of(self.fits.exp), p, u)
+                for i in range(self.fits.squarings):
                     value = b.one(f"exp.group{g}.squared{i + 1}", Multiply(), p, value)
                 out.append(value)
             probabilities.append(out)
@@ -262,7 +184,7 @@ class AttentionLayer:
             outputs, denominators = [], []
             for g, value in enumerate(row):
                 names = (f"o.group{g}", *(f"d.group{g}.zone{z}" for z in zones))
-                o, *d = b.many(names, Attend(self.reciprocal.slope), p, (value, values[p][g]))
+                o, *d = b.many(names, Attend(self.fits.reciprocal.slope), p, (value, values[p][g]))
                 outputs.append(b.one(f"o.group{g}.folded", fold, p, o) if layout.zones > 1 else o)
                 denominators.append(b.one(f"d.group{g}", fold, p, *d) if layout.zones > 1 else d[0])
             sums.append((b.one("o", Add(), p, *outputs), b.one("d", Add(), p, *denominators)))
@@ -272,7 +194,9 @@ class AttentionLayer:
     def _divide(self, b: GraphBuilder, p: int, numerator: str, denominator: str) -> str:
         """numerator * y (1 + e) (1 + e^2), y ~ 1 / d, e = 1 - d y: the error is e^4."""
         u = b.one("d.normalised", AddPlain((Term("denominator.offset"),)), p, denominator)
-        y = b.one("reciprocal", Polynomial.of(self.reciprocal.scaled(1 / self.reciprocal.slope)), p, u)
+        y = b.one(
+            "reciprocal", Polynomial.of(self.fits.reciprocal.scaled(1 / self.fits.reciprocal.slope)), p, u
+        )
         e = b.one("e", ScalarMinus(1.0), p, b.one("d.y", Multiply(), p, denominator, y))
         rough = b.one("o.y", Multiply(), p, numerator, y)
         better = b.one("o.newton1", Multiply(), p, rough, b.one("e.plus1", AddScalar(1.0), p, e))
@@ -288,7 +212,7 @@ class AttentionLayer:
         for p, value in enumerate(attended):
             projected = b.one("output.product", Project(("output.weight",)), p, value)
             output = b.one("output", AddPlain((Term("output.bias", "real tokens", p),)), p, projected)
-            total = b.one("x.sum", SumOfRotations(window, self.residual_level + 1), p, x[p])
+            total = b.one("x.sum", SumOfRotations(window, self.fits.residual_level + 1), p, x[p])
             centred = b.one("x.centred", PlainSum((Term("centre.one"), Term("centre.mean"))), p, x[p], total)
             sums.append(b.one("z", Add(), p, output, centred))
         return sums
@@ -302,15 +226,11 @@ class AttentionLayer:
             variance = b.one("variance", SumOfRotations(_window_steps(self.layout)), p, square)
             shift = AddPlain((Term("variance.floor"), Term("variance.real", "real tokens", p)))
             u = b.one("variance.normalised", shift, p, variance)
-            root = b.one("inverse_sqrt", Polynomial.of(self.inverse_sqrt), p, u)
+            root = b.one("inverse_sqrt", Polynomial.of(self.fits.inverse_sqrt), p, u)
             weighted = b.one("z.weighted", MultiplyPlain(Term("norm.weight")), p, value)
             normalised = b.one("z.normalised", Multiply(), p, weighted, root)
             results.append(b.one("y", AddPlain((Term("norm.bias"),)), p, normalised))
         return results
-
-    def series(self) -> dict[str, ChebyshevSeries]:
-        """The fits, for the report."""
-        return {"exp": self.exp, "1/x": self.reciprocal, "1/sqrt(x)": self.inverse_sqrt}
 
 
 def _window_steps(layout: TokenMajorLayout) -> tuple[int, ...]:

@@ -22,6 +22,9 @@ from aegis_fhe.errors import UnsupportedModuleError
 
 Array = NDArray[np.float64]
 
+# float32 against float64 on one sub-layer; anything else than this formula is off by far more.
+MEANING_TOLERANCE = 1e-3
+
 _SHAPE_ONLY = {
     "view",
     "reshape",
@@ -64,6 +67,29 @@ class AttentionSubLayer:
         """Hidden width."""
         return int(self.query.weight.shape[1])
 
+    def residual(self, hidden: Array) -> Array:
+        """x + W_O attention(x) + b_O in float64, [tokens, features]: what the LayerNorm sees."""
+        q, k, v = (self._heads(linear, hidden) for linear in (self.query, self.key, self.value))
+        scores = q @ k.transpose(0, 2, 1) * self.score_scale
+        weights = np.exp(scores - scores.max(axis=2, keepdims=True))
+        attended = (weights / weights.sum(axis=2, keepdims=True)) @ v
+        joined = attended.transpose(1, 0, 2).reshape(hidden.shape)
+        result: Array = hidden + joined @ self.output.weight.T + self.output.bias
+        return result
+
+    def evaluate(self, hidden: Array) -> Array:
+        """The whole sub-layer in float64, [tokens, features]."""
+        x = self.residual(hidden)
+        centred = x - x.mean(axis=1, keepdims=True)
+        normalised: Array = centred / np.sqrt(centred.var(axis=1, keepdims=True) + self.norm_eps)
+        return normalised * self.norm_weight + self.norm_bias
+
+    def _heads(self, linear: LinearLayer, hidden: Array) -> Array:
+        """[heads, tokens, head_dim]."""
+        projected = hidden @ linear.weight.T + linear.bias
+        by_head: Array = projected.reshape(len(hidden), self.heads, -1).transpose(1, 0, 2)
+        return by_head
+
     @property
     def head_dim(self) -> int:
         """Features of a head."""
@@ -83,7 +109,25 @@ def capture_attention(module: torch.nn.Module, example: torch.Tensor) -> Attenti
             f"torch.export could not trace {type(module).__name__}: {str(error).splitlines()[0]}; "
             "the module must take one tensor [batch, tokens, features]"
         ) from error
-    return _Reader(exported).read()
+    layer = _Reader(exported).read()
+    _check_meaning(layer, module, example)
+    return layer
+
+
+def _check_meaning(layer: AttentionSubLayer, module: torch.nn.Module, example: torch.Tensor) -> None:
+    """The right operators can still be put together wrongly: compares values on random hidden states."""
+    hidden = torch.randn(example.shape, generator=torch.Generator().manual_seed(0), dtype=example.dtype)
+    with torch.no_grad():
+        result = module(hidden)
+    output = (result[0] if isinstance(result, tuple) else result).double().numpy()
+    expected = np.stack([layer.evaluate(row) for row in hidden.double().numpy()])
+    difference = float(np.abs(output - expected).max())
+    if not difference <= MEANING_TOLERANCE * max(1.0, float(np.abs(expected).max())):
+        raise UnsupportedModuleError(
+            f"{type(module).__name__} has the operators of LayerNorm(x + Linear(attention(x))) but computes "
+            f"something else (off by {difference:.3g} on random input): causal attention, another order of "
+            "heads, weighted sums are not supported"
+        )
 
 
 class _Reader:
@@ -134,6 +178,12 @@ class _Reader:
             )
         shape = _operand(attention, 0).meta["val"].shape
         heads, head_dim = int(shape[-3]), int(shape[-1])
+        features = _operand(query, 1).meta["val"].shape[-1]
+        if heads * head_dim != features:
+            raise UnsupportedModuleError(
+                f"{_path(attention)}: {heads} heads of {head_dim} do not make {features} features; expected "
+                "queries [batch, heads, tokens, features / heads]"
+            )
         scale: Any = attention.kwargs.get("scale")
         epsilon: Any = norm.args[4] if len(norm.args) > 4 else 1e-5
         return AttentionSubLayer(

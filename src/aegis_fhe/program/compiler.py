@@ -10,7 +10,13 @@ import torch
 from aegis_fhe.ckks import presets
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.errors import LevelError, UnsupportedModuleError
-from aegis_fhe.program.attention_layer import Approximations, AttentionLayer
+from aegis_fhe.program.attention_fits import (
+    Approximations,
+    Array,
+    AttentionFits,
+    attention_constants,
+)
+from aegis_fhe.program.attention_layer import AttentionLayer
 from aegis_fhe.program.capture import AttentionSubLayer, capture_attention
 from aegis_fhe.program.compiled import CompiledProgram
 from aegis_fhe.program.graph import Node
@@ -72,15 +78,17 @@ def compile_captured(
         head_dim=layer.head_dim,
         zones=max(1, min(blocks, slots // layer.head_dim // layer.features)),
     )
-    builder = AttentionLayer(layer, ranges, layout, blocks, approximations)
-    levels = _levels_needed(builder, layout)
+    fits = AttentionFits.of(ranges, layer.features, approximations, max_tokens=blocks * layout.tokens)
+    constants = attention_constants(layer, ranges, layout, fits)
+    builder = AttentionLayer(layout, blocks, fits, anchored=any(ranges.anchor))
+    levels = _levels_needed(builder, constants)
     params = parameters(levels)
     program = CompiledProgram(
         params=params,
         layout=layout,
         blocks=blocks,
         graph=builder.graph(params.max_level),
-        constants=builder.constants(),
+        constants=constants,
         ranges=ranges,
         origin=origin,
     )
@@ -93,18 +101,18 @@ def compile_captured(
     return program
 
 
-def _levels_needed(builder: AttentionLayer, layout: TokenMajorLayout) -> int:
+def _levels_needed(builder: AttentionLayer, constants: dict[str, Array]) -> int:
     """Levels down to the residual sum, found by a symbolic run on a long chain, plus those after it.
 
     The residual sum lies at a level that counts from the bottom, so the trial run ends at level 0 on any
     chain.
     """
-    scale = 2.0**40
+    scale, layout = 2.0**40, builder.layout
     backend = SymbolicBackend([2**50] + [2**40] * _TRIAL_LEVELS, layout.slots)
     graph = builder.graph(_TRIAL_LEVELS)
     context = Context(
         layout=layout,
-        constants=builder.constants(),
+        constants=constants,
         scale=scale,
         tokens=builder.blocks * layout.tokens,
     )
@@ -116,4 +124,4 @@ def _levels_needed(builder: AttentionLayer, layout: TokenMajorLayout) -> int:
             levels.extend(symbol.level for symbol in values)
 
     run_graph(graph, backend, inputs, context, observe=observe)
-    return _TRIAL_LEVELS - min(levels) + builder.residual_level
+    return _TRIAL_LEVELS - min(levels) + builder.fits.residual_level

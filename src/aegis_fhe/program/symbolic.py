@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from aegis_fhe.ckks.keys import CONJUGATION, RELINEARISATION
 from aegis_fhe.ckks.slots import SlotVector
-from aegis_fhe.errors import LevelError, ScaleError
+from aegis_fhe.errors import CompatibilityError, LayoutError, LevelError, ScaleError
 from aegis_fhe.program.counts import OperationCounts
 
 SCALE_TOLERANCE = 2.0**-30
@@ -75,6 +75,7 @@ class SymbolicBackend:
 
     def add_plain(self, x: Symbol, v: SlotVector) -> Symbol:
         """Unchanged."""
+        self._fits(v)
         self.counts.add("plain add", x.level)
         return x
 
@@ -85,6 +86,7 @@ class SymbolicBackend:
 
     def mul_plain(self, x: Symbol, v: SlotVector, scale: float) -> Symbol:
         """Scales multiply."""
+        self._fits(v)
         self.counts.add("plain product", x.level)
         return self._scaled(x, x.scale * scale)
 
@@ -116,6 +118,9 @@ class SymbolicBackend:
 
     def multiply_sum(self, xs: Sequence[Symbol], ys: Sequence[Symbol]) -> Symbol:
         """Three components; scales multiply."""
+        self._same_length(xs, ys)
+        for x in (*xs, *ys):
+            self._two_components(x)
         self._same_scale(xs)
         self._same_scale(ys)
         level = min(value.level for value in (*xs, *ys))
@@ -154,10 +159,11 @@ class SymbolicBackend:
             self.counts.add("mod up", x.level)
         for step in moving:
             self.counts.hoisted_rotation(step, x.level)
-        return [x] * len(steps)
+        return [replace(x) if step % self._slots else x for step in steps]
 
     def rotate_sum(self, xs: Sequence[Symbol], steps: Sequence[int]) -> Symbol:
         """An inner product for each step that is not zero, one ModDown."""
+        self._same_length(xs, steps)
         self._same_scale(xs)
         for x in xs:
             self._two_components(x)
@@ -197,6 +203,14 @@ class SymbolicBackend:
                     f"scales 2^{math.log2(xs[0].scale):.6f} and 2^{math.log2(x.scale):.6f} cannot be added"
                 )
 
+    def _fits(self, v: SlotVector) -> None:
+        if self._slots % v.period:
+            raise LayoutError(f"a vector of period {v.period} does not fit {self._slots} slots")
+
+    def _same_length(self, xs: Sequence[object], ys: Sequence[object]) -> None:
+        if not xs or len(xs) != len(ys):
+            raise CompatibilityError(f"expected pairs, got {len(xs)} and {len(ys)} operands")
+
     def _two_components(self, x: Symbol) -> None:
         if x.components != 2:
-            raise LevelError("a product must be relinearised before it is rotated")
+            raise LevelError("a product must be relinearised before it is rotated or multiplied")

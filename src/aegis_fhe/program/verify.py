@@ -52,6 +52,6 @@ def _within(program: CompiledProgram, node: Node, supports: list[Array], *, zone
         if outside.any():
             first = int(np.flatnonzero(outside.any(axis=0))[0]) + zones * layout.width
             raise LayoutError(
-                f"node {node.name} ({type(node.operator).__name__}): {name} reaches sub-slot {first}, but only "
-                f"the first {zones * layout.width} of {layout.sub_slots} may be used: mask it first"
+                f"node {node.name} ({type(node.operator).__name__}): {name} reaches sub-slot {first}, "
+                f"but only the first {zones * layout.width} of {layout.sub_slots} may be used: mask it first"
             )

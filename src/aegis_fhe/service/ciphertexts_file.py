@@ -91,6 +91,8 @@ def load_results(program: CompiledProgram, paths: Iterable[Path]) -> dict[str, C
                 facts = _ciphertext_facts(metadata, path, name)
                 if name not in program.graph.results or set(tensors) != {"parts"}:
                     raise CompatibilityError(f"{path}: {name} is no result of the program")
+                if name in results:
+                    raise CompatibilityError(f"{path}: {name} is in another worker's file already")
                 limbs = params.q_limbs(symbols[name].level)
                 check_residues(tensors["parts"], params, limbs, (2,), f"{path}: {name}")
                 if facts.scale != symbols[name].scale:

@@ -86,7 +86,7 @@ def run_job(
     on_progress: Callable[[ProgressEvent], None] | None = None,
     on_output: Callable[[int, str], None] | None = None,
 ) -> JobReport:
-    """Runs the files' job on `devices` worker processes of this machine.
+    """Runs the files' job on `devices` worker processes of this machine; results of all of them, or none.
 
     Raises CapacityError, WorkerError.
     """
@@ -96,13 +96,13 @@ def run_job(
         "program": str(files.program),
         "keys": str(files.keys),
         "inputs": str(files.inputs),
-        "results": str(files.folder / "result-{rank}.aegis"),
+        "results": [str(path) for path in files.results(devices)],
     }
     options = LaunchOptions(world_size=devices, threads=threads, environment=_KEEP_FREED_MEMORY)
     try:
         reports = launch(WORKER_MODULE, config, options, on_progress=on_progress, on_output=on_output)
     except BaseException:
-        for path in files.results(devices):
+        for path in files.results(devices):  # some workers may have finished
             path.unlink(missing_ok=True)
         raise
     return _merge(reports, plan.bytes_between_devices())

@@ -39,6 +39,7 @@ def run_session(
     hidden: Array,
     *,
     devices: int = 1,
+    threads: int | None = None,
     folder: Path | None = None,
     advance_keys: Callable[[str, float], None] = lambda name, weight: None,
     on_progress: Callable[[ProgressEvent], None] | None = None,
@@ -46,23 +47,31 @@ def run_session(
 ) -> SessionResult:
     """Writes program, keys and ciphertexts, runs `devices` workers on them, decrypts.
 
-    folder: where the files stay; by default they are removed. Memory is checked before any work.
+    threads: of each worker, by default cores // devices. folder: where the files go when all went well; by
+    default, and after an error, they are removed. Memory is checked before any work. Raises RangeError or
+    LayoutError for hidden states that the program does not take, CapacityError, WorkerError.
     """
     program.context(len(hidden))
     require_memory(program, devices)
-    with tempfile.TemporaryDirectory(prefix="aegis-", dir=None if folder is None else folder) as temporary:
-        files = JobFiles(folder=Path(temporary) if folder is None else folder)
+    with tempfile.TemporaryDirectory(prefix="aegis-", dir=folder) as temporary:
+        files = JobFiles(folder=Path(temporary))
         clock = _Clock()
         save_program(program, files.program)
-        client.write_keys(files.keys, advance=advance_keys)
-        clock.lap("keys")
         client.write_input(hidden, files.inputs)
         clock.lap("encrypt")
-        report = run_job(program, files, devices, on_progress=on_progress, on_output=on_output)
+        client.write_keys(files.keys, advance=advance_keys)
+        clock.lap("keys")
+        report = run_job(
+            program, files, devices, threads=threads, on_progress=on_progress, on_output=on_output
+        )
         clock.lap("workers")
         result = client.read_results(files.results(devices), len(hidden))
         clock.lap("decrypt")
-        sizes = {path.name: path.stat().st_size for path in sorted(files.folder.glob("*.aegis"))}
+        written = sorted(files.folder.iterdir())
+        sizes = {path.name: path.stat().st_size for path in written}
+        if folder is not None:
+            for path in written:
+                path.replace(folder / path.name)
     return SessionResult(result, report, clock.seconds, sizes)
 
 

@@ -17,12 +17,12 @@ FORBIDDEN = ("aegis_fhe.ckks.secret", "aegis_fhe.service.client")
 
 
 class WorkerConfig(msgspec.Struct, forbid_unknown_fields=True):
-    """Files of a job; a worker of rank r writes `results`.format(rank=r)."""
+    """Files of a job; a worker of rank r writes results[r]."""
 
     program: str
     keys: str
     inputs: str
-    results: str
+    results: list[str]
 
 
 def work(context: WorkerContext) -> Any:
@@ -62,7 +62,7 @@ def work(context: WorkerContext) -> Any:
         tokens=job.facts.tokens,
         advance=progress.advance,
     )
-    save_results(job.facts, execution.results, Path(config.results.format(rank=context.rank)))
+    save_results(job.facts, execution.results, Path(config.results[context.rank]))
     return {
         "seconds": {"load": loaded, **execution.seconds},
         "ledger": communicator.ledger.to_json(),

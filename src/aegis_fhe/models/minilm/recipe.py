@@ -56,5 +56,5 @@ def compile_first_attention(
         encoder.attention(),
         torch.zeros(1, tokens, encoder.features),
         ranges_for(encoder, calibration or []),
-        origin=f"{encoder.folder.name}: first self-attention sub-layer",
+        origin=f"{encoder.name}: first self-attention sub-layer",
     )

@@ -1,4 +1,4 @@
-"""`aegis demo` from end to end on a tiny checkpoint, `aegis worker` on what it kept, and bad input to both."""
+"""`aegis demo` end to end on a tiny checkpoint, `aegis worker` on what it kept, and bad input to both."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from program.tiny import tiny_program
-from service.stand_in import tiny_encoder
 
 from aegis_fhe.cli import demo as demo_module
 from aegis_fhe.models.text_encoder import TextEncoder
 from aegis_fhe.placement import plan_tokens
 from aegis_fhe.runtime.launch import LaunchOptions
 from aegis_fhe.service import job as job_module
+from program.tiny import tiny_program
+from service.stand_in import tiny_encoder
 
 from .conftest import Answer
 

@@ -1,4 +1,4 @@
-"""The executor computes a device's share of the plan and nothing else, and holds its ledger against the plan."""
+"""The executor computes its device's share of the plan, no more, and holds its ledger against the plan."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
-from program.tiny import tiny_program
 
 from aegis_fhe.ckks import Ciphertext, EvaluationKeys, Evaluator, SlotVector
 from aegis_fhe.ckks.secret import SecretKey, encrypt, evaluation_keys
@@ -20,6 +19,7 @@ from aegis_fhe.runtime.collectives import Communicator
 from aegis_fhe.runtime.executor import Execution, execute, share_of
 from aegis_fhe.runtime.ledger import Entry, LedgerError
 from aegis_fhe.runtime.transfers import Transfer
+from program.tiny import tiny_program
 
 TOKENS = 13
 
@@ -64,7 +64,7 @@ def run() -> Run:
 
 
 class Recorded(Communicator):
-    """One rank of two whose peer has sent, long ago, all that a plain run made; sends are looked at, then lost."""
+    """One rank of two; its peer has sent what a plain run made, and what it sends itself is only noted."""
 
     def __init__(self, run: Run, plan: Plan, rank: int) -> None:
         super().__init__(rank=rank, world_size=2, group=object())  # type: ignore[arg-type]
@@ -197,10 +197,11 @@ def test_a_text_that_is_too_long_is_refused_before_any_node(run: Run) -> None:
 def test_values_are_released_after_their_last_use(
     world_size: int, run: Run, replay: list[dict[str, Ciphertext]]
 ) -> None:
-    """Never more bytes than the estimate of memory counts as alive."""
+    """A fraction of all values is held at a time, and never more bytes than the estimate of memory allows."""
     plan = plan_tokens(run.program, world_size)
     run.on(Communicator() if world_size == 1 else Recorded(run, plan, 0), plan)
     fullest = max(sum(value.size_bytes for value in values.values()) for values in replay)
     everything = sum(value.size_bytes for value in run.values.values())
     assert everything / 20 < fullest < everything / 3
-    assert fullest <= estimate_memory(run.program, plan, 0).values_bytes
+    estimate = estimate_memory(run.program, plan, 0)
+    assert fullest <= estimate.values_bytes + estimate.workspace_bytes

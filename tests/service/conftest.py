@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from program.tiny import tiny_program
 
 from aegis_fhe.ckks import Ciphertext, Evaluator, Parameters, presets
 from aegis_fhe.program import CompiledProgram
@@ -18,6 +17,7 @@ from aegis_fhe.service.client import Client
 from aegis_fhe.service.job import JobFiles
 from aegis_fhe.service.keys_file import load_keys
 from aegis_fhe.service.program_file import load_program, save_program
+from program.tiny import tiny_program
 
 SEED = bytes(range(32))
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import torch
-from program.tiny import TinyAttention, hidden_states
 
 from aegis_fhe.models.text_encoder import TextEncoder
+from program.tiny import TinyAttention, hidden_states
 
 POSITIONS = 512
 

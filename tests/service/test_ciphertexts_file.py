@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from program.tiny import tiny_program
 
 from aegis_fhe.ckks import Ciphertext
 from aegis_fhe.ckks.ciphertext import SeededCiphertext
@@ -27,6 +26,7 @@ from aegis_fhe.service.ciphertexts_file import (
 )
 from aegis_fhe.service.client import Client
 from aegis_fhe.service.container import ContainerReader, ContainerWriter
+from program.tiny import tiny_program
 
 from .conftest import SEED, Job
 

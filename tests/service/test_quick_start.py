@@ -1,4 +1,4 @@
-"""The six lines that introduce the package run as they are printed; only the checkpoint is a small one here."""
+"""The six lines that introduce the package run as printed; only the checkpoint is a small one here."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 
 import aegis_fhe
 from aegis_fhe.models import minilm, text_encoder
+from program.tiny import tiny_program
 
 from .stand_in import tiny_encoder
-from program.tiny import tiny_program
 
 LINES = textwrap.dedent(
     "\n".join(line for line in (aegis_fhe.__doc__ or "").splitlines() if line.startswith("    "))

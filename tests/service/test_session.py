@@ -1,4 +1,4 @@
-"""A whole session with real worker processes: any number of them gives the same bits, and the predicted bytes."""
+"""A whole session with real worker processes: any number of them gives the same bits, at predicted bytes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from program.tiny import reference, tiny_program
 
 from aegis_fhe.errors import AegisError, CapacityError, LayoutError, RangeError, WorkerError
 from aegis_fhe.placement import plan_tokens
@@ -19,6 +18,7 @@ from aegis_fhe.service.ciphertexts_file import load_input, load_results, result_
 from aegis_fhe.service.client import Client
 from aegis_fhe.service.job import JobFiles, JobReport, require_memory, run_job
 from aegis_fhe.service.session import run_session
+from program.tiny import reference, tiny_program
 
 from .conftest import SEED, Job, run_in_process, write_job
 
@@ -40,7 +40,7 @@ def reports(monkeypatch: pytest.MonkeyPatch) -> list[WorkerReport]:
 def check_workers(
     program: CompiledProgram, devices: int, report: JobReport, reports: list[WorkerReport]
 ) -> None:
-    """Bytes as predicted by rank, node and in sum; no secret-key module; no more memory than was announced."""
+    """Bytes as predicted, by rank, by node, in sum; no secret-key module; no more memory than announced."""
     plan = plan_tokens(program, devices)
     assert report.bytes_between_devices == report.predicted_bytes == plan.bytes_between_devices()
     assert (report.bytes_between_devices > 0) == (devices > 1)
@@ -77,7 +77,7 @@ def test_one_and_two_workers_and_this_process_agree_bit_for_bit(
     assert result.shape == (tokens, 32)
     assert 0 < np.abs(result - program.run_clear(hidden[:tokens])).max() < 1e-5
     assert np.abs(result - reference(module, hidden[:tokens])).max() < 1e-4
-    assert set(stages) == set(outcome.report.seconds)
+    assert {"load"} < set(stages) <= set(outcome.report.seconds)
     assert set(outcome.seconds) == {"encrypt", "keys", "workers", "decrypt"}
     files = JobFiles(folder=folder)
     written = [files.program, files.keys, files.inputs, *files.results(2)]
@@ -85,7 +85,7 @@ def test_one_and_two_workers_and_this_process_agree_bit_for_bit(
     assert sorted(folder.iterdir()) == sorted(written)
     assert digest(program, files, 2) == outcome.result.digest
 
-    report = run_job(program, files, 1, threads=2)
+    report = run_job(program, files, 1, threads=1)
     check_workers(program, 1, report, reports)
     assert digest(program, files, 1) == outcome.result.digest
     assert result_digest(program.params, run_in_process(files)) == outcome.result.digest

@@ -17,13 +17,14 @@ from aegis_fhe.observe.table import format_bytes, results_table
 from aegis_fhe.placement.memory import ciphertext_bytes
 
 FAMILIES = {"n14": presets.n14, "n15": presets.n15, "n16": presets.n16}
+MAX_LEVELS = 100  # far beyond 128 bits of security in any of them; finding primes takes its time
 
 
 def params(
     preset: Annotated[
         str | None, typer.Argument(help="n14, n15 or n16; by default all, at full depth.")
     ] = None,
-    levels: Annotated[int | None, typer.Option(min=1, help="Levels of 40 bits.")] = None,
+    levels: Annotated[int | None, typer.Option(min=1, max=MAX_LEVELS, help="Levels of 40 bits.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
     """Show parameter sets: bits, security and key sizes."""

@@ -22,7 +22,7 @@ from aegis_fhe.cli import machine
 GIB = 1 << 30
 
 # What `aegis demo` may take, as upper bounds.
-DEMO_MEMORY_BYTES = 9.5 * GIB
+DEMO_MEMORY_BYTES = 10 * GIB
 DEMO_DISK_BYTES = 3 * GIB
 
 REINSTALL = "run `make demo` in the source folder (or `pip install .`)"

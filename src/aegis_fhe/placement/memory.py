@@ -12,9 +12,9 @@ from aegis_fhe.program.graph import Node
 from aegis_fhe.program.interpret import uses
 from aegis_fhe.program.operators import Attend, Input, Project, Scores
 
-# A Python process with torch, numpy and the kernels loaded (450 MiB), and what the allocator keeps beyond live
-# values: huge pages and fragments (measured: up to 400 MiB).
-PROCESS_BYTES = 900 << 20
+# A Python process with torch, numpy and the kernels loaded (450 MiB), and what the allocator keeps beyond
+# live values: huge pages and fragments (measured: up to 460 MiB).
+PROCESS_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,10 +46,6 @@ class Graph:
         if absent:
             raise CompatibilityError(f"the program never makes its results {', '.join(absent)}")
 
-    def producer(self) -> dict[str, Node]:
-        """The node that makes each value."""
-        return {value: node for node in self.nodes for value in node.outputs}
-
     def stages(self) -> Iterator[tuple[str, list[Node]]]:
         """Consecutive nodes of one stage."""
         group: list[Node] = []

@@ -20,10 +20,6 @@ class Interval(msgspec.Struct, frozen=True):
         if not self.low < self.high:
             raise RangeError(f"an interval needs low < high, got [{self.low}, {self.high}]")
 
-    def widened(self, below: float, above: float) -> Interval:
-        """[low - below, high + above]."""
-        return Interval(self.low - below, self.high + above)
-
 
 class AttentionRanges(msgspec.Struct, frozen=True, kw_only=True):
     """Ranges of one self-attention sub-layer (post-norm), and the shifts that make them narrow.

@@ -20,7 +20,6 @@ import msgspec
 import numpy as np
 
 from aegis_fhe.circuits.backend import Backend
-from aegis_fhe.circuits.linear_transform import PeriodicTransform
 from aegis_fhe.circuits.products import multiply_plain, plain_scale
 from aegis_fhe.circuits.rotations import RotationLadder
 from aegis_fhe.ckks.slots import SlotVector
@@ -36,13 +35,11 @@ class Shear(msgspec.Struct, frozen=True, tag=True):
     def lower(self, backend: Backend[V], inputs: list[V], context: Context) -> list[V]:
         """2 sqrt(head_dim) rotations by whole tokens."""
         layout, base = context.layout, context.layout.ladder_base
-        diagonals = {}
-        for y in range(layout.head_dim):
-            diagonals[y] = layout.columns((np.arange(layout.head_dim) == y)[:, None])
+        column = np.arange(layout.head_dim)
         babies = backend.rotate_many(inputs[0], [j * layout.sub_slots for j in range(base)])
         # Masks depend on the sub-slot alone, so a rotation by whole tokens leaves them as they are.
-        rows = PeriodicTransform(diagonals).rows(base, range(base))
-        rows = [[SlotVector(diagonals[base * i + j]) for j in range(base)] for i in range(len(rows))]
+        masks = [SlotVector(layout.columns((column == y)[:, None])) for y in column]
+        rows = [masks[first : first + base] for first in range(0, layout.head_dim, base)]
         scale = plain_scale(backend, inputs[0], context.scale)
         inner = backend.mul_plain_sums(babies, rows, scale)
         steps = [base * i * layout.sub_slots for i in range(len(rows))]

@@ -24,7 +24,7 @@ DIGITS = 3
 
 
 def n16(levels: int = 29) -> Parameters:
-    """N = 2^16, q0 of 50 bits, `levels` primes of 40 bits; at full depth P = 9 x 49 bits, 10 limbs in a digit.
+    """N = 2^16, q0 of 50 bits, `levels` of 40; at full depth P = 9 x 49 bits, 10 limbs in a digit.
 
     128 bits of security up to 31 levels; three digits (dnum) up to 29. Raises SecurityError beyond 31.
     """
@@ -37,7 +37,7 @@ def n15(levels: int = 14) -> Parameters:
 
 
 def n14(levels: int = 6) -> Parameters:
-    """N = 2^14; at full depth P = 3 x 46 bits, 3 limbs in a digit: 128 bits up to 6 levels. Quick, for tests."""
+    """N = 2^14; at full depth P = 3 x 46 bits, 3 limbs in a digit: 128 bits up to 6 levels. For tests."""
     return _secure(14, levels, special_bits=46, largest_digit=3)
 
 
@@ -60,7 +60,7 @@ def insecure(log_degree: int = 11, levels: int = 3, digit_size: int = 2) -> Para
 
 
 def _secure(log_degree: int, levels: int, *, special_bits: int, largest_digit: int) -> Parameters:
-    """Three digits of equal size, or more of `largest_digit` limbs; and no more special primes than they need.
+    """Three digits, or more of `largest_digit` limbs, and no more special primes than these need.
 
     Fewer levels make shorter digits, and these a smaller P: fewer limbs in every key switch.
     """

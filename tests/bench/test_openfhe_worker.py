@@ -14,7 +14,7 @@ from aegis_fhe.bench.openfhe_python import find_openfhe
 from aegis_fhe.bench.peer import Unsupported
 from aegis_fhe.bench.process_peer import ProcessPeer
 from aegis_fhe.bench.ring_table import KERNELS, OPERATIONS
-from aegis_fhe.ckks import Parameters
+from aegis_fhe.ckks import presets
 from aegis_fhe.errors import PeerError
 
 # Answers every name with something that can be called, and prints where answers belong.
@@ -129,11 +129,12 @@ def test_openfhe_itself_where_it_is_installed():
         python = find_openfhe(Path.home(), install=False, say=print)
     except PeerError as error:
         pytest.skip(str(error))
-    params = Parameters.build(13, [50, 40, 40], [49, 49], 1, insecure=True)
+    params = presets.n14(5)
     with start_openfhe(python, params, 1) as peer:
         assert peer.facts.name.startswith("OpenFHE 1.")
-        # 3 digits of two halves; 3 limbs and at least one special limb; 64-bit words.
-        assert peer.facts.stored_key_bytes > 3 * 2 * 4 * params.degree * 8
+        # 3 digits of two halves, 6 limbs and 2 special limbs of 64-bit words, and a header.
+        size = 3 * 2 * (6 + 2) * params.degree * 8
+        assert size < peer.facts.stored_key_bytes < 1.01 * size
         for operation in OPERATIONS:
             answer = peer.measure(operation)
             assert isinstance(answer, Unsupported) == (operation in (*KERNELS, "decode", "decrypt"))

@@ -42,6 +42,13 @@ def test_sides_are_measured_in_turn_and_keep_their_own_times():
     assert (ours, theirs) == ([1.0, 2.0, 3.0], [10.0, 20.0, 30.0])
 
 
+def test_each_side_settles_before_its_run(monkeypatch):
+    order = []
+    monkeypatch.setattr(time, "sleep", lambda seconds: order.append(seconds))
+    alternate(lambda: order.append("ours"), lambda: order.append("theirs"), 2, settle_s=0.5)
+    assert order == [0.5, "ours", 0.5, "theirs"] * 2
+
+
 def test_without_a_peer_only_ours_are_measured():
     assert alternate(lambda: 1.0, None, 2) == ([1.0, 1.0], [])
 

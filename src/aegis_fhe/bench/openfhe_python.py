@@ -46,7 +46,7 @@ def find_openfhe(home: Path, *, install: bool, say: Callable[[str], None]) -> Pa
     if not found:
         raise PeerError("no python3.10 was found, and OpenFHE's wheel loads under no other: install it")
     if not install:
-        raise PeerError(f"{found[0]} has no openfhe: let it be installed, or `pip install {REQUIREMENT}`")
+        raise PeerError(f"{found[0]} has no {REQUIREMENT}: leave out --no-install, or install it there")
     say(f"installing {REQUIREMENT} with {found[0]} into {own.parents[1]} (once)")
     make_environment(found[0], own.parents[1])
     if not runs(own, LOADS_OPENFHE):

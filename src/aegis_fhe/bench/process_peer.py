@@ -22,7 +22,7 @@ from aegis_fhe.bench.peer import PeerFacts, Unsupported
 from aegis_fhe.errors import PeerError
 
 ANSWER_TIMEOUT_S = 600.0  # keys for all rotations at N = 2^16 take seconds; this ends what hangs
-LONGEST_SHOWN = 200
+LONGEST_SHOWN = 400
 
 
 class ProcessPeer:

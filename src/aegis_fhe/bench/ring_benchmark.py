@@ -12,7 +12,7 @@ from aegis_fhe.bench.peer import Peer, Unsupported
 from aegis_fhe.bench.result_rows import Row
 from aegis_fhe.bench.ring_table import KERNELS, ONE_LIMB
 from aegis_fhe.bench.scheme_operations import SchemeOperations
-from aegis_fhe.bench.timing import alternate, milliseconds, quantiles, run_count
+from aegis_fhe.bench.timing import SETTLE_S, alternate, milliseconds, quantiles, run_count
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.errors import PeerError
 from aegis_fhe.ring import native
@@ -66,7 +66,8 @@ def _measure(
     milliseconds(ours)  # makes what the operation needs
     theirs = _their_run(peer, operation)
     count = run_count(milliseconds(ours), runs)
-    our_ms, their_ms = alternate(lambda: milliseconds(ours), theirs, count)
+    settle_s = SETTLE_S if threads > 1 else 0.0
+    our_ms, their_ms = alternate(lambda: milliseconds(ours), theirs, count, settle_s=settle_s)
     single = operation in ONE_LIMB
     return Row.of(
         operation,

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 SPAN_MS = 200.0
 MOST_RUNS = 200
 
+# OpenMP threads that have no work spin for some milliseconds before they sleep, on cores the next run needs.
+SETTLE_S = 0.01
+
 
 @dataclass(frozen=True, kw_only=True)
 class Quantiles:
@@ -43,20 +46,21 @@ def run_count(estimate_ms: float, least: int) -> int:
 
 
 def alternate(
-    ours: Callable[[], float], theirs: Callable[[], float] | None, runs: int
+    ours: Callable[[], float], theirs: Callable[[], float] | None, runs: int, *, settle_s: float = 0.0
 ) -> tuple[list[float], list[float]]:
     """`runs` measurements of each, in turn: ours, theirs, ours, theirs. Each callable returns its own time.
 
-    A disturbance (another process, a slower clock) that lasts longer than a run meets both. Out: the times of
-    ours and of theirs, the second empty without a peer.
+    A disturbance (another process, a slower clock) that lasts longer than a run meets both. Each waits
+    `settle_s` first. Out: the times of ours and of theirs, the second empty without a peer.
     """
-    our_ms: list[float] = []
-    their_ms: list[float] = []
+    sides = [ours] if theirs is None else [ours, theirs]
+    times_ms: tuple[list[float], list[float]] = ([], [])
     for _ in range(runs):
-        our_ms.append(ours())
-        if theirs is not None:
-            their_ms.append(theirs())
-    return our_ms, their_ms
+        for side, side_ms in zip(sides, times_ms, strict=False):
+            if settle_s:
+                time.sleep(settle_s)
+            side_ms.append(side())
+    return times_ms
 
 
 def _quantile(ordered: Sequence[float], fraction: float) -> float:

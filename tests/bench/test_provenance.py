@@ -20,10 +20,14 @@ def test_commit_is_that_of_the_checkout_and_says_when_files_differ(tmp_path):
     git(tmp_path, "init", "--quiet")
     assert provenance.commit(tmp_path) is None
     (tmp_path / "file").write_text("one")
-    git(tmp_path, "add", "file")
+    rows = tmp_path / provenance.RESULTS / "ring.jsonl"
+    rows.parent.mkdir(parents=True)
+    rows.touch()
+    git(tmp_path, "add", ".")
     git(tmp_path, "commit", "--quiet", "-m", "first")
-    git(tmp_path, "tag", "v1")
     head = git(tmp_path, "rev-parse", "HEAD")
+    (tmp_path / "untracked").touch()
+    rows.write_text("a row")
     assert provenance.commit(tmp_path) == head
     (tmp_path / "file").write_text("two")
     assert provenance.commit(tmp_path) == f"{head}-dirty"

@@ -13,6 +13,8 @@ import aegis_fhe
 from aegis_fhe.bench.peer import Peer
 from aegis_fhe.ckks.parameters import Parameters
 
+RESULTS = "benchmarks/results"
+
 
 def checkout() -> Path | None:
     """The repository that this package runs from, or None for an installed copy."""
@@ -23,7 +25,7 @@ def checkout() -> Path | None:
 def default_results(benchmark: str) -> Path | None:
     """Where rows of a benchmark are kept in a checkout; None for an installed copy."""
     root = checkout()
-    return root / "benchmarks" / "results" / f"{benchmark}.jsonl" if root else None
+    return root / RESULTS / f"{benchmark}.jsonl" if root else None
 
 
 def circumstances(
@@ -43,20 +45,23 @@ def circumstances(
 
 
 def commit(root: Path | None) -> str | None:
-    """The commit of a checkout, with "-dirty" when tracked files differ from it; None when git cannot say."""
+    """The commit of a checkout, with "-dirty" when tracked files differ from it; None when git cannot say.
+
+    Recorded rows do not count: the first run of a day would make all later ones look changed.
+    """
     if root is None:
         return None
     try:
-        answer = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            cwd=root,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        head = _git(root, "rev-parse", "--verify", "HEAD")
+        changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", f":!{RESULTS}")
     except (OSError, subprocess.CalledProcessError):
         return None
-    return answer.stdout.strip()
+    return f"{head}-dirty" if changed else head
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 def versions() -> dict[str, str]:

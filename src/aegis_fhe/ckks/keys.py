@@ -96,8 +96,10 @@ def half_bytes(params: Parameters, level: int) -> int:
 def uniform_half(params: Parameters, level: int, seed: bytes) -> torch.Tensor:
     """a of a key: int64 [digit, limb, N], NTT domain, uniform, from the key's public seed."""
     limbs = key_limbs(params, level)
-    digits = range(len(params.digits(level)))
-    return torch.stack([uniform(params.ring, limbs, seed, b"key digit %d" % digit) for digit in digits])
+    a = params.ring.arena.empty((len(params.digits(level)), len(limbs), params.degree))
+    for digit, half in enumerate(a):
+        half.copy_(uniform(params.ring, limbs, seed, b"key digit %d" % digit))
+    return a
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -56,7 +56,7 @@ class Arithmetic:
             if i < shorter.components:
                 ring.add(longer.parts[i, : level + 1], shorter.parts[i, : level + 1], limbs, out=out)
             else:
-                out.copy_(longer.parts[i, : level + 1])
+                ring.arena.copy_into(longer.parts[i, : level + 1], out)
         return Ciphertext(parts=parts, scale=x.scale)
 
     def sub(self, x: Ciphertext, y: Ciphertext) -> Ciphertext:

@@ -30,7 +30,7 @@ def decompose(params: Parameters, d_LN: torch.Tensor) -> torch.Tensor:
         start, stop = digit[0], digit[-1] + 1
         others = limbs[:start] + limbs[stop:]
         converted = ring.convert(coefficients[start:stop], digit, others)
-        out_LN[start:stop] = d_LN[start:stop]
+        ring.arena.copy_into(d_LN[start:stop], out_LN[start:stop])
         if start:
             ring.ntt(converted[:start], others[:start], out=out_LN[:start])
         ring.ntt(converted[start:], others[start:], out=out_LN[stop:])

@@ -68,6 +68,10 @@ class Arena:
         """A contiguous copy of an int64 tensor."""
         return self.empty(x.shape).copy_(x)
 
+    def copy_into(self, x: Tensor, out: Tensor) -> None:
+        """Copies x to memory that is there already."""
+        out.copy_(x)
+
     def stack(self, tensors: Sequence[Tensor]) -> Tensor:
         """Tensors of one shape along a new first axis."""
         return torch.stack(list(tensors), out=self.empty((len(tensors), *tensors[0].shape)))

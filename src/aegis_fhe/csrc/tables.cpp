@@ -54,10 +54,12 @@ void bit_reversed_powers(u64 root, int log_n, const Modulus& m, std::vector<u64>
 
 }  // namespace
 
-Ring::Ring(int log_n, const std::vector<u64>& moduli, const std::vector<u64>& roots, const Kernels* kernels)
+Ring::Ring(int log_n, const std::vector<u64>& moduli, const std::vector<u64>& roots, const Kernels* kernels,
+           std::shared_ptr<Arena> arena)
     : log_n_(log_n),
       path_(kernels->name),
       kernels_(log_n < kernels->min_log_n ? &kPortable : kernels),
+      arena_(std::move(arena)),
       limbs_(moduli.size()) {
     std::size_t n = degree();
     std::size_t table_words = kernels_->table_words * n;

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from aegis_fhe.ckks import noise
+from aegis_fhe.ckks import Ciphertext, SlotVector, noise
 from aegis_fhe.errors import CompatibilityError, LevelError, ScaleError
 
 
@@ -148,3 +148,31 @@ def test_drop_keeps_the_message_and_inputs_stay_unchanged(client, rng):
     for operation in (ev.negate, ev.rescale, lambda c: ev.add_scalar(c, 1.0), lambda c: ev.multiply(c, c)):
         operation(x)
     assert torch.equal(x.parts, before)
+
+
+def test_a_dropped_ciphertext_is_a_view_that_every_operation_reads(client, rng):
+    """No memory is taken, and the results are those of a copy."""
+    ev, x = client.evaluator, client.encrypt(client.random(rng))
+    low = ev.drop_to(x, 2)
+    assert low.parts.data_ptr() == x.parts.data_ptr()
+    assert not low.parts.is_contiguous()
+    copy = Ciphertext(parts=low.parts.contiguous(), scale=low.scale)
+    v = SlotVector(client.random(rng))
+    operations = {
+        "add": lambda c: ev.add(c, c),
+        "sub": lambda c: ev.sub(c, copy),
+        "negate": ev.negate,
+        "add_scalar": lambda c: ev.add_scalar(c, 0.5),
+        "add_plain": lambda c: ev.add_plain(c, v),
+        "mul_scalar": lambda c: ev.mul_scalar(c, 0.5, 2.0**30),
+        "mul_plain": lambda c: ev.mul_plain(c, v, 2.0**30),
+        "multiply": lambda c: ev.relinearize(ev.multiply(c, c)),
+        "relinearize": lambda c: ev.relinearize(ev.drop_to(ev.multiply(c, c), 1)),
+        "rescale": ev.rescale,
+        "rotate": lambda c: ev.rotate(c, 1),
+        "rotate_many": lambda c: ev.rotate_many(c, [0, 1])[0],
+        "rotate_sum": lambda c: ev.rotate_sum([c, c], [0, 1]),
+        "drop": lambda c: ev.drop_to(c, 0),
+    }
+    for name, operation in operations.items():
+        assert torch.equal(operation(low).parts, operation(copy).parts), name

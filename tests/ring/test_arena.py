@@ -201,7 +201,8 @@ def test_no_memory_is_an_error_that_says_so():
     arena.empty(SHAPE)
     with pytest.raises(CapacityError, match=r"no memory for a tensor of shape \[2, 70368744177664\]"):
         arena.empty((2, 1 << 46))
-    assert (arena.bytes().in_use, arena.bytes().cached) == (0, 0)
+    assert (arena.bytes().in_use, arena.bytes().cached, arena.blocks_made) == (0, 0, 1)
+    assert arena.bytes().peak_held == block_bytes(SHAPE_BYTES)
     assert not arena.zeros(SHAPE).any()
 
 

@@ -129,7 +129,7 @@ class Arithmetic:
         return Ciphertext(parts=parts, scale=x.scale / self.params.q[x.level])
 
     def drop_to(self, x: Ciphertext, level: int) -> Ciphertext:
-        """The same message and scale on fewer limbs (exact).
+        """The same message and scale on fewer limbs (exact): a view, which keeps x's memory. Cost: none.
 
         Raises LevelError when `level` is above x's or below 0.
         """
@@ -139,7 +139,7 @@ class Arithmetic:
             )
         if level == x.level:
             return x
-        return Ciphertext(parts=self.params.ring.arena.copy(x.parts[:, : level + 1]), scale=x.scale)
+        return Ciphertext(parts=x.parts[:, : level + 1], scale=x.scale)
 
     def with_scale(self, x: Ciphertext, scale: float) -> Ciphertext:
         """The same polynomial read at another scale: slot values change by x.scale / scale. Cost: none."""

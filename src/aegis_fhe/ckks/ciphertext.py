@@ -14,7 +14,10 @@ _MASK_LABEL = b"ciphertext"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Ciphertext:
-    """parts: int64 [component (2 or 3), limb, N], NTT domain, residues in [0, q). scale: message factor."""
+    """parts: int64 [component (2 or 3), limb, N], NTT domain, residues in [0, q); each component contiguous.
+
+    scale: message factor.
+    """
 
     parts: torch.Tensor
     scale: float

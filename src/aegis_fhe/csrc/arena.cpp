@@ -51,18 +51,14 @@ Arena::Block Arena::take(std::size_t bytes) {
         std::size_t needed = counters_.in_use + bytes;
         std::size_t limit = (needed > counters_.peak_in_use ? needed : counters_.peak_in_use) + slack_;
         while (!cache_.empty() && needed + counters_.cached > limit) old.push_back(pop_oldest());
-        count_in_use(bytes);
-        ++counters_.made;
     }
     for (Block o : old) munmap(o.data, o.bytes);
     block.data = map_pages(bytes);
     if (block.data == nullptr && trim() > 0) block.data = map_pages(bytes);
-    if (block.data == nullptr) {
-        std::lock_guard<std::mutex> lock(mutex_);
-        counters_.in_use -= bytes;
-        --counters_.made;
-        throw std::bad_alloc();
-    }
+    if (block.data == nullptr) throw std::bad_alloc();
+    std::lock_guard<std::mutex> lock(mutex_);
+    count_in_use(bytes);
+    ++counters_.made;
     return block;
 }
 

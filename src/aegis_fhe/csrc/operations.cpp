@@ -79,12 +79,11 @@ void Ring::dot(const std::vector<const i64*>& xs, const std::vector<const i64*>&
 
 void Ring::periodic_dot(const std::vector<const i64*>& xs, const i64* weights, int log_m, i64* out, std::size_t rows,
                         std::size_t components, const Index& limbs) const {
-    std::size_t n = degree(), m = std::size_t{1} << log_m, terms = xs.size(), count = limbs.size();
+    std::size_t n = degree(), m = std::size_t{1} << log_m, terms = xs.size() / components, count = limbs.size();
     std::size_t groups = (m + kPeriodicRuns - 1) / kPeriodicRuns;
     for_rows(groups, count, [&](std::size_t l, std::size_t group) {
         std::vector<const i64*> x_rows;
-        for (const i64* x : xs)
-            for (std::size_t c = 0; c < components; ++c) x_rows.push_back(x + (c * count + l) * n);
+        for (const i64* x : xs) x_rows.push_back(x + l * n);
         std::vector<i64*> out_rows;
         for (std::size_t r = 0; r < rows; ++r)
             for (std::size_t c = 0; c < components; ++c)

@@ -56,7 +56,7 @@ class Ring {
                     const Index& limbs) const;
     void dot(const std::vector<const i64*>& xs, const std::vector<const i64*>& ys, bool y_shared, i64* out,
              std::size_t outer, const Index& limbs) const;
-    // xs[b] is [components, limb, N]; weights [rows, b, limb, M]; out [rows, components, limb, N]
+    // xs[b * components + c] is [limb, N]; weights [rows, b, limb, M]; out [rows, components, limb, N]
     void periodic_dot(const std::vector<const i64*>& xs, const i64* weights, int log_m, i64* out, std::size_t rows,
                       std::size_t components, const Index& limbs) const;
     void convert(const i64* x, i64* out, std::size_t outer, const Index& source, const Index& target) const;

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from aegis_fhe.errors import ParameterError
-from aegis_fhe.ring.core import RingCore
+from aegis_fhe.ring.core import RingCore, in_parts
 
 
 class BasisConversion(RingCore):
@@ -40,11 +40,16 @@ class BasisConversion(RingCore):
         """Division by P = prod q_drop with rounding: (x - c) / P where c = x mod P is centred, |c| < P/2.
 
         That is round(x / P) for the integer x. NTT domain: [..., len(keep) + len(drop), N] (dropped limbs
-        last) -> [..., len(keep), N] in [0, q). Scale: divided by P. With one dropped limb it is the
-        rescale. `out` must not overlap x. Cost: len(drop) inverse and len(keep) forward transforms and one
-        conversion.
+        last; contiguous components are enough) -> [..., len(keep), N] in [0, q). Scale: divided by P. With
+        one dropped limb it is the rescale. `out` must not overlap x. Cost: len(drop) inverse and len(keep)
+        forward transforms and one conversion.
         Raises LayoutError for a wrong tensor, ParameterError for unknown or repeated limbs.
         """
+        if in_parts(x):
+            result = self._out((x.shape[0], len(keep), self.degree), out, [x])
+            for part, to in zip(x, result, strict=True):
+                self.mod_down(part, keep, drop, out=to)
+            return result
         kept, dropped = self.check_limbs(keep), self.check_limbs(drop)
         self._distinct([*kept, *dropped])
         outer = self._check("x", x, (len(kept) + len(dropped), self.degree))

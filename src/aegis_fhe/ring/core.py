@@ -74,11 +74,21 @@ class RingCore:
         if tuple(out.shape) != tuple(shape):
             raise LayoutError(f"out has shape {list(out.shape)}; the result has shape {list(shape)}")
         for x in apart_from:
-            if out.data_ptr() < x.data_ptr() + x.nbytes and x.data_ptr() < out.data_ptr() + out.nbytes:
+            if out.data_ptr() < x.data_ptr() + extent(x) and x.data_ptr() < out.data_ptr() + out.nbytes:
                 raise LayoutError(
                     "out shares memory with an operand, which this operation still reads; use another"
                 )
         return out
+
+
+def in_parts(x: Tensor) -> bool:
+    """Whether x is [component, limb, N], each component contiguous but not the whole: of a lower level."""
+    return x.dim() == 3 and not x.is_contiguous() and x[0].is_contiguous()
+
+
+def extent(x: Tensor) -> int:
+    """Bytes from the first to the last entry of x in memory."""
+    return (sum((n - 1) * s for n, s in zip(x.shape, x.stride(), strict=True)) + 1) * x.element_size()
 
 
 def _check_storage(name: str, x: Tensor, dtype: torch.dtype) -> None:

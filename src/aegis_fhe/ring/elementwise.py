@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from aegis_fhe.errors import LayoutError
-from aegis_fhe.ring.core import RingCore
+from aegis_fhe.ring.core import RingCore, in_parts
 
 _ADD, _SUB, _MUL = 0, 1, 2
 
@@ -15,6 +15,7 @@ _ADD, _SUB, _MUL = 0, 1, 2
 class Elementwise(RingCore):
     """x, y: [..., limb, N] residues in [0, q); results too. y may also be [limb, N], shared by leading axes.
 
+    x, y of three axes may be views of fewer limbs than their memory has: each component contiguous is enough.
     `out` may be x. All raise LayoutError for a wrong tensor and ParameterError for unknown limbs.
     """
 
@@ -38,6 +39,11 @@ class Elementwise(RingCore):
         self, x: Tensor, scalars: Sequence[int], limbs: Sequence[int], *, out: Tensor | None = None
     ) -> Tensor:
         """scalars[l] x mod q_l, either domain. One integer per limb, of any size and sign, reduced here."""
+        if in_parts(x):
+            result = self._out(x.shape, out)
+            for part, to in zip(x, result, strict=True):
+                self.mul_scalar(part, scalars, limbs, out=to)
+            return result
         index, outer, reduced = self._scalar_arguments(x, scalars, limbs)
         result = self._out(x.shape, out)
         self._native.mul_scalar(x.data_ptr(), reduced, result.data_ptr(), outer, index)
@@ -64,10 +70,15 @@ class Elementwise(RingCore):
         if len(xs) == 0 or len(xs) != len(ys):
             raise LayoutError(f"dot of {len(xs)} and {len(ys)} tensors; equal, non-zero counts are expected")
         shape = tuple(xs[0].shape)
+        shared = ys[0].shape != xs[0].shape
+        if any(in_parts(x) and x.shape == xs[0].shape for x in (*xs, *ys)):
+            result = self._out(shape, out, [*xs, *ys] if len(xs) > 1 or shared else [])
+            for i, to in enumerate(result):
+                self.dot([x[i] for x in xs], ys if shared else [y[i] for y in ys], limbs, out=to)
+            return result
         outer = self._check("xs[0]", xs[0], (len(index), self.degree))
         for i, x in enumerate(xs):
             self._check(f"xs[{i}]", x, shape)
-        shared = ys[0].shape != xs[0].shape
         for i, y in enumerate(ys):
             self._check(f"ys[{i}]", y, shape[-2:] if shared else shape)
             if shared and y.dim() != 2:
@@ -78,9 +89,14 @@ class Elementwise(RingCore):
         return result
 
     def _binary(self, op: int, x: Tensor, y: Tensor, limbs: Sequence[int], out: Tensor | None) -> Tensor:
+        shared = y.shape != x.shape
+        if in_parts(x) or (in_parts(y) and not shared):
+            result = self._out(x.shape, out)
+            for i, to in enumerate(result):
+                self._binary(op, x[i], y if shared else y[i], limbs, to)
+            return result
         index = self.check_limbs(limbs)
         outer = self._check("x", x, (len(index), self.degree))
-        shared = y.shape != x.shape
         self._check("y", y, tuple(x.shape[-2:]) if shared else tuple(x.shape))
         if shared and y.dim() != 2:
             raise LayoutError(f"y has shape {list(y.shape)}; {list(x.shape)} or [limb, N] is expected")

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from aegis_fhe.errors import LayoutError
 from aegis_fhe.ring.arena import Arena
+from aegis_fhe.ring.core import in_parts
 from aegis_fhe.ring.integers import Integers
 from aegis_fhe.ring.transform import Transform
 
@@ -45,8 +46,9 @@ class Periodic(Integers, Transform):
     ) -> Tensor:
         """Modular matrix product: out[r, c, l, j] = sum_b weights[r, b, l, j >> s] xs[b][c, l, j].
 
-        s = log2(N/M). xs: B tensors [c, limb, N], weights [R, B, limb, M], all NTT domain in [0, q) ->
-        [R, c, limb, N] in [0, q). Level unchanged, scale: product of the scales. `out` must not overlap xs.
+        s = log2(N/M). xs: B tensors [c, limb, N], each component contiguous; weights [R, B, limb, M]; all NTT
+        domain in [0, q) -> [R, c, limb, N] in [0, q). Level unchanged, scale: product of the scales. `out`
+        must not overlap xs.
         Cost: R B c products per entry.
         Raises LayoutError for wrong tensors, ParameterError for unknown limbs.
         """
@@ -55,14 +57,17 @@ class Periodic(Integers, Transform):
             raise LayoutError("periodic_dot needs at least one tensor [c, limb, N]")
         components = xs[0].shape[0]
         for b, x in enumerate(xs):
-            self._check(f"xs[{b}]", x, (components, len(index), self.degree))
+            if in_parts(x) and x.shape[0] == components:
+                self._check(f"xs[{b}][0]", x[0], (len(index), self.degree))
+            else:
+                self._check(f"xs[{b}]", x, (components, len(index), self.degree))
         period = self._period(weights)
         rows = self._check("weights", weights, (len(xs), len(index), period))
         if weights.dim() != 4:
             raise LayoutError(f"weights has shape {list(weights.shape)}; [R, B, limb, M] is expected")
         result = self._out((rows, components, len(index), self.degree), out, [*xs, weights])
         log_m = period.bit_length() - 1
-        pointers = [x.data_ptr() for x in xs]
+        pointers = [x.data_ptr() + c * x.stride(0) * 8 for x in xs for c in range(components)]
         self._native.periodic_dot(
             pointers, weights.data_ptr(), log_m, result.data_ptr(), rows, components, index
         )

@@ -96,7 +96,7 @@ def _exchange(
         value = values[t.value]
         assert tuple(value.parts.shape) == t.shape, t.value
         assert value.scale == t.scale, f"{t.value}: scale {value.scale} differs from the plan's {t.scale}"
-        owned[index[t.value]] = value.parts
+        owned[index[t.value]] = value.parts.contiguous()  # a copy only of a view of fewer limbs
     moves = [
         Transfer(index=index[t.value], source=t.source, destination=t.destination, shape=t.shape)
         for t in ordered

@@ -36,7 +36,10 @@ class SecretKey:
 
     def rows(self, limbs: tuple[int, ...]) -> torch.Tensor:
         """s in NTT domain over some limbs of QP."""
-        return self.values[: len(limbs)] if limbs == tuple(range(len(limbs))) else self.values[list(limbs)]
+        if limbs == tuple(range(len(limbs))):
+            return self.values[: len(limbs)]
+        out = self.params.ring.arena.empty((len(limbs), self.params.degree))
+        return torch.index_select(self.values, 0, torch.tensor(limbs), out=out)
 
 
 def evaluation_keys(

@@ -27,6 +27,7 @@ demo: $(VENV)/.runtime
 # With ARGS only what they choose.
 test: check $(if $(ARGS),,sanitize)
 	@$(BIN)/pytest $(ARGS)
+	@$(if $(ARGS),,$(BIN)/pytest --kernel-path portable)
 
 # The static half of `make test`: style, format, types, and the import chain.
 check: $(VENV)/.test

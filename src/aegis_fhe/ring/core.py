@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from aegis_fhe.errors import LayoutError, ParameterError
-from aegis_fhe.ring import _kernels
+from aegis_fhe.ring import _kernels, native
 from aegis_fhe.ring.primes import check_degree, check_modulus, root_of_unity
 
 MAX_LIMBS = 128  # of one basis conversion: its rounding bound is stated for so many
@@ -32,11 +32,9 @@ class RingCore:
             raise ParameterError(f"{len(self.moduli)} moduli given; a ring takes at most {MAX_LIMBS}")
         for q in self.moduli:
             check_modulus(q, degree)
-        known = (*_kernels.available_paths(), "emulated-ifma")
-        if path is not None and path not in known:
-            raise ParameterError(f"kernel path {path!r} cannot run here; available: {', '.join(known)}")
+        kernels = native.choose_path(path)
         roots = [root_of_unity(q, degree) for q in self.moduli]
-        self._native = _kernels.Ring(self.log_degree, self.moduli, roots, path or "")
+        self._native = _kernels.Ring(self.log_degree, self.moduli, roots, kernels)
 
     @property
     def path(self) -> str:

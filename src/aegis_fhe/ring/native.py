@@ -15,6 +15,21 @@ def available_paths() -> tuple[str, ...]:
     return tuple(_kernels.available_paths())
 
 
+def default_path() -> str:
+    """The path of a Ring that names none: the best available one."""
+    return available_paths()[0]
+
+
+def choose_path(path: str | None = None) -> str:
+    """`path`, or the default one. Raises ParameterError, which lists the paths, when it cannot run here."""
+    if path is None:
+        return default_path()
+    known = (*available_paths(), "emulated-ifma")
+    if path not in known:
+        raise ParameterError(f"kernel path {path!r} cannot run here; available: {', '.join(known)}")
+    return path
+
+
 def get_threads() -> int:
     """Threads an operation may use; at first what OpenMP says (OMP_NUM_THREADS or all processors)."""
     return _kernels.get_threads()

@@ -12,7 +12,7 @@ from typing import Any
 
 from aegis_fhe.ckks.encoder import Encoder
 from aegis_fhe.ckks.security import STANDARD_BITS, describe_security, max_log_qp, security_bits
-from aegis_fhe.errors import ParameterError, SecurityError
+from aegis_fhe.errors import LevelError, ParameterError, SecurityError
 from aegis_fhe.ring import Ring, find_primes, native
 from aegis_fhe.ring.primes import MAX_PRIME_BITS, is_prime
 
@@ -123,8 +123,9 @@ class Parameters:
         return describe_security(self.log_degree, self.log_qp)
 
     def q_limbs(self, level: int) -> tuple[int, ...]:
-        """Ring limbs of a ciphertext at `level`: 0..level."""
-        assert 0 <= level <= self.max_level, level
+        """Ring limbs of a ciphertext at `level`: 0..level. Raises LevelError when there is no such level."""
+        if not 0 <= level <= self.max_level:
+            raise LevelError(f"level {level} was given; these parameters have levels 0 to {self.max_level}")
         return tuple(range(level + 1))
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 
 import torch
@@ -25,7 +26,7 @@ class RingCore:
     def __init__(self, degree: int, moduli: Sequence[int], path: str | None = None) -> None:
         self.log_degree = check_degree(degree)
         self.degree = degree
-        self.moduli = tuple(int(q) for q in moduli)
+        self.moduli = tuple(_integer(q) for q in moduli)
         if len(set(self.moduli)) != len(self.moduli):
             raise ParameterError(f"the moduli must differ: {self.moduli}")
         if len(self.moduli) > MAX_LIMBS:
@@ -60,19 +61,35 @@ class RingCore:
             raise LayoutError(f"{name} has shape {list(shape)}; [..., {expected}] is expected")
         return math.prod(shape[: len(shape) - len(tail)])
 
-    def _out(self, shape: Sequence[int], out: Tensor | None, apart_from: Sequence[Tensor] = ()) -> Tensor:
-        """Return a new tensor, or `out` checked: the shape of the result, no memory of `apart_from`."""
+    def _out(
+        self,
+        shape: Sequence[int],
+        out: Tensor | None,
+        apart_from: Sequence[Tensor] = (),
+        may_be: Sequence[Tensor] = (),
+    ) -> Tensor:
+        """Return a new tensor, or `out` checked: the shape of the result, no memory of `apart_from`.
+
+        Of a tensor in `may_be`, which has that shape, it takes the very memory or none.
+        """
         if out is None:
             return torch.empty(tuple(shape), dtype=torch.int64)
         _check_storage("out", out, torch.int64)
         if tuple(out.shape) != tuple(shape):
             raise LayoutError(f"out has shape {list(out.shape)}; the result has shape {list(shape)}")
-        for x in apart_from:
+        for x in (*apart_from, *(x for x in may_be if x.data_ptr() != out.data_ptr())):
             if out.data_ptr() < x.data_ptr() + x.nbytes and x.data_ptr() < out.data_ptr() + out.nbytes:
                 raise LayoutError(
                     "out shares memory with an operand, which this operation still reads; use another"
                 )
         return out
+
+
+def _integer(q: object) -> int:
+    try:
+        return operator.index(q)  # type: ignore[arg-type]
+    except TypeError:
+        raise ParameterError(f"modulus {q!r} is not an integer; primes below 2^50 are expected") from None
 
 
 def _check_storage(name: str, x: Tensor, dtype: torch.dtype) -> None:

@@ -9,7 +9,8 @@ from aegis_fhe.ring import _kernels
 def available_paths() -> tuple[str, ...]:
     """Names of the kernel paths this machine can run, best first; all give the same bits.
 
-    "avx512ifma" (52-bit integer products), "avx2" (FP64 fused multiply-add) and "portable" (64-bit scalar).
+    "avx512ifma" (52-bit integer products), "avx512" and "avx2" (FP64 fused multiply-add on 8 and 4 lanes) and
+    "portable" (64-bit scalar).
     A Ring also takes "emulated-ifma": the IFMA kernels over emulated instructions, slow and for tests only.
     """
     return tuple(_kernels.available_paths())

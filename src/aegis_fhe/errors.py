@@ -55,5 +55,9 @@ class RangeError(AegisError):
     """A value lies outside the calibrated range, or a text is longer than the program."""
 
 
+class PeerError(AegisError):
+    """Another library that a benchmark compares with cannot be started, or failed."""
+
+
 class WorkerError(AegisError):
     """A worker process failed; carries its rank and its last message."""

@@ -30,6 +30,35 @@ def test_n16_levels_end_where_security_ends():
         presets.n16(32)
 
 
+def test_full_depth_keeps_its_primes():
+    """Files and digests of programs compiled at full depth depend on them: names and sizes are fixed."""
+    assert presets.n16().name == "N16-q50+29x40-P9x49-d10"
+    assert presets.n15().name == "N15-q50+14x40-P5x49-d5"
+    assert presets.n14().name == "N14-q50+6x40-P3x46-d3"
+    assert presets.n16().fingerprint() == Parameters.build(16, [50] + [40] * 29, [49] * 9, 10).fingerprint()
+
+
+@pytest.mark.parametrize("family", [presets.n16, presets.n15, presets.n14])
+def test_fewer_levels_make_the_shortest_three_digits_and_the_smallest_p(family):
+    full = family()
+    for levels in range(1, full.max_level + 1):
+        params = family(levels)
+        assert len(params.digits(levels)) <= 3
+        assert params.digit_size == 1 or math.ceil((levels + 1) / (params.digit_size - 1)) > 3
+        largest = max(math.prod(params.q[limb] for limb in digit) for digit in params.digits(levels))
+        assert math.prod(params.p[1:]) <= largest < math.prod(params.p)
+
+
+def test_beyond_three_digits_more_of_the_same_size_follow():
+    assert presets.n16(31).digit_size == presets.n16(29).digit_size == 10
+    assert (len(presets.n16(31).p), len(presets.n16(31).digits(31))) == (9, 4)
+
+
+def test_25_limbs_need_eight_special_primes():
+    params = presets.n16(24)
+    assert (params.digit_size, len(params.p), len(params.digits(24))) == (9, 8, 3)
+
+
 def test_primes_are_near_the_sizes_and_fit_the_ring():
     params = presets.n15()
     for prime, bits in zip(params.q + params.p, [50] + [40] * 14 + [49] * 5, strict=True):

@@ -28,6 +28,7 @@ PROMISED = {
     "seconds": float,
     "bytes_between_devices": int,
     "peak_memory_bytes": int,
+    "predicted_peak_memory_bytes": int,
     "security_bits": int,
     "result_digest": str,
 }
@@ -59,6 +60,8 @@ def test_demo_and_worker_agree_and_print_what_they_promise(aegis: Aegis, tiny: A
     assert 0 < facts["max_abs_error"] < 1e-4
     assert facts["bytes_between_devices"] == facts["predicted_bytes_between_devices"] == 0
     assert facts["peak_memory_bytes"] >= max(facts["peak_memory_bytes_by_worker"]) > 50 << 20
+    assert facts["predicted_peak_memory_bytes"] == max(facts["predicted_peak_memory_bytes_by_worker"])
+    assert facts["predicted_peak_memory_bytes"] > facts["file_bytes"]["keys.aegis"]
     assert (facts["tokens"], facts["devices"]) == (11, 1)
     assert facts["security_bits"] == tiny.params.security_bits < 128
     assert facts["kernels"] == tiny.params.ring.path

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from aegis_fhe.ckks import presets
+from aegis_fhe.ckks import EvaluationKeys, Evaluator, presets
 from aegis_fhe.ckks.keys import KeyRequest
 from aegis_fhe.ckks.secret import SecretKey, encrypt, evaluation_keys
 from aegis_fhe.ckks.slots import SlotVector
@@ -26,6 +26,7 @@ def test_json_states_the_facts_of_every_preset(aegis: Aegis) -> None:
     sets = [presets.n14(), presets.n15(), presets.n16()]
     assert [entry["name"] for entry in facts] == [p.name for p in sets]
     for entry, p in zip(facts, sets, strict=True):
+        assert [row["level"] for row in entry.pop("by level")] == list(range(len(p.q) - 1, -1, -1))
         levels, special, degree = len(p.q) - 1, len(p.p), 2**p.log_degree
         digits = math.ceil((levels + 1) / p.digit_size)
         half = digits * (levels + 1 + special) * degree * 8
@@ -56,6 +57,27 @@ def test_bytes_are_those_of_real_keys_and_ciphertexts() -> None:
     assert facts["security bits"] < 128
 
 
+def test_bytes_of_every_level_are_those_of_real_keys_and_ciphertexts() -> None:
+    """And a real rotation holds, besides them, what is said of a key switch."""
+    p = presets.insecure(log_degree=13, levels=3, digit_size=2)
+    secret, arena = SecretKey.generate(p), p.ring.arena
+    for row in describe(p)["by level"]:
+        level = row["level"]
+        (key,) = evaluation_keys(secret, [KeyRequest(1, level)])
+        fresh = encrypt(secret, SlotVector.of(1.0), level=level)
+        evaluator, x = Evaluator(p, EvaluationKeys.collect(p, [key])), fresh.expand(p)
+        assert row["stored ciphertext bytes"] == fresh.body.nbytes
+        assert row["ciphertext bytes"] == x.size_bytes
+        assert row["product bytes"] == 3 * fresh.body.nbytes
+        assert (row["stored key bytes"], row["key bytes"]) == (key.b.nbytes, key.b.nbytes + key.a.nbytes)
+        arena.trim()
+        arena.reset_peaks()
+        before = arena.bytes().in_use
+        rotated = evaluator.rotate(x, 1)
+        taken = arena.bytes().peak_in_use - before - rotated.size_bytes
+        assert taken == pytest.approx(row["key switch workspace bytes"], rel=0.05)
+
+
 def test_levels_of_one_preset(aegis: Aegis) -> None:
     (facts,) = json.loads(aegis("params", "n14", "--levels", 4, "--json").out)
     assert (facts["levels"], facts["name"]) == (4, presets.n14(4).name)
@@ -65,7 +87,15 @@ def test_table_shows_the_same(aegis: Aegis) -> None:
     answer = aegis("params", "n15")
     assert answer.status == 0
     lines = answer.out.splitlines()
-    for text in ("security bits", "128", "ciphertext bytes", "MiB", str(2**15), presets.n15().name):
+    for text in (
+        "security bits",
+        "128",
+        "ciphertext bytes",
+        "MiB",
+        str(2**15),
+        presets.n15().name,
+        "Memory by level",
+    ):
         assert any(text in line for line in lines), text
 
 

@@ -204,4 +204,4 @@ def test_values_are_released_after_their_last_use(
     everything = sum(value.size_bytes for value in run.values.values())
     assert everything / 20 < fullest < everything / 3
     estimate = estimate_memory(run.program, plan, 0)
-    assert fullest <= estimate.values_bytes + estimate.workspace_bytes
+    assert fullest <= estimate.arena_bytes

@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 from fractions import Fraction
 
-import torch
-
 from aegis_fhe.ckks.ciphertext import Ciphertext
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.errors import CompatibilityError, LevelError, RangeError, ScaleError
@@ -53,12 +51,12 @@ class Arithmetic:
         if x.parts.shape == y.parts.shape:
             return Ciphertext(parts=ring.add(x.parts, y.parts, limbs), scale=x.scale)
         longer, shorter = (x, y) if x.components >= y.components else (y, x)
-        parts = torch.empty((longer.components, level + 1, self.params.degree), dtype=torch.int64)
+        parts = ring.arena.empty((longer.components, level + 1, self.params.degree))
         for i, out in enumerate(parts):
             if i < shorter.components:
                 ring.add(longer.parts[i, : level + 1], shorter.parts[i, : level + 1], limbs, out=out)
             else:
-                out.copy_(longer.parts[i, : level + 1])
+                ring.arena.copy_into(longer.parts[i, : level + 1], out)
         return Ciphertext(parts=parts, scale=x.scale)
 
     def sub(self, x: Ciphertext, y: Ciphertext) -> Ciphertext:
@@ -78,7 +76,7 @@ class Arithmetic:
         Raises RangeError when c is not finite.
         """
         constant = scaled_integer(c, x.scale)
-        parts = x.parts.clone()
+        parts = self.params.ring.arena.copy(x.parts)
         self.params.ring.add_scalar(parts[0], [constant] * (x.level + 1), self._limbs(x), out=parts[0])
         return Ciphertext(parts=parts, scale=x.scale)
 
@@ -116,7 +114,7 @@ class Arithmetic:
         limbs = self.params.q_limbs(level)
         x0, x1 = ([x.parts[i, : level + 1] for x in xs] for i in range(2))
         y0, y1 = ([y.parts[i, : level + 1] for y in ys] for i in range(2))
-        parts = torch.empty((3, level + 1, self.params.degree), dtype=torch.int64)
+        parts = ring.arena.empty((3, level + 1, self.params.degree))
         ring.dot(x0, y0, limbs, out=parts[0])
         ring.dot(x0 + x1, y1 + y0, limbs, out=parts[1])
         ring.dot(x1, y1, limbs, out=parts[2])
@@ -144,7 +142,7 @@ class Arithmetic:
             )
         if level == x.level:
             return x
-        return Ciphertext(parts=x.parts[:, : level + 1].contiguous(), scale=x.scale)
+        return Ciphertext(parts=self.params.ring.arena.copy(x.parts[:, : level + 1]), scale=x.scale)
 
     def with_scale(self, x: Ciphertext, scale: float) -> Ciphertext:
         """The same polynomial read at another scale: slot values change by x.scale / scale. Cost: none."""

@@ -72,7 +72,7 @@ class SeededCiphertext:
     def expand(self, params: Parameters) -> Ciphertext:
         """The full two-component ciphertext, same level and scale. Cost: one uniform polynomial."""
         mask = mask_polynomial(params, self.level, self.seed)
-        return Ciphertext(parts=torch.stack((self.body, mask)), scale=self.scale)
+        return Ciphertext(parts=params.ring.arena.stack((self.body, mask)), scale=self.scale)
 
 
 def require_scale(scale: float) -> None:

@@ -81,7 +81,7 @@ class Evaluator(PlainProducts):
         keys_of: dict[int, list[KeySwitchKey | None]] = {}
         for x, step in zip(xs, steps, strict=True):
             keys_of.setdefault(id(x), []).append(self._rotation_key(step, level))
-        in_q = torch.zeros((2, level + 1, self.params.degree), dtype=torch.int64)
+        in_q = self.params.ring.arena.zeros((2, level + 1, self.params.degree))
         in_qp: torch.Tensor | None = None
         for x in {id(x): x for x in xs}.values():
             in_qp = self._accumulate(in_q, in_qp, self.drop_to(x, level).parts, keys_of[id(x)])
@@ -123,7 +123,7 @@ class Evaluator(PlainProducts):
 
     def _scratch(self, digits: torch.Tensor) -> torch.Tensor:
         """Memory for one inner product, reused by all rotations of a call."""
-        return torch.empty((2, *digits.shape[1:]), dtype=torch.int64)
+        return self.params.ring.arena.empty((2, *digits.shape[1:]))
 
     def _check_rotate_sum(self, xs: Sequence[Ciphertext], steps: Sequence[int]) -> int:
         if not xs or len(xs) != len(steps):

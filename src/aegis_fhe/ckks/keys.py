@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -88,16 +89,23 @@ def key_limbs(params: Parameters, level: int) -> tuple[int, ...]:
     return params.q_limbs(level) + params.p_limbs
 
 
+def half_shape(params: Parameters, level: int) -> tuple[int, int, int]:
+    """[digit, limb, N] of either half of a key at `level`."""
+    return len(params.digits(level)), len(key_limbs(params, level)), params.degree
+
+
 def half_bytes(params: Parameters, level: int) -> int:
     """Bytes of b of one key at `level`, which is what is stored; expanded in memory a key is twice this."""
-    return len(params.digits(level)) * len(key_limbs(params, level)) * params.degree * 8
+    return math.prod(half_shape(params, level)) * 8
 
 
 def uniform_half(params: Parameters, level: int, seed: bytes) -> torch.Tensor:
     """a of a key: int64 [digit, limb, N], NTT domain, uniform, from the key's public seed."""
     limbs = key_limbs(params, level)
-    digits = range(len(params.digits(level)))
-    return torch.stack([uniform(params.ring, limbs, seed, b"key digit %d" % digit) for digit in digits])
+    a = params.ring.arena.empty(half_shape(params, level))
+    for digit, half in enumerate(a):
+        half.copy_(uniform(params.ring, limbs, seed, b"key digit %d" % digit))
+    return a
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -25,12 +25,12 @@ def decompose(params: Parameters, d_LN: torch.Tensor) -> torch.Tensor:
     ring, level = params.ring, d_LN.shape[0] - 1
     limbs, digits = key_limbs(params, level), params.digits(level)
     coefficients = ring.intt(d_LN, params.q_limbs(level))
-    out_BLN = torch.empty((len(digits), len(limbs), params.degree), dtype=torch.int64)
+    out_BLN = ring.arena.empty((len(digits), len(limbs), params.degree))
     for digit, out_LN in zip(digits, out_BLN, strict=True):
         start, stop = digit[0], digit[-1] + 1
         others = limbs[:start] + limbs[stop:]
         converted = ring.convert(coefficients[start:stop], digit, others)
-        out_LN[start:stop] = d_LN[start:stop]
+        ring.arena.copy_into(d_LN[start:stop], out_LN[start:stop])
         if start:
             ring.ntt(converted[:start], others[:start], out=out_LN[:start])
         ring.ntt(converted[start:], others[start:], out=out_LN[stop:])
@@ -48,7 +48,7 @@ def inner_product(
     """
     count, rows, _ = digits_BLN.shape
     level = rows - len(params.p) - 1
-    out_CLN = torch.empty((2, *digits_BLN.shape[1:]), dtype=torch.int64) if out is None else out
+    out_CLN = params.ring.arena.empty((2, *digits_BLN.shape[1:])) if out is None else out
     # Rows of the result, and how far below they lie in the key: one block when the levels agree.
     above = key.level - level
     assert above >= 0

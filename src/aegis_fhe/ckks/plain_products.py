@@ -38,7 +38,7 @@ class PlainProducts(Arithmetic):
         values = self._encode_ntt(v, x.scale / 2.0**shift, limbs)
         if shift:
             ring.mul_scalar(values, [1 << shift] * len(limbs), limbs, out=values)
-        parts = x.parts.clone()
+        parts = ring.arena.copy(x.parts)
         ring.add(parts[0], values, limbs, out=parts[0])
         return Ciphertext(parts=parts, scale=x.scale)
 
@@ -89,7 +89,7 @@ class PlainProducts(Arithmetic):
             partial = ring.periodic_dot([inputs[b] for b in columns], weights, limbs)
             total = partial if total is None else ring.add(total, partial, limbs, out=total)
         if total is None:
-            return [torch.zeros_like(inputs[0]) for _ in rows]
+            return [ring.arena.zeros(inputs[0].shape) for _ in rows]
         return list(total)
 
     def _dense_sum(
@@ -105,7 +105,7 @@ class PlainProducts(Arithmetic):
             plain = [self._encode_ntt(v, scale, limbs) for _, v in chunk]
             partial = ring.dot([x for x, _ in chunk], plain, limbs)
             total = partial if total is None else ring.add(total, partial, limbs, out=total)
-        return torch.zeros_like(inputs[0]) if total is None else total
+        return ring.arena.zeros(inputs[0].shape) if total is None else total
 
     def _encode_ntt(self, v: SlotVector, scale: float, limbs: tuple[int, ...]) -> torch.Tensor:
         """The encoded vector: [limb, N], NTT domain; a periodic one is transformed at its own size first."""

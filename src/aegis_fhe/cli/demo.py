@@ -89,6 +89,8 @@ def demo(
     client = Client(program, seed=None if seed is None else hashlib.sha256(seed.encode()).digest())
     session = _run(program, client, hidden, devices, keep, quiet or as_json)
     facts = _facts(program, session, hidden, reference, time.monotonic() - start)
+    facts["predicted_peak_memory_bytes"] = max(e.total_bytes for e in estimates)
+    facts["predicted_peak_memory_bytes_by_worker"] = [e.total_bytes for e in estimates]
     if as_json:
         typer.echo(json.dumps(facts))
     else:
@@ -191,8 +193,14 @@ def _print(
         ("between devices, predicted", format_bytes(facts["predicted_bytes_between_devices"])),
         ("peak memory, client", format_bytes(facts["peak_memory_bytes_client"])),
         *(
-            (f"peak memory, worker {rank}", format_bytes(peak))
-            for rank, peak in enumerate(facts["peak_memory_bytes_by_worker"])
+            (f"peak memory, worker {rank} (predicted)", f"{format_bytes(peak)} ({format_bytes(predicted)})")
+            for rank, (peak, predicted) in enumerate(
+                zip(
+                    facts["peak_memory_bytes_by_worker"],
+                    facts["predicted_peak_memory_bytes_by_worker"],
+                    strict=True,
+                )
+            )
         ),
         *((f"file {name}", format_bytes(size)) for name, size in facts["file_bytes"].items()),
         ("result digest", facts["result_digest"][:32]),
@@ -210,6 +218,11 @@ def _print(
             f"{APPROXIMATION_LIMIT}: this text lies outside the calibrated ranges, do not use the result."
         )
     if verbose:
+        params, requests = program.params, program.key_requests()
+        keys = [(r.describe(), r.level, format_bytes(2 * half_bytes(params, r.level))) for r in requests]
+        total = sum(2 * half_bytes(params, request.level) for request in requests)
+        keys.append((f"all {len(keys)} keys", params.max_level, format_bytes(total)))
+        console.print(results_table("Keys, in memory", ("key", "level", "bytes"), keys))
         totals = program.counts().totals()
         console.print(
             results_table("Operations", ("operation", "count"), [(k, f"{v:g}") for k, v in totals.items()])

@@ -23,6 +23,7 @@ COMMANDS = {
     "demo": "Send a real sentence through an encrypted Transformer sub-layer.",
     "worker": "Evaluate a client's ciphertexts: reads a folder of files, adds results.",
     "params": "Show parameter sets: bits, security and key sizes.",
+    "bench": "Measure operations beside another library's: minimum, median, 90 % quantile, ratio.",
     "doctor": "Say what this machine has, what is missing, and the cure.",
 }
 

@@ -7,8 +7,10 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from aegis_fhe.ckks import presets
+from aegis_fhe.ckks.dry_run import key_switch_workspace_bytes
 from aegis_fhe.ckks.keys import half_bytes
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.ckks.security import max_log_qp
@@ -17,6 +19,7 @@ from aegis_fhe.observe.table import format_bytes, results_table
 from aegis_fhe.placement.memory import ciphertext_bytes
 
 FAMILIES = {"n14": presets.n14, "n15": presets.n15, "n16": presets.n16}
+LEVEL_COLUMNS = ("level", "2 parts", "3 parts", "fresh, stored", "key", "key, stored", "key switch")
 MAX_LEVELS = 100  # far beyond 128 bits of security in any of them; finding primes takes its time
 
 
@@ -36,10 +39,13 @@ def params(
         typer.echo(json.dumps([describe(p) for p in sets]))
         return
     columns = ("fact", *(p.name for p in sets))
-    rows = [
-        (key, *(_show(key, describe(p)[key]) for p in sets)) for key in describe(sets[0]) if key != "name"
-    ]
-    Console().print(results_table("Parameter sets", columns, rows))
+    facts = [describe(p) for p in sets]
+    shown = [key for key in facts[0] if key not in ("name", "by level")]
+    rows = [(key, *(_show(key, each[key]) for each in facts)) for key in shown]
+    console = Console()
+    console.print(results_table("Parameter sets", columns, rows))
+    if preset is not None:
+        console.print(_levels_table(sets[0]))
 
 
 def describe(p: Parameters) -> dict[str, Any]:
@@ -58,7 +64,32 @@ def describe(p: Parameters) -> dict[str, Any]:
         "ciphertext bytes": ciphertext_bytes(p, top),
         "key bytes": 2 * half_bytes(p, top),
         "stored key bytes": half_bytes(p, top),
+        "by level": [describe_level(p, level) for level in range(top, -1, -1)],
     }
+
+
+def describe_level(p: Parameters, level: int) -> dict[str, int]:
+    """Bytes of what lives at one level.
+
+    Ciphertexts of two components, of three (an unrelinearised product), and fresh as stored (one and a seed);
+    a key with both halves and as stored (one and a seed, which takes 32 bytes more); the most that a rotation
+    holds besides its key, its input and its result.
+    """
+    return {
+        "level": level,
+        "ciphertext bytes": ciphertext_bytes(p, level),
+        "product bytes": ciphertext_bytes(p, level, 3),
+        "stored ciphertext bytes": ciphertext_bytes(p, level, 1),
+        "key bytes": 2 * half_bytes(p, level),
+        "stored key bytes": half_bytes(p, level),
+        "key switch workspace bytes": key_switch_workspace_bytes(p, level),
+    }
+
+
+def _levels_table(p: Parameters) -> Table:
+    levels = describe(p)["by level"]
+    rows = [[_show(key, value) for key, value in facts.items()] for facts in levels]
+    return results_table(f"Memory by level: {p.name}", LEVEL_COLUMNS, rows)
 
 
 def _show(key: str, value: Any) -> str:

@@ -18,6 +18,8 @@ struct IfmaLanes {
     AEGIS_HD Word sub(Word a, Word b) { return _mm512_sub_epi64(a, b); }
     AEGIS_HD Word min(Word a, Word b) { return _mm512_min_epu64(a, b); }
     AEGIS_HD Word both(Word a, Word b) { return _mm512_and_si512(a, b); }
+    // x times a power of two
+    AEGIS_HD Word times_power(Word x, int power) { return _mm512_slli_epi64(x, __builtin_ctz(power)); }
     template <int kCount>
     AEGIS_HD Word right(Word a) {
         return _mm512_srli_epi64(a, kCount);

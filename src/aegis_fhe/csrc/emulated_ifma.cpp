@@ -33,6 +33,7 @@ struct EmulatedLanes {
     static Word sub(Word a, Word b) { return each([&](int i) { return a.lane[i] - b.lane[i]; }); }
     static Word min(Word a, Word b) { return each([&](int i) { return a.lane[i] < b.lane[i] ? a.lane[i] : b.lane[i]; }); }
     static Word both(Word a, Word b) { return each([&](int i) { return a.lane[i] & b.lane[i]; }); }
+    static Word times_power(Word x, int power) { return each([&](int i) { return x.lane[i] * static_cast<u64>(power); }); }
     template <int kCount>
     static Word right(Word a) {
         return each([&](int i) { return a.lane[i] >> kCount; });

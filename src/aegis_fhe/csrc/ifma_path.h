@@ -9,33 +9,40 @@ namespace aegis {
 template <class L>
 struct IfmaPath {
     using Word = typename L::Word;
-    using Transform = IfmaTransform<L>;
     static constexpr std::size_t kLanes = 8;
 
+    static u64* words(i64* p) { return reinterpret_cast<u64*>(p); }
+    static const u64* words(const i64* p) { return reinterpret_cast<const u64*>(p); }
+
+    static void build(const Modulus& m, const Roots& roots, u64* forward, u64* inverse) {
+        build_ifma_table(m, roots.powers, roots.log_n, forward);
+        build_ifma_table(m, roots.inverse_powers, roots.log_n, inverse);
+    }
+
     static void ntt(const Limb& limb, int log_n, const i64* in, i64* out) {
-        IfmaField<L> f(limb.m);
-        if (in != out)
-            for (std::size_t j = 0; j < (std::size_t{1} << log_n); j += kLanes) store_row<L>(out + j, load_row<L>(in + j));
-        auto finish = [&](std::size_t at, Word x) { store_row<L>(out + at, f.canonical4(x)); };
-        Transform::forward(f, static_cast<const u64*>(limb.forward), log_n, reinterpret_cast<u64*>(out), log_n, 0, 0,
-                           finish);
+        with_ifma_transform<L>(limb.m, limb.forward, log_n, [&](const auto& transform) {
+            auto finish = [out](const auto& self, std::size_t at, Word x) { store_row<L>(out + at, self.canonical(x)); };
+            transform.forward(words(in), words(out), log_n, 1, 0, finish);
+        });
     }
 
     static void ntt_subtract_scale(const Limb& limb, int log_n, i64* coefficients, const i64* x, u64 factor, i64* out) {
-        IfmaField<L> f(limb.m);
         IfmaConstant<L> by(factor, limb.m.q);
-        auto finish = [&](std::size_t at, Word value) {
-            Word difference = L::add(L::sub(load_row<L>(x + at), f.canonical4(value)), f.q);
-            store_row<L>(out + at, f.mul_exact(difference, by.w, by.shoup));
-        };
-        Transform::forward(f, static_cast<const u64*>(limb.forward), log_n, reinterpret_cast<u64*>(coefficients), log_n,
-                           0, 0, finish);
+        with_ifma_transform<L>(limb.m, limb.forward, log_n, [&](const auto& transform) {
+            auto finish = [x, out, by](const auto& self, std::size_t at, Word value) {
+                Word difference = L::add(L::sub(load_row<L>(x + at), self.canonical(value)), self.f.q);
+                store_row<L>(out + at, self.f.fold(self.product(difference, {by.w, by.shoup}), self.f.q));
+            };
+            transform.forward(words(coefficients), words(coefficients), log_n, 1, 0, finish);
+        });
     }
 
     static void intt(const Limb& limb, int log_n, const i64* in, i64* out) {
-        IfmaField<L> f(limb.m);
-        Transform::inverse(f, static_cast<const u64*>(limb.inverse), log_n, in,
-                           IfmaConstant<L>(limb.n_inverse, limb.m.q), reinterpret_cast<u64*>(out), log_n, 0, 0);
+        with_ifma_transform<L>(limb.m, limb.inverse, log_n, [&](const auto& transform) {
+            IfmaConstant<L> scale(limb.n_inverse, limb.m.q), last(limb.n_inverse_last, limb.m.q);
+            transform.template inverse<true>(words(in), words(out), log_n, 1, 0, {scale.w, scale.shoup},
+                                             {last.w, last.shoup});
+        });
     }
 
     static void add(const Limb& limb, const i64* x, const i64* y, i64* out, std::size_t n) {
@@ -204,8 +211,8 @@ struct IfmaPath {
     }
 
     static constexpr Kernels table(const char* name) {
-        return {name, 6,   2,          Transform::build, ntt, intt,             ntt_subtract_scale, add,
-                sub,  mul, add_scalar, mul_scalar,       dot, periodic_scratch, periodic,           convert};
+        return {name, 6,   1,          build,      ntt, intt,             ntt_subtract_scale, add,
+                sub,  mul, add_scalar, mul_scalar, dot, periodic_scratch, periodic,           convert};
     }
 };
 

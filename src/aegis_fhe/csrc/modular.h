@@ -10,6 +10,8 @@
 #define AEGIS_HD static inline __attribute__((always_inline, unused))
 #endif
 
+#define AEGIS_INLINE inline __attribute__((always_inline))
+
 namespace aegis {
 
 using u64 = std::uint64_t;
@@ -26,6 +28,7 @@ struct Modulus {
     double two51;      // 2^51 mod q and 2^77 mod q, in (-q/2, q/2): they fold the halves of a sum of products
     double two77;
     u64 two52, two52_shoup, two104, two104_shoup, one_shoup;  // 2^52, 2^104, 1 mod q, with 52-bit Shoup factors
+    u64 inverse52;     // q^-1 mod 2^52
     int bits;          // bit length of q
 };
 

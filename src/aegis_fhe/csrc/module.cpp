@@ -3,6 +3,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include "arena_tensor.h"
 #include "ring.h"
 #include "sampling.h"
 
@@ -24,10 +25,16 @@ std::vector<const i64*> rows(const Addresses& addresses) {
     return result;
 }
 
-Ring* make_ring(int log_n, const std::vector<u64>& moduli, const std::vector<u64>& roots, const std::string& path) {
+// Python's hold on an arena: tensors and rings share the arena itself, not a Python object.
+struct ArenaHandle {
+    std::shared_ptr<Arena> arena;
+};
+
+Ring* make_ring(int log_n, const std::vector<u64>& moduli, const std::vector<u64>& roots, const std::string& path,
+                const ArenaHandle& arena) {
     const Kernels* kernels = find_path(path);
     if (kernels == nullptr) throw nb::value_error(("no kernel path named " + path + " on this machine").c_str());
-    return new Ring(log_n, moduli, roots, kernels);
+    return new Ring(log_n, moduli, roots, kernels, arena.arena);
 }
 
 void binary(const Ring& ring, int op, Address x, Address y, bool shared, Address to, std::size_t outer,
@@ -73,8 +80,21 @@ NB_MODULE(_kernels, m) {
     m.def("sample_table", [](Address words, std::size_t count, const std::vector<u64>& table, Address to) {
         sample_table(reinterpret_cast<const u64*>(words), count, table.data(), table.size(), out(to));
     }, Release());
+    nb::class_<ArenaHandle>(m, "Arena")
+        .def("__init__", [](ArenaHandle* handle, std::size_t slack_bytes) {
+            new (handle) ArenaHandle{std::make_shared<Arena>(slack_bytes)};
+        }, "slack_bytes"_a)
+        .def("tensor", [](const ArenaHandle& h, std::vector<std::int64_t> shape, std::size_t bytes) {
+            return arena_tensor(h.arena, std::move(shape), bytes);
+        })
+        .def("trim", [](const ArenaHandle& h) { return h.arena->trim(); }, Release())
+        .def("reset_peaks", [](const ArenaHandle& h) { h.arena->reset_peaks(); })
+        .def("counters", [](const ArenaHandle& h) {
+            Arena::Counters c = h.arena->counters();
+            return std::vector<std::size_t>{c.in_use, c.cached, c.peak_in_use, c.peak_held, c.made};
+        });
     nb::class_<Ring>(m, "Ring")
-        .def(nb::new_(&make_ring), Release(), "log_n"_a, "moduli"_a, "roots"_a, "path"_a)
+        .def(nb::new_(&make_ring), Release(), "log_n"_a, "moduli"_a, "roots"_a, "path"_a, "arena"_a)
         .def_prop_ro("path", &Ring::path)
         .def("ntt", [](const Ring& r, Address x, Address to, std::size_t outer, const Index& limbs) {
             r.ntt(in(x), out(to), outer, limbs);

@@ -92,7 +92,7 @@ void Ring::periodic_dot(const std::vector<const i64*>& xs, const i64* weights, i
         std::size_t begin = group * kPeriodicRuns, end = begin + kPeriodicRuns < m ? begin + kPeriodicRuns : m;
         PeriodicJob job{rows,         terms,         components, x_rows.data(),   weights + l * m,
                         terms * count * m, count * m, out_rows.data(), log_n_ - log_m, begin, end};
-        Buffer scratch(kernels_->periodic_scratch(job) + 1);
+        Scratch scratch(*arena_, kernels_->periodic_scratch(job) + 1);
         kernels_->periodic(limbs_[limbs[l]], job, scratch.data());
     });
 }
@@ -110,7 +110,7 @@ void Ring::convert_rows(const ConvertPlan& plan, const i64* x, i64* out, std::si
     [[maybe_unused]] int threads = get_threads();
 #pragma omp parallel num_threads(threads) if (threads > 1 && outer * blocks > 1)
     {
-        Buffer scratch((plan.sources + 1) * kConvertBlock);
+        Scratch scratch(*arena_, (plan.sources + 1) * kConvertBlock);
 #pragma omp for schedule(static)
         for (std::size_t t = 0; t < outer * blocks; ++t) {
             std::size_t o = t / blocks, at = (t % blocks) * block;
@@ -127,7 +127,7 @@ void Ring::convert(const i64* x, i64* out, std::size_t outer, const Index& sourc
 void Ring::mod_down(const i64* x, i64* out, std::size_t outer, const Index& keep, const Index& drop) const {
     std::size_t n = degree(), kept = keep.size(), dropped = drop.size(), all = kept + dropped;
     const ConvertPlan& constants = plan(drop, keep);
-    Buffer coefficients(outer * dropped * n);
+    Scratch coefficients(*arena_, outer * dropped * n);
     i64* low = reinterpret_cast<i64*>(coefficients.data());
     for_rows(outer, dropped, [&](std::size_t l, std::size_t o) {
         kernels_->intt(limbs_[drop[l]], log_n_, x + (o * all + kept + l) * n, low + (o * dropped + l) * n);

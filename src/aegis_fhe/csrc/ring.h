@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "arena.h"
 #include "dispatch.h"
 
 namespace aegis {
@@ -37,7 +38,8 @@ std::unique_ptr<OwnedPlan> build_plan(const std::vector<Limb>& limbs, const Inde
 // x is [outer, limb, N] contiguous; `limbs` names the modulus of each row. Pointers are checked by the caller.
 class Ring {
   public:
-    Ring(int log_n, const std::vector<u64>& moduli, const std::vector<u64>& roots, const Kernels* kernels);
+    Ring(int log_n, const std::vector<u64>& moduli, const std::vector<u64>& roots, const Kernels* kernels,
+         std::shared_ptr<Arena> arena = std::make_shared<Arena>());
 
     int log_n() const { return log_n_; }
     const char* path() const { return path_; }
@@ -76,6 +78,7 @@ class Ring {
     int log_n_;
     const char* path_;
     const Kernels* kernels_;  // the portable ones for rings below the path's smallest
+    std::shared_ptr<Arena> arena_;  // scratch of the operations; may be shared with tensors and other rings
     std::vector<Limb> limbs_;
     std::vector<Buffer> tables_;
     mutable std::mutex mutex_;

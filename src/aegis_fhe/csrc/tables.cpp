@@ -17,6 +17,13 @@ u64 bit_reverse(u64 value, int bits) {
 
 namespace {
 
+// q^-1 mod 2^64 for odd q: each Newton step doubles the correct bits, 3 at first.
+u64 inverse_word(u64 q) {
+    u64 x = q;
+    for (int i = 0; i < 5; ++i) x *= 2 - q * x;
+    return x;
+}
+
 Modulus make_modulus(u64 q) {
     Modulus m{};
     m.q = q;
@@ -30,6 +37,7 @@ Modulus make_modulus(u64 q) {
     m.two104 = pow_mod(2, 104, m);
     m.two104_shoup = shoup_factor52(m.two104, q);
     m.one_shoup = shoup_factor52(1, q);
+    m.inverse52 = inverse_word(q) & ((u64{1} << 52) - 1);
     m.two51 = centred_constant(pow_mod(2, 51, m), q);
     m.two77 = centred_constant(pow_mod(2, 77, m), q);
     return m;
@@ -46,10 +54,12 @@ void bit_reversed_powers(u64 root, int log_n, const Modulus& m, std::vector<u64>
 
 }  // namespace
 
-Ring::Ring(int log_n, const std::vector<u64>& moduli, const std::vector<u64>& roots, const Kernels* kernels)
+Ring::Ring(int log_n, const std::vector<u64>& moduli, const std::vector<u64>& roots, const Kernels* kernels,
+           std::shared_ptr<Arena> arena)
     : log_n_(log_n),
       path_(kernels->name),
       kernels_(log_n < kernels->min_log_n ? &kPortable : kernels),
+      arena_(std::move(arena)),
       limbs_(moduli.size()) {
     std::size_t n = degree();
     std::size_t table_words = kernels_->table_words * n;

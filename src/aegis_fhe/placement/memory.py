@@ -1,35 +1,43 @@
-"""Memory of one device, before anything is allocated."""
+"""Memory of one device, before anything is allocated: by a run that takes memory and computes nothing."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from aegis_fhe.ckks.ciphertext import Ciphertext
+from aegis_fhe.ckks.dry_run import dry_evaluator, dry_input
+from aegis_fhe.ckks.evaluator import Evaluator
 from aegis_fhe.ckks.keys import half_bytes
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.placement.plan import RESIDUE_BYTES, Plan
 from aegis_fhe.program.compiled import CompiledProgram
-from aegis_fhe.program.graph import Node
-from aegis_fhe.program.interpret import uses
-from aegis_fhe.program.operators import Attend, Input, Project, Scores
+from aegis_fhe.program.interpret import release, run_node, uses
 
-# A Python process with torch, numpy and the kernels loaded (450 MiB), and what the allocator keeps beyond
-# live values: huge pages and fragments (measured: up to 460 MiB).
-PROCESS_BYTES = 1 << 30
+# A Python process with torch, numpy and the kernels loaded, and its small objects (measured).
+PROCESS_BYTES = 340 << 20
+TABLE_WORDS = 4  # of each modulus and coefficient: twiddle factors with their companions, both directions
 
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryEstimate:
-    """Bytes on one device at its fullest moment."""
+    """Bytes on one device at its fullest moment.
 
-    keys_bytes: int
+    stored_keys: the half of each key that comes from the file. arena: the most that residue tensors take at
+    once (expanded key halves, values, workspace), with what the arena caches. tables: of the ring. inputs: as
+    read from the file.
+    """
+
+    stored_keys_bytes: int
     weights_bytes: int
-    values_bytes: int
-    workspace_bytes: int
+    inputs_bytes: int
+    tables_bytes: int
+    arena_bytes: int
 
     @property
     def total_bytes(self) -> int:
         """Everything, the process itself included."""
-        return PROCESS_BYTES + self.keys_bytes + self.weights_bytes + self.values_bytes + self.workspace_bytes
+        parts = self.stored_keys_bytes + self.weights_bytes + self.inputs_bytes
+        return PROCESS_BYTES + parts + self.tables_bytes + self.arena_bytes
 
 
 def ciphertext_bytes(params: Parameters, level: int, components: int = 2) -> int:
@@ -38,50 +46,37 @@ def ciphertext_bytes(params: Parameters, level: int, components: int = 2) -> int
 
 
 def estimate_memory(program: CompiledProgram, plan: Plan, rank: int) -> MemoryEstimate:
-    """Bytes on the device `rank` of the plan at its fullest moment.
+    """Bytes on the device `rank` of the plan at its fullest moment. Cost: under a second.
 
-    Keys are all resident; values live from their producer to their last use; workspace as the operators
-    state.
+    Values live from their producer (or their arrival) to their last use, inputs to the end.
     """
-    params, symbols = program.params, program.symbols()
-    nodes = plan.nodes_of(rank)
-    left = uses(nodes, program.graph.results)
-    live: dict[str, int] = {}
-    fullest, workspace = 0, 0
-    for node in nodes:
-        for value in (*node.inputs, *node.outputs):
-            symbol = symbols[value]
-            live[value] = ciphertext_bytes(params, symbol.level, symbol.components)
-        needed = _workspace_ciphertexts(program, node)
-        level = max(symbols[value].level for value in (*node.inputs, *node.outputs))
-        size = needed * ciphertext_bytes(params, level)
-        if sum(live.values()) + size > fullest + workspace:
-            fullest, workspace = sum(live.values()), size
-        for value in node.inputs:
-            left[value] -= 1
-            if left[value] == 0:
-                live.pop(value, None)
+    params, requests = program.params, program.key_requests()
+    body = ciphertext_bytes(params, params.max_level, 1)
     return MemoryEstimate(
-        keys_bytes=sum(2 * half_bytes(params, request.level) for request in program.key_requests()),
+        stored_keys_bytes=sum(half_bytes(params, request.level) for request in requests),
         weights_bytes=sum(constant.nbytes for constant in program.constants.values()),
-        values_bytes=fullest,
-        workspace_bytes=workspace,
+        inputs_bytes=program.blocks * body,
+        tables_bytes=len(params.q + params.p) * params.degree * TABLE_WORDS * RESIDUE_BYTES,
+        arena_bytes=_arena_bytes(program, plan, rank, dry_evaluator(params, requests)),
     )
 
 
-def _workspace_ciphertexts(program: CompiledProgram, node: Node) -> int:
-    """Ciphertexts, at the node's highest level, that the operator holds besides its inputs and outputs."""
-    layout, base = program.layout, program.layout.ladder_base
-    column_steps = 2 * layout.head_dim // base
-    match node.operator:
-        case Input():
-            return 0
-        case Project():
-            giants = 2 * layout.width // layout.giant + 1
-            return layout.giant + layout.giant // layout.heads + 2 * giants
-        case Scores():
-            return 2 * column_steps + layout.tokens // base + 2 * base + 3 * 8
-        case Attend():
-            return layout.tokens + layout.tokens // base + column_steps + base + 3 * 8
-        case _:
-            return 24
+def _arena_bytes(program: CompiledProgram, plan: Plan, rank: int, evaluator: Evaluator) -> int:
+    """The share of `rank`, dry; the most that its arena held."""
+    params, context = evaluator.params, program.context(program.max_tokens)
+    inputs = {
+        name: dry_input(params, params.max_level, params.scale)
+        for block, name in enumerate(program.input_names())
+        if plan.owner[block] == rank
+    }
+    values = dict(inputs)
+    left = uses(plan.nodes_of(rank), program.graph.results)
+    for stage in plan.stages:
+        for t in stage.transfers:
+            if t.destination == rank:
+                values[t.value] = Ciphertext(parts=params.ring.arena.empty(t.shape), scale=t.scale)
+        for node in stage.nodes:
+            if plan.owner[node.block] == rank:
+                run_node(node, evaluator, values, context)
+                release(node, left, values)
+    return params.ring.arena.bytes().peak_held

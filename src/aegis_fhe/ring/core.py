@@ -11,6 +11,7 @@ from torch import Tensor
 
 from aegis_fhe.errors import LayoutError, ParameterError
 from aegis_fhe.ring import _kernels, native
+from aegis_fhe.ring.arena import Arena
 from aegis_fhe.ring.primes import check_degree, check_modulus, root_of_unity
 
 MAX_LIMBS = 128  # of one basis conversion: its rounding bound is stated for so many
@@ -20,10 +21,12 @@ class RingCore:
     """Z_Q[X]/(X^N + 1) for Q = prod moduli: the immutable data that the operations share.
 
     Raises ParameterError unless degree is a power of two and the moduli are distinct primes < 2^50 that are
-    1 mod 2N, or when `path` cannot run on this machine.
+    1 mod 2N, or when `path` cannot run on this machine. Results and kernels' scratch lie in `arena`.
     """
 
-    def __init__(self, degree: int, moduli: Sequence[int], path: str | None = None) -> None:
+    def __init__(
+        self, degree: int, moduli: Sequence[int], path: str | None = None, *, arena: Arena | None = None
+    ) -> None:
         self.log_degree = check_degree(degree)
         self.degree = degree
         self.moduli = tuple(_integer(q) for q in moduli)
@@ -35,7 +38,8 @@ class RingCore:
             check_modulus(q, degree)
         kernels = native.choose_path(path)
         roots = [root_of_unity(q, degree) for q in self.moduli]
-        self._native = _kernels.Ring(self.log_degree, self.moduli, roots, kernels)
+        self.arena = Arena() if arena is None else arena
+        self._native = _kernels.Ring(self.log_degree, self.moduli, roots, kernels, self.arena.native)
 
     @property
     def path(self) -> str:
@@ -73,7 +77,7 @@ class RingCore:
         Of a tensor in `may_be`, which has that shape, it takes the very memory or none.
         """
         if out is None:
-            return torch.empty(tuple(shape), dtype=torch.int64)
+            return self.arena.empty(shape)
         _check_storage("out", out, torch.int64)
         if tuple(out.shape) != tuple(shape):
             raise LayoutError(f"out has shape {list(out.shape)}; the result has shape {list(shape)}")

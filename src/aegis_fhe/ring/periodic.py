@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 from torch import Tensor
 
 from aegis_fhe.errors import LayoutError
+from aegis_fhe.ring.arena import Arena
 from aegis_fhe.ring.integers import Integers
 from aegis_fhe.ring.transform import Transform
 
 
 class Periodic(Integers, Transform):
     """Compressed plaintexts: entry j of the full NTT is value[j >> (log2 N - log2 M)], M a power of two."""
+
+    def __init__(
+        self, degree: int, moduli: Sequence[int], path: str | None = None, *, arena: Arena | None = None
+    ) -> None:
+        super().__init__(degree, moduli, path, arena=arena)
+        self._smaller: dict[int, Periodic] = {}
 
     def periodic_ntt(self, coeffs: Tensor, limbs: Sequence[int]) -> Tensor:
         """NTT values of K polynomials in X^(N/M): signed int64 [K, M] -> [K, limb, M] in [0, q).
@@ -24,13 +30,15 @@ class Periodic(Integers, Transform):
         index = self.check_limbs(limbs)
         if coeffs.dim() != 2:
             raise LayoutError(f"coeffs has shape {list(coeffs.shape)}; [K, M] is expected")
-        small = _ring_of_degree(self._period(coeffs), self.moduli, self.path)
+        small = self._ring_of_degree(self._period(coeffs))
         values = small.from_signed(coeffs, index)
         return small.ntt(values, index, out=values)
 
     def periodic_expand(self, values: Tensor) -> Tensor:
         """All N entries of periodic NTT values: [..., M] -> [..., N]. Raises LayoutError."""
-        return values.repeat_interleave(self.degree // self._period(values), dim=-1)
+        period = self._period(values)
+        out = self.arena.empty((*values.shape[:-1], period, self.degree // period))
+        return out.copy_(values.unsqueeze(-1).expand_as(out)).reshape(*values.shape[:-1], self.degree)
 
     def periodic_dot(
         self, xs: Sequence[Tensor], weights: Tensor, limbs: Sequence[int], *, out: Tensor | None = None
@@ -66,8 +74,11 @@ class Periodic(Integers, Transform):
             raise LayoutError(f"period axis of {period}; a power of two up to {self.degree} is expected")
         return period
 
-
-@lru_cache(maxsize=32)
-def _ring_of_degree(degree: int, moduli: tuple[int, ...], path: str) -> Periodic:
-    """The ring of degree M <= N over the same moduli: its psi is psi^(N/M), see primes.root_of_unity."""
-    return Periodic(degree, moduli, path)
+    def _ring_of_degree(self, degree: int) -> Periodic:
+        """The ring of degree M <= N over the same moduli: its psi is psi^(N/M), see primes.root_of_unity."""
+        small = self._smaller.get(degree)
+        if small is None:  # two threads may build it twice; one of them stays
+            small = self._smaller.setdefault(
+                degree, Periodic(degree, self.moduli, self.path, arena=self.arena)
+            )
+        return small

@@ -14,5 +14,6 @@ class Ring(Periodic, Elementwise, BasisConversion, Automorphism):
     Polynomials are int64 tensors [..., limb, N], contiguous, with residues in [0, q). Each operation takes
     `limbs`, the indices into `moduli` of the rows of axis -2, and returns a new tensor unless `out` is given.
 
-    Ring(degree, moduli, path=None): `path` picks one of `native.available_paths()`; all give the same bits.
+    Ring(degree, moduli, path=None, arena=None): `path` picks one of `native.available_paths()`; all give the
+    same bits. New tensors come from `arena`, by default one of the ring's own.
     """

@@ -34,7 +34,7 @@ def uniform(ring: Ring, limbs: Sequence[int], seed: bytes, label: bytes) -> Tens
     Raises ParameterError unless the seed has 32 bytes, and for unknown limbs.
     """
     index = ring.check_limbs(limbs)
-    result = torch.empty((len(index), ring.degree), dtype=torch.int64)
+    result = ring.arena.empty((len(index), ring.degree))
     for row, limb in enumerate(index):
         q = ring.moduli[limb]
         done, to = 0, result.data_ptr() + row * ring.degree * 8

@@ -1,0 +1,80 @@
+"""The evaluator over a ring that computes nothing: the memory of an encrypted run, from the same code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+
+import torch
+
+from aegis_fhe.ckks.ciphertext import Ciphertext
+from aegis_fhe.ckks.encoder import Encoder
+from aegis_fhe.ckks.evaluator import Evaluator
+from aegis_fhe.ckks.keys import EvaluationKeys, KeyRequest, KeySwitchKey, half_shape
+from aegis_fhe.ckks.parameters import Parameters
+from aegis_fhe.ckks.slots import SlotVector
+from aegis_fhe.ring.dry import DryRing
+
+
+class DryParameters(Parameters):
+    """Parameters whose ring and encoder only take memory."""
+
+    @cached_property
+    def ring(self) -> DryRing:
+        """Allocates, computes nothing."""
+        return DryRing(self.degree, self.q + self.p)
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """Makes coefficients of the right shape."""
+        return _DryEncoder(self.degree)
+
+
+class _DryEncoder(Encoder):
+    def encode(self, vector: SlotVector, scale: float) -> torch.Tensor:
+        return torch.empty(2 * vector.period, dtype=torch.int64)
+
+    def encode_many(self, vectors: Sequence[SlotVector | None], scale: float, period: int) -> torch.Tensor:
+        return torch.empty((len(vectors), 2 * period), dtype=torch.int64)
+
+
+class _DryKey(KeySwitchKey):
+    @cached_property
+    def a(self) -> torch.Tensor:
+        """Memory of the uniform half, and of one digit more while it is drawn."""
+        half = self.params.ring.arena.empty(self.b.shape)
+        self.params.ring.arena.empty(self.b.shape[1:])
+        return half
+
+
+def dry_evaluator(params: Parameters, requests: Iterable[KeyRequest]) -> Evaluator:
+    """An evaluator that allocates what a real one would, in the arena of its `params.ring`.
+
+    The stored halves of its keys are not counted there, as they come from a file; the expanded ones are.
+    """
+    dry = DryParameters.from_dict(params.to_dict())
+    keys = [
+        _DryKey(params=dry, request=r, b=torch.empty(half_shape(dry, r.level), dtype=torch.int64), seed=b"")
+        for r in requests
+    ]
+    return Evaluator(dry, EvaluationKeys.collect(dry, keys))
+
+
+def key_switch_workspace_bytes(params: Parameters, level: int) -> int:
+    """The most that one rotation at `level` holds besides its key, its input and its result."""
+    evaluator = dry_evaluator(params, [KeyRequest(1, level)])
+    (key,) = evaluator.keys.rotations.values()
+    arena = evaluator.params.ring.arena
+    x, _ = dry_input(evaluator.params, level, params.scale), key.a
+    arena.trim()
+    arena.reset_peaks()
+    before = arena.bytes().in_use
+    rotated = evaluator.rotate(x, 1)
+    return arena.bytes().peak_in_use - before - rotated.size_bytes
+
+
+def dry_input(params: Parameters, level: int, scale: float) -> Ciphertext:
+    """A fresh ciphertext, expanded from body and seed as `SeededCiphertext.expand` does."""
+    arena, shape = params.ring.arena, (level + 1, params.degree)
+    mask = arena.empty(shape)
+    return Ciphertext(parts=arena.stack((mask, mask)), scale=scale)

@@ -1,0 +1,121 @@
+"""`aegis bench`: our times beside those of another library, measured in the same run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from aegis_fhe.bench import provenance
+from aegis_fhe.bench.choose_peer import choose_peer
+from aegis_fhe.bench.key_sizes import KeySizes, key_sizes
+from aegis_fhe.bench.peer import Peer
+from aegis_fhe.bench.report import peer_lines, row_line, rows_table
+from aegis_fhe.bench.result_rows import Row, append_rows, to_json
+from aegis_fhe.bench.ring_benchmark import measure_ring
+from aegis_fhe.bench.ring_table import KERNELS, KEY_GENERATION, NOTES, choose_operations, parameters_of
+from aegis_fhe.ckks.parameters import Parameters
+from aegis_fhe.cli import machine
+from aegis_fhe.errors import AegisError, ParameterError
+
+BENCHMARKS = ("ring",)
+
+
+def bench(
+    benchmark: Annotated[str, typer.Argument(help="What to measure: ring.")],
+    n: Annotated[int, typer.Option(help="15 or 16: the ring degree is 2^n.")] = 16,
+    threads: Annotated[int, typer.Option(help="Threads on both sides.")] = 1,
+    runs: Annotated[int, typer.Option(help="Least number of runs; short operations get more.")] = 15,
+    operations: Annotated[str | None, typer.Option(help="Only these, separated by commas.")] = None,
+    peer: Annotated[str, typer.Option(help="auto, openfhe, tenseal or none.")] = "auto",
+    peer_python: Annotated[
+        Path | None, typer.Option(help="A python3.10 that imports openfhe; by default one is looked for.")
+    ] = None,
+    install: Annotated[
+        bool, typer.Option(help="Install OpenFHE into an environment of its own where it is missing.")
+    ] = True,
+    output: Annotated[
+        Path | None, typer.Option(help="Append rows here; by default to benchmarks/results of a checkout.")
+    ] = None,
+    record: Annotated[bool, typer.Option(help="Append the rows to a file.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="The rows as one JSON list.")] = False,
+) -> None:
+    """Measure operations beside another library's: minimum, median, 90 % quantile, ratio."""
+    _check(benchmark, threads, runs)
+    chosen = choose_operations(operations)
+    params = parameters_of(n)
+    other = None
+    if not set(chosen) <= set(KERNELS):  # those have a peer of their own
+        other = choose_peer(peer, params, threads, python=peer_python, install=install, say=_say)
+    try:
+        rows = []
+        # Lines, no live bar: its thread would run beside what is timed.
+        for row in measure_ring(params, other, operations=chosen, threads=threads, runs=runs):
+            rows.append(row)
+            _say(row_line(row))
+    finally:
+        if other is not None:
+            other.close()
+    sizes = key_sizes(params, other) if KEY_GENERATION in chosen else None
+    if record:
+        _record(output, rows, params, other, sizes)
+    if as_json:
+        typer.echo(to_json(rows))
+    else:
+        _print(rows, params, other, sizes)
+
+
+def _check(benchmark: str, threads: int, runs: int) -> None:
+    if benchmark not in BENCHMARKS:
+        raise ParameterError(f"benchmark {benchmark!r} is unknown: choose {', '.join(BENCHMARKS)}")
+    cores = machine.usable_cores()
+    if not 1 <= threads <= cores:
+        raise ParameterError(f"{threads} threads asked for; this process may use 1 to {cores}")
+    if runs < 1:
+        raise ParameterError(f"{runs} runs asked for; at least 1 is needed")
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+def _record(
+    output: Path | None, rows: Sequence[Row], params: Parameters, peer: Peer | None, sizes: KeySizes | None
+) -> None:
+    """Append the rows; a file that nobody asked for is no reason to lose a measurement."""
+    path = output or provenance.default_results("ring")
+    if path is None:
+        return
+    cpu = machine.cpu_model(machine.cpu_fields())
+    circumstances = provenance.circumstances("ring", params, peer, cpu=cpu, cores=machine.usable_cores())
+    notes = {name: {"note": note} for name, note in NOTES.items()}
+    extras = notes if sizes is None else {**notes, KEY_GENERATION: notes[KEY_GENERATION] | sizes.facts()}
+    try:
+        append_rows(path, rows, circumstances, extras)
+    except AegisError as error:
+        if output is not None:
+            raise
+        _say(f"not recorded: {error}")
+    else:
+        _say(f"recorded in {path}")
+
+
+def _print(rows: Sequence[Row], params: Parameters, peer: Peer | None, sizes: KeySizes | None) -> None:
+    """The table, what was compared, and what the comparison leaves unsaid."""
+    console = Console()
+    console.print(rows_table(f"Ring, N = 2^{params.log_degree}: times in ms, ours | the peer's", rows))
+    lines = [
+        f"Ours: {params.name}, {len(params.q)} + {len(params.p)} limbs, "
+        f"{len(params.digits(params.max_level))} digits, {params.describe_security()}, {params.ring.path}.",
+        *peer_lines(rows),
+        *([f"{peer.facts.name}: {peer.facts.description}."] if peer is not None else []),
+        *(f"{row.operation}: {NOTES[row.operation]}." for row in rows if row.operation in NOTES),
+        *([sizes.sentence()] if sizes is not None else []),
+        "Ratio: the peer's median / ours.",
+    ]
+    for line in lines:
+        console.print(line, markup=False, highlight=False)

@@ -1,0 +1,73 @@
+// Memory that operations take and give back all the time: kept and reused instead of returned to the system, which
+// would hand it out again page by page, each page zeroed in a fault.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+
+namespace aegis {
+
+// Thread safe. Blocks go by size class; a freed block is cached and the last one freed is reused first (its cache
+// lines are warm). Before new memory is asked of the system, the blocks unused for longest go back to it until
+// in use + cached <= peak in use + slack: a long run keeps its fullest moment, not the sum of all shapes it met.
+class Arena {
+  public:
+    struct Block {
+        void* data;
+        std::size_t bytes;  // of its class, not what was asked for
+    };
+    struct Counters {
+        std::size_t in_use, cached, peak_in_use, peak_held, made;  // bytes; held = in use + cached; made: blocks
+    };
+
+    explicit Arena(std::size_t slack_bytes = std::size_t{128} << 20) : slack_(slack_bytes) {}
+    ~Arena() { trim(); }  // every block in use holds the arena, so all are cached by now
+    Arena(const Arena&) = delete;
+    Arena& operator=(const Arena&) = delete;
+
+    Block take(std::size_t bytes);  // at least one byte; aligned to pages, large ones to huge pages. Throws bad_alloc
+    void give(Block block);
+    std::size_t trim();  // returns everything cached to the system; how many bytes that was
+    Counters counters() const;
+    void reset_peaks();  // peaks start again at what there is now
+
+    // Rounded up by less than 1/16 (to a page, below 64 KiB), so that shapes of nearly one size share their memory.
+    static std::size_t size_class(std::size_t bytes);
+
+  private:
+    struct Cached {
+        void* data;
+        std::uint64_t freed_at;
+    };
+    using Cache = std::map<std::size_t, std::deque<Cached>>;
+
+    bool take_cached(std::size_t bytes, Block& block);
+    Block pop_oldest();
+    void count_in_use(std::size_t bytes);
+
+    const std::size_t slack_;
+    mutable std::mutex mutex_;
+    Cache cache_;  // no empty class
+    std::uint64_t clock_ = 0;
+    Counters counters_{};
+};
+
+// Memory of one operation, given back at its end.
+class Scratch {
+  public:
+    Scratch(Arena& arena, std::size_t words) : arena_(arena), block_(arena.take(words * sizeof(std::uint64_t))) {}
+    ~Scratch() { arena_.give(block_); }
+    Scratch(const Scratch&) = delete;
+    Scratch& operator=(const Scratch&) = delete;
+    std::uint64_t* data() const { return static_cast<std::uint64_t*>(block_.data); }
+
+  private:
+    Arena& arena_;
+    Arena::Block block_;
+};
+
+}  // namespace aegis

@@ -1,0 +1,71 @@
+"""A ring that takes the memory of every operation and computes nothing: what a run needs, known without it.
+
+Memory that nobody touches costs the machine nothing, so the tensors are real, with real lifetimes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from aegis_fhe.ring.arena import Arena
+from aegis_fhe.ring.ring import Ring
+
+
+class DryArena(Arena):
+    """An arena whose tensors are never written."""
+
+    def zeros(self, shape: Sequence[int]) -> Tensor:
+        """Memory as for zeros."""
+        return self.empty(shape)
+
+    def copy(self, x: Tensor) -> Tensor:
+        """Memory as for a copy."""
+        return self.empty(x.shape)
+
+    def copy_into(self, x: Tensor, out: Tensor) -> None:
+        """Nothing: the memory is there already."""
+
+    def stack(self, tensors: Sequence[Tensor]) -> Tensor:
+        """Memory as for a stack."""
+        return self.empty((len(tensors), *tensors[0].shape))
+
+
+class DryRing(Ring):
+    """All operations of Ring with its checks and its allocations; results are uninitialised."""
+
+    def __init__(self, degree: int, moduli: Sequence[int], *, arena: Arena | None = None) -> None:
+        self.degree, self.log_degree = degree, degree.bit_length() - 1
+        self.moduli = tuple(moduli)
+        self.arena = DryArena() if arena is None else arena
+        self._native: Any = _NoKernels(degree, self.arena)
+        self._smaller = {}
+
+    def periodic_expand(self, values: Tensor) -> Tensor:
+        """Memory of the expanded values."""
+        return self.arena.empty((*values.shape[:-1], self.degree))
+
+    def _ring_of_degree(self, degree: int) -> DryRing:
+        return DryRing(degree, self.moduli, arena=self.arena)
+
+
+class _NoKernels:
+    """Every native operation as nothing but its scratch, where that is whole rows."""
+
+    path = "dry"
+
+    def __init__(self, degree: int, arena: Arena) -> None:
+        self._degree, self._arena = degree, arena
+
+    def mod_down(self, x: int, to: int, outer: int, keep: Sequence[int], drop: Sequence[int]) -> None:
+        """The dropped rows as coefficients."""
+        self._arena.empty((outer * len(drop) * self._degree,))
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return _nothing
+
+
+def _nothing(*arguments: Any) -> None:
+    """Takes anything."""

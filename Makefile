@@ -17,15 +17,17 @@ unexport PYTHONDONTWRITEBYTECODE
 BUILD_INPUTS := pyproject.toml constraints.txt $(wildcard CMakeLists.txt) \
                 $(shell find src/aegis_fhe/csrc -type f 2>/dev/null)
 
-.PHONY: help demo test check format clean
+.PHONY: help demo test check sanitize format clean
 help:
 	@sed -n 's/^#   //p' Makefile
 
 demo: $(VENV)/.runtime
 	@$(BIN)/aegis demo $(ARGS)
 
-test: check
+# With ARGS only what they choose.
+test: check $(if $(ARGS),,sanitize)
 	@$(BIN)/pytest $(ARGS)
+	@$(if $(ARGS),,$(BIN)/pytest --kernel-path portable)
 
 # The static half of `make test`: style, format, types, and the import chain.
 check: $(VENV)/.test
@@ -33,6 +35,24 @@ check: $(VENV)/.test
 	@$(BIN)/ruff format --check --quiet || { echo "make: run 'make format' first" >&2; exit 1; }
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+# The kernel tests on a build that checks every address and every undefined operation (GCC's runtime libraries). They
+# are loaded first because python itself is not built with them; leaks are not looked for: the interpreter leaves its
+# objects to the operating system when it ends.
+CHECKED  := build/sanitize
+RUNTIMES  = $(shell $(CXX) -print-file-name=libasan.so) $(shell $(CXX) -print-file-name=libstdc++.so)
+
+sanitize: $(VENV)/.test $(CHECKED)/.built
+	@[ -e "$(firstword $(RUNTIMES))" ] || { echo "make: $(CXX) has no libasan.so (Fedora: dnf install libasan)" >&2; exit 1; }
+	@LD_PRELOAD="$(RUNTIMES)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	    $(BIN)/python tests/checked_kernels.py $(CHECKED)/site/aegis_fhe/ring/_kernels*.so $(ARGS)
+
+$(CHECKED)/.built: $(VENV)/.created $(BUILD_INPUTS)
+	@echo "make: compiling the checked kernels into $(CHECKED)"
+	@CXX="$(CXX)" $(PIP) --no-deps --upgrade --target $(CHECKED)/site . \
+	    -C cmake.define.AEGIS_SANITIZE=ON -C cmake.build-type=RelWithDebInfo -C install.strip=false \
+	    -C build-dir=$(CHECKED)/cmake
+	@touch $@
 
 format: $(VENV)/.test
 	@$(BIN)/ruff check --fix --quiet; $(BIN)/ruff format --quiet

@@ -1,12 +1,14 @@
 """Parameters are checked where they are built, deterministic, and survive a plain dictionary."""
 
 import math
+from dataclasses import replace
 
 import msgspec
 import pytest
 
 from aegis_fhe.ckks import Parameters, presets
 from aegis_fhe.errors import ParameterError, SecurityError
+from aegis_fhe.ring import native
 
 
 def test_128_bit_presets_hold_what_their_table_says():
@@ -114,6 +116,19 @@ def test_dictionary_round_trip_and_fingerprint():
     assert presets.insecure(11, 2, 2).fingerprint() != params.fingerprint()
     renamed = Parameters.from_dict(params.to_dict() | {"name": "other"})
     assert renamed.fingerprint() == params.fingerprint()
+
+
+def test_kernel_path_belongs_to_the_process_and_not_to_the_set():
+    params = presets.insecure(11, 3, 2)
+    portable = replace(params, kernel_path="portable")
+    assert (portable.ring.path, params.ring.path) == ("portable", native.default_path())
+    assert portable == params
+    assert portable.fingerprint() == params.fingerprint()
+    assert portable.to_dict() == params.to_dict()
+    with pytest.raises(ParameterError, match="not a parameter set"):
+        Parameters.from_dict({**params.to_dict(), "kernel_path": "portable"})
+    with pytest.raises(ParameterError, match=r"'sse9' cannot run here; available: .*portable"):
+        replace(params, kernel_path="sse9")
 
 
 def test_digits_are_contiguous_and_shrink_with_the_level():

@@ -12,6 +12,7 @@ import pytest
 from aegis_fhe.cli import demo as demo_module
 from aegis_fhe.models.text_encoder import TextEncoder
 from aegis_fhe.placement import plan_tokens
+from aegis_fhe.ring import native
 from aegis_fhe.runtime.launch import LaunchOptions
 from aegis_fhe.service import job as job_module
 from program.tiny import tiny_program
@@ -74,7 +75,26 @@ def test_demo_and_worker_agree_and_print_what_they_promise(aegis: Aegis, tiny: A
     again = json.loads(answer.out)
     assert again["result_digest"] == facts["result_digest"]
     predicted = plan_tokens(tiny, 2).bytes_between_devices()
+    assert again["kernels"] == facts["kernels"]
     assert again["bytes_between_devices"] == again["predicted_bytes_between_devices"] == predicted > 0
+
+
+@pytest.mark.usefixtures("tiny")
+def test_kernels_are_chosen_and_change_no_bit(aegis: Aegis, tmp_path: Path) -> None:
+    digests = set()
+    for path in dict.fromkeys([native.available_paths()[0], "portable"]):
+        folder = tmp_path / path
+        answer = aegis(
+            "demo", "--text", SENTENCE, "--seed", "word", "--keep", folder, "--json", "--kernels", path
+        )
+        assert answer.status == 0, answer.err
+        facts = json.loads(answer.out)
+        assert facts["kernels"] == path
+        digests.add(facts["result_digest"])
+    answer = aegis("worker", folder, "--json", "--kernels", native.available_paths()[0])
+    assert json.loads(answer.out)["kernels"] == native.available_paths()[0]
+    digests.add(json.loads(answer.out)["result_digest"])
+    assert len(digests) == 1
 
 
 def one_line(answer: Answer, *words: str) -> None:
@@ -93,6 +113,7 @@ def one_line(answer: Answer, *words: str) -> None:
         (["--text", " \n\t"], ["empty"]),
         (["--text", "word " * 100], ["100 tokens", "1 to 16"]),
         (["--text", "word " * 17], ["17 tokens"]),
+        (["--text", SENTENCE, "--kernels", "sse9"], ["'sse9'", "available", "portable"]),
         (["--text", SENTENCE, "--devices", "3"], ["3 devices", "1 to 2"]),
         (["--text", SENTENCE, "--model", "/nonexistent"], ["/nonexistent", "config.json", "Hugging Face"]),
         (["--text", SENTENCE, "--calibration", "/nonexistent"], ["/nonexistent", "not a file"]),

@@ -86,6 +86,29 @@ def test_wrong_tensors_are_refused(bad: torch.Tensor, cause: str) -> None:
         RING.add(X, Y, LIMBS, out=bad)
 
 
+def test_out_is_an_operand_or_apart_from_it() -> None:
+    memory = torch.zeros(4, DEGREE, dtype=torch.int64)
+    x, shifted = memory[:3], memory[1:]
+    pair = torch.stack([X, Y])
+    wrong = [
+        lambda: RING.ntt(x, LIMBS, out=shifted),
+        lambda: RING.intt(x, LIMBS, out=shifted),
+        lambda: RING.add(x, Y, LIMBS, out=shifted),
+        lambda: RING.sub(X, x, LIMBS, out=shifted),
+        lambda: RING.mul_scalar(x, [1, 2, 3], LIMBS, out=shifted),
+        lambda: RING.add_scalar(x, [1, 2, 3], LIMBS, out=shifted),
+        lambda: RING.dot([x], [Y], LIMBS, out=shifted),
+        lambda: RING.from_signed(memory[1], LIMBS, out=x),
+        lambda: RING.mul(pair, pair[0], LIMBS, out=pair),  # the second row would meet what the first left
+    ]
+    for operation in wrong:
+        with pytest.raises(LayoutError, match="shares memory"):
+            operation()
+    x, y = X.clone(), Y.clone()
+    assert torch.equal(RING.add(x, y, LIMBS, out=y), RING.add(X, Y, LIMBS))
+    assert torch.equal(RING.add(x, x, LIMBS, out=x), RING.add(X, X, LIMBS))
+
+
 def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(ParameterError, match="limbs"):
         RING.add(X, Y, (0, 1, 3))

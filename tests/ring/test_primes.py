@@ -52,6 +52,11 @@ def test_roots_are_primitive_and_agree_between_degrees(degree: int) -> None:
         ((1000003,), "is not 1 modulo"),
         ((2**50 + 1,), "below 2"),
         ((97, 97), "differ"),
+        ((0,), "below 2"),
+        ((-97,), "below 2"),
+        ((97.5,), "97.5 is not an integer"),
+        (("97",), "not an integer"),
+        (tuple(find_primes(30, 16, 129)), "129 moduli given; .* at most 128"),
     ],
 )
 def test_unfit_moduli_are_refused(moduli: tuple[int, ...], cause: str) -> None:
@@ -68,6 +73,9 @@ def test_prime_above_2_50_is_refused() -> None:
 def test_unfit_degrees_and_sizes_are_refused() -> None:
     with pytest.raises(ParameterError, match="power of two"):
         Ring(24, [97])
+    for degree in (0, -16, 1 << 21):
+        with pytest.raises(ParameterError, match=f"degree {degree}: it must be"):
+            Ring(degree, [97])
     with pytest.raises(ParameterError, match="at most"):
         find_primes(51, 16, 1)
     with pytest.raises(ParameterError, match="only"):

@@ -11,6 +11,7 @@ import pytest
 from aegis_fhe.errors import AegisError, CapacityError, LayoutError, RangeError, WorkerError
 from aegis_fhe.placement import plan_tokens
 from aegis_fhe.program import CompiledProgram
+from aegis_fhe.ring import native
 from aegis_fhe.runtime.launch import WorkerReport
 from aegis_fhe.service import job as job_module
 from aegis_fhe.service import session as session_module
@@ -46,6 +47,7 @@ def check_workers(
     assert (report.bytes_between_devices > 0) == (devices > 1)
     report.ledger.check([pair for rank in range(devices) for pair in plan.received_bytes(rank)])
     assert [report.rank for report in reports] == list(range(devices))
+    assert report.kernels == [native.default_path()] * devices
     assert [report.result["secret_modules"] for report in reports] == [[]] * devices
     for estimate, peak in zip(require_memory(program, devices), report.peak_bytes, strict=True):
         assert 0 < peak < estimate.total_bytes

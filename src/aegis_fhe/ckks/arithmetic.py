@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from aegis_fhe.ckks.ciphertext import Ciphertext
 from aegis_fhe.ckks.parameters import Parameters
-from aegis_fhe.errors import CompatibilityError, LevelError, ScaleError
+from aegis_fhe.errors import CompatibilityError, LevelError, RangeError, ScaleError
 
 SCALE_TOLERANCE = 2.0**-30
 
@@ -45,7 +45,7 @@ class Arithmetic:
 
         Level: the lower. Scale: x's. Raises ScaleError when the scales differ by more than 2^-30 (relative).
         """
-        check_scales([x, y])
+        self._check_operands([x, y])
         ring, level = self.params.ring, min(x.level, y.level)
         limbs = self.params.q_limbs(level)
         if x.parts.shape == y.parts.shape:
@@ -63,7 +63,7 @@ class Arithmetic:
         """x - y. Level, scale, errors as `add`."""
         if x.parts.shape != y.parts.shape:
             return self.add(x, self.negate(y))
-        check_scales([x, y])
+        self._check_operands([x, y])
         return Ciphertext(parts=self.params.ring.sub(x.parts, y.parts, self._limbs(x)), scale=x.scale)
 
     def negate(self, x: Ciphertext) -> Ciphertext:
@@ -71,8 +71,11 @@ class Arithmetic:
         return Ciphertext(parts=self.params.ring.neg(x.parts, self._limbs(x)), scale=x.scale)
 
     def add_scalar(self, x: Ciphertext, c: float) -> Ciphertext:
-        """x + c in every slot: adds round(c * scale) to the constant coefficient. Level, scale unchanged."""
-        constant = round(Fraction(float(c)) * Fraction(x.scale))
+        """x + c in every slot: adds round(c * scale) to the constant coefficient. Level, scale unchanged.
+
+        Raises RangeError when c is not finite.
+        """
+        constant = scaled_integer(c, x.scale)
         parts = self.params.ring.arena.copy(x.parts)
         self.params.ring.add_scalar(parts[0], [constant] * (x.level + 1), self._limbs(x), out=parts[0])
         return Ciphertext(parts=parts, scale=x.scale)
@@ -80,10 +83,10 @@ class Arithmetic:
     def mul_scalar(self, x: Ciphertext, c: float, scale: float) -> Ciphertext:
         """c * x, by the integer round(c * scale). Level unchanged, scale x.scale * `scale`.
 
-        Raises ScaleError when the product does not fit the modulus.
+        Raises ScaleError when the product does not fit the modulus, RangeError when c is not finite.
         """
-        product = self.mul_integer(x, round(Fraction(float(c)) * Fraction(scale)))
-        return Ciphertext(parts=product.parts, scale=self._product_scale(x.scale, scale, x.level))
+        product_scale = self._product_scale(x.scale, scale, x.level)
+        return Ciphertext(parts=self.mul_integer(x, scaled_integer(c, scale)).parts, scale=product_scale)
 
     def mul_integer(self, x: Ciphertext, m: int) -> Ciphertext:
         """m * x for an integer m of any size and sign; level and scale unchanged, noise times |m|."""
@@ -102,8 +105,8 @@ class Arithmetic:
         """
         if not xs or len(xs) != len(ys):
             raise CompatibilityError(f"multiply_sum needs equally many factors, got {len(xs)} and {len(ys)}")
-        check_scales(xs)
-        check_scales(ys)
+        self._check_operands(xs)
+        self._check_operands(ys)
         for ciphertext in (*xs, *ys):
             require_two_components(ciphertext, "multiply")
         ring, level = self.params.ring, min(c.level for c in (*xs, *ys))
@@ -143,9 +146,13 @@ class Arithmetic:
 
     def with_scale(self, x: Ciphertext, scale: float) -> Ciphertext:
         """The same polynomial read at another scale: slot values change by x.scale / scale. Cost: none."""
-        if not (math.isfinite(scale) and scale > 0):
-            raise ScaleError(f"scale is {scale}; expected a positive finite number")
         return Ciphertext(parts=x.parts, scale=scale)
+
+    def _check_operands(self, xs: Sequence[Ciphertext]) -> None:
+        """Raises LevelError for a level that the parameters lack, ScaleError unless all scales agree."""
+        for x in xs:
+            self._limbs(x)
+        check_scales(xs)
 
     def _limbs(self, x: Ciphertext) -> tuple[int, ...]:
         return self.params.q_limbs(x.level)
@@ -169,6 +176,13 @@ def check_scales(xs: Sequence[Ciphertext]) -> None:
                 f"(level {x.level}) must agree within 2^-30: multiply one operand by 1.0 at the missing "
                 "scale, or correct it with with_scale"
             )
+
+
+def scaled_integer(c: float, scale: float) -> int:
+    """round(c * scale), exactly. Raises RangeError when c is not finite."""
+    if not math.isfinite(c):
+        raise RangeError(f"the scalar is {c}; expected a finite number")
+    return round(Fraction(float(c)) * Fraction(scale))
 
 
 def require_two_components(x: Ciphertext, operation: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 
 from aegis_fhe.ckks.parameters import Parameters
+from aegis_fhe.errors import LayoutError, ScaleError
 from aegis_fhe.ring.sampling import uniform
 
 _MASK_LABEL = b"ciphertext"
@@ -16,16 +18,25 @@ _MASK_LABEL = b"ciphertext"
 class Ciphertext:
     """parts: int64 [component (2 or 3), limb, N], NTT domain, residues in [0, q); each component contiguous.
 
-    scale: message factor.
+    scale: message factor. Raises LayoutError for other parts, ScaleError for a scale that is not positive and
+    finite.
     """
 
     parts: torch.Tensor
     scale: float
 
     def __post_init__(self) -> None:
-        assert self.parts.dim() == 3, self.parts.shape
-        assert self.parts.shape[0] in (2, 3), self.parts.shape
-        assert self.parts.dtype == torch.int64
+        if (
+            self.parts.dim() != 3
+            or self.parts.shape[0] not in (2, 3)
+            or self.parts.shape[1] < 1
+            or self.parts.dtype != torch.int64
+        ):
+            raise LayoutError(
+                f"a ciphertext of shape {list(self.parts.shape)} and {self.parts.dtype} was given; expected "
+                "[2 or 3 components, limb, N] of torch.int64"
+            )
+        require_scale(self.scale)
 
     @property
     def level(self) -> int:
@@ -63,6 +74,12 @@ class SeededCiphertext:
         """The full two-component ciphertext, same level and scale. Cost: one uniform polynomial."""
         mask = mask_polynomial(params, self.level, self.seed)
         return Ciphertext(parts=params.ring.arena.stack((self.body, mask)), scale=self.scale)
+
+
+def require_scale(scale: float) -> None:
+    """Raises ScaleError unless the scale is positive and finite."""
+    if not (math.isfinite(scale) and scale > 0):
+        raise ScaleError(f"scale is {scale}; expected a positive finite number")
 
 
 def mask_polynomial(params: Parameters, level: int, seed: bytes) -> torch.Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from aegis_fhe.ckks import keyswitch
-from aegis_fhe.ckks.arithmetic import check_scales, require_two_components
+from aegis_fhe.ckks.arithmetic import require_two_components
 from aegis_fhe.ckks.ciphertext import Ciphertext
 from aegis_fhe.ckks.keys import CONJUGATION, RELINEARISATION, EvaluationKeys, KeyRequest, KeySwitchKey
 from aegis_fhe.ckks.parameters import Parameters
@@ -130,7 +130,7 @@ class Evaluator(PlainProducts):
             raise CompatibilityError(
                 f"rotate_sum needs one step for each ciphertext, got {len(xs)} and {len(steps)}"
             )
-        check_scales(xs)
+        self._check_operands(xs)
         for x in xs:
             require_two_components(x, "rotate_sum")
         return min(x.level for x in xs)

@@ -6,14 +6,14 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from aegis_fhe.ckks.encoder import Encoder
 from aegis_fhe.ckks.security import STANDARD_BITS, describe_security, max_log_qp, security_bits
-from aegis_fhe.errors import ParameterError, SecurityError
-from aegis_fhe.ring import Ring, find_primes
+from aegis_fhe.errors import LevelError, ParameterError, SecurityError
+from aegis_fhe.ring import Ring, find_primes, native
 from aegis_fhe.ring.primes import MAX_PRIME_BITS, is_prime
 
 LOG_DEGREES = range(5, 18)
@@ -27,6 +27,9 @@ class Parameters:
     of hybrid key switching (ePrint 2019/688, §3), whose product exceeds every digit of `digit_size`
     consecutive q. Every prime is = 1 mod 2N and below 2^50. Raises ParameterError, or SecurityError below 128
     bits (table of ePrint 2024/463) unless `insecure=True`.
+
+    kernel_path: one of `native.available_paths()`, by default the best. It changes no bit of any result, so
+    it belongs to this process and not to the set: it is neither compared nor written, nor read from a file.
     """
 
     log_degree: int
@@ -36,6 +39,7 @@ class Parameters:
     scale: float = 2.0**40
     name: str = ""
     insecure: bool = False
+    kernel_path: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "q", tuple(self.q))
@@ -43,6 +47,7 @@ class Parameters:
         _check_shape(self)
         _check_moduli(self)
         _check_digits(self)
+        native.choose_path(self.kernel_path)
         if self.security_bits < STANDARD_BITS and not self.insecure:
             bound = max_log_qp(self.log_degree)
             allowed = f"at most {bound} bits" if bound else "no modulus at all (degree below 2^13)"
@@ -118,8 +123,9 @@ class Parameters:
         return describe_security(self.log_degree, self.log_qp)
 
     def q_limbs(self, level: int) -> tuple[int, ...]:
-        """Ring limbs of a ciphertext at `level`: 0..level."""
-        assert 0 <= level <= self.max_level, level
+        """Ring limbs of a ciphertext at `level`: 0..level. Raises LevelError when there is no such level."""
+        if not 0 <= level <= self.max_level:
+            raise LevelError(f"level {level} was given; these parameters have levels 0 to {self.max_level}")
         return tuple(range(level + 1))
 
     @property
@@ -139,7 +145,7 @@ class Parameters:
     @cached_property
     def ring(self) -> Ring:
         """The ring of all primes, q then p; built at first use."""
-        return Ring(self.degree, self.q + self.p)
+        return Ring(self.degree, self.q + self.p, self.kernel_path)
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -167,7 +173,7 @@ class Parameters:
     def from_dict(cls, facts: Mapping[str, Any]) -> Parameters:
         """Checked parameters from `to_dict`'s form; missing or surplus fields raise ParameterError too."""
         try:
-            return cls(**facts)
+            return cls(**facts, kernel_path=None)
         except TypeError as error:
             raise ParameterError(f"not a parameter set: {error}") from None
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import torch
 
-from aegis_fhe.ckks.arithmetic import Arithmetic, check_scales
+from aegis_fhe.ckks.arithmetic import Arithmetic
 from aegis_fhe.ckks.ciphertext import Ciphertext
 from aegis_fhe.ckks.encoder import COEFFICIENT_BITS
 from aegis_fhe.ckks.slots import SlotVector
@@ -127,4 +127,4 @@ class PlainProducts(Arithmetic):
             raise CompatibilityError(
                 "mul_plain_sums needs ciphertexts of equally many components: relinearize first"
             )
-        check_scales(xs)
+        self._check_operands(xs)

@@ -56,6 +56,9 @@ def demo(
         str | None,
         typer.Option(help="Reproducible keys and ciphertexts from this word: never for real data."),
     ] = None,
+    kernels: Annotated[
+        str | None, typer.Option(help="Kernel path, slower than the best one but equal (see aegis doctor).")
+    ] = None,
     keep: Annotated[Path | None, typer.Option(help="Keep the files of the run in this folder.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
@@ -68,7 +71,7 @@ def demo(
     samples = _lines(calibration)
     encoder = TextEncoder.load(model)
     ids = encoder.token_ids(text)
-    program = compile_first_attention(encoder, calibration=samples)
+    program = compile_first_attention(encoder, calibration=samples).with_kernels(kernels)
     program.context(len(ids))
     hidden = encoder.embed(ids)
     reference = encoder.reference(hidden)

@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 
 # What the kernel paths ask of a processor, by the names of /proc/cpuinfo.
-KERNEL_FEATURES = ("avx2", "fma", "avx512f", "avx512ifma")
+KERNEL_FEATURES = ("avx2", "fma", "avx512f", "avx512dq", "avx512vl", "avx512ifma")
 
 
 def cpu_fields(cpuinfo: Path = Path("/proc/cpuinfo")) -> dict[str, str]:

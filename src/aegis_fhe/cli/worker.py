@@ -22,12 +22,15 @@ from aegis_fhe.service.program_file import load_program
 def worker(
     folder: Annotated[Path, typer.Argument(help="Holds program.aegis, keys.aegis, input.aegis.")],
     devices: Annotated[int, typer.Option(min=1, help="Worker processes that share the tokens.")] = 1,
+    kernels: Annotated[
+        str | None, typer.Option(help="Kernel path, slower than the best one but equal (see aegis doctor).")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
     """Evaluate a client's ciphertexts: reads a folder of files, adds results."""
     files = JobFiles(folder=folder)
-    program = load_program(files.program)
+    program = load_program(files.program).with_kernels(kernels)
     plan = plan_tokens(program, devices)
     work = max(share_of(program, plan, rank) for rank in range(devices))
     with Progress(work, quiet=quiet or as_json) as bar:
@@ -47,6 +50,7 @@ def worker(
             "predicted_bytes_between_devices": report.predicted_bytes,
             "peak_memory_bytes": max(report.peak_bytes),
             "security_bits": program.params.security_bits,
+            "kernels": report.kernels[0],
             "result_digest": digest,
         }
         typer.echo(json.dumps(facts))

@@ -19,9 +19,10 @@ std::vector<const Kernels*> available_paths() {
     std::vector<const Kernels*> paths;
 #if defined(AEGIS_X86)
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512ifma"))
-        paths.push_back(&kAvx512Ifma);
+    bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                  __builtin_cpu_supports("avx512vl");
+    if (avx512 && __builtin_cpu_supports("avx512ifma")) paths.push_back(&kAvx512Ifma);
+    if (avx512) paths.push_back(&kAvx512);
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) paths.push_back(&kAvx2);
 #endif
     paths.push_back(&kPortable);

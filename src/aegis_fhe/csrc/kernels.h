@@ -87,6 +87,7 @@ struct Kernels {
 extern const Kernels kPortable;
 #if defined(AEGIS_X86)
 extern const Kernels kAvx2;
+extern const Kernels kAvx512;
 extern const Kernels kAvx512Ifma;
 #endif
 extern const Kernels kEmulatedIfma;

@@ -42,6 +42,23 @@ void binary(const Ring& ring, int op, Address x, Address y, bool shared, Address
     ring.binary(static_cast<Ring::Binary>(op), in(x), in(y), shared, out(to), outer, limbs);
 }
 
+// How this module was built: what a bug report needs, and how a test knows that it runs the checked build.
+nb::dict build_info() {
+    nb::dict info;
+    info["compiler"] = __VERSION__;
+#if defined(_OPENMP)
+    info["openmp"] = true;
+#else
+    info["openmp"] = false;
+#endif
+#if defined(AEGIS_SANITIZERS)
+    info["sanitizers"] = AEGIS_SANITIZERS;
+#else
+    info["sanitizers"] = "";
+#endif
+    return info;
+}
+
 }  // namespace
 
 NB_MODULE(_kernels, m) {
@@ -51,6 +68,7 @@ NB_MODULE(_kernels, m) {
         for (const Kernels* path : available_paths()) names.emplace_back(path->name);
         return names;
     });
+    m.def("build_info", &build_info);
     m.def("get_threads", &get_threads);
     m.def("set_threads", &set_threads, "threads"_a);
     m.def("sample_uniform", [](Address words, std::size_t count, u64 q, Address to, std::size_t wanted) {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -38,6 +38,10 @@ class CompiledProgram:
     constants: Mapping[str, Array]
     ranges: AttentionRanges
     origin: str
+
+    def with_kernels(self, path: str | None) -> CompiledProgram:
+        """The same program on another kernel path, None for the best; ParameterError for an unknown one."""
+        return replace(self, params=replace(self.params, kernel_path=path))
 
     @property
     def max_tokens(self) -> int:

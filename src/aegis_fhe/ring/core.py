@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from aegis_fhe.errors import LayoutError, ParameterError
-from aegis_fhe.ring import _kernels
+from aegis_fhe.ring import _kernels, native
 from aegis_fhe.ring.arena import Arena
 from aegis_fhe.ring.primes import check_degree, check_modulus, root_of_unity
 
@@ -28,19 +29,17 @@ class RingCore:
     ) -> None:
         self.log_degree = check_degree(degree)
         self.degree = degree
-        self.moduli = tuple(int(q) for q in moduli)
+        self.moduli = tuple(_integer(q) for q in moduli)
         if len(set(self.moduli)) != len(self.moduli):
             raise ParameterError(f"the moduli must differ: {self.moduli}")
         if len(self.moduli) > MAX_LIMBS:
             raise ParameterError(f"{len(self.moduli)} moduli given; a ring takes at most {MAX_LIMBS}")
         for q in self.moduli:
             check_modulus(q, degree)
-        known = (*_kernels.available_paths(), "emulated-ifma")
-        if path is not None and path not in known:
-            raise ParameterError(f"kernel path {path!r} cannot run here; available: {', '.join(known)}")
+        kernels = native.choose_path(path)
         roots = [root_of_unity(q, degree) for q in self.moduli]
         self.arena = Arena() if arena is None else arena
-        self._native = _kernels.Ring(self.log_degree, self.moduli, roots, path or "", self.arena.native)
+        self._native = _kernels.Ring(self.log_degree, self.moduli, roots, kernels, self.arena.native)
 
     @property
     def path(self) -> str:
@@ -66,14 +65,23 @@ class RingCore:
             raise LayoutError(f"{name} has shape {list(shape)}; [..., {expected}] is expected")
         return math.prod(shape[: len(shape) - len(tail)])
 
-    def _out(self, shape: Sequence[int], out: Tensor | None, apart_from: Sequence[Tensor] = ()) -> Tensor:
-        """Return a new tensor, or `out` checked: the shape of the result, no memory of `apart_from`."""
+    def _out(
+        self,
+        shape: Sequence[int],
+        out: Tensor | None,
+        apart_from: Sequence[Tensor] = (),
+        may_be: Sequence[Tensor] = (),
+    ) -> Tensor:
+        """Return a new tensor, or `out` checked: the shape of the result, no memory of `apart_from`.
+
+        Of a tensor in `may_be`, which has that shape, it takes the very memory or none.
+        """
         if out is None:
             return self.arena.empty(shape)
         _check_storage("out", out, torch.int64)
         if tuple(out.shape) != tuple(shape):
             raise LayoutError(f"out has shape {list(out.shape)}; the result has shape {list(shape)}")
-        for x in apart_from:
+        for x in (*apart_from, *(x for x in may_be if x.data_ptr() != out.data_ptr())):
             if out.data_ptr() < x.data_ptr() + extent(x) and x.data_ptr() < out.data_ptr() + out.nbytes:
                 raise LayoutError(
                     "out shares memory with an operand, which this operation still reads; use another"
@@ -89,6 +97,13 @@ def in_parts(x: Tensor) -> bool:
 def extent(x: Tensor) -> int:
     """Bytes from the first to the last entry of x in memory."""
     return (sum((n - 1) * s for n, s in zip(x.shape, x.stride(), strict=True)) + 1) * x.element_size()
+
+
+def _integer(q: object) -> int:
+    try:
+        return operator.index(q)  # type: ignore[arg-type]
+    except TypeError:
+        raise ParameterError(f"modulus {q!r} is not an integer; primes below 2^50 are expected") from None
 
 
 def _check_storage(name: str, x: Tensor, dtype: torch.dtype) -> None:

@@ -16,7 +16,9 @@ class Elementwise(RingCore):
     """x, y: [..., limb, N] residues in [0, q); results too. y may also be [limb, N], shared by leading axes.
 
     x, y of three axes may be views of fewer limbs than their memory has: each component contiguous is enough.
-    `out` may be x. All raise LayoutError for a wrong tensor and ParameterError for unknown limbs.
+    `out` may be x, and y where it has x's shape, but not overlap them otherwise.
+
+    All raise LayoutError for a wrong tensor and ParameterError for unknown limbs.
     """
 
     def add(self, x: Tensor, y: Tensor, limbs: Sequence[int], *, out: Tensor | None = None) -> Tensor:
@@ -45,7 +47,7 @@ class Elementwise(RingCore):
                 self.mul_scalar(part, scalars, limbs, out=to)
             return result
         index, outer, reduced = self._scalar_arguments(x, scalars, limbs)
-        result = self._out(x.shape, out)
+        result = self._out(x.shape, out, may_be=[x])
         self._native.mul_scalar(x.data_ptr(), reduced, result.data_ptr(), outer, index)
         return result
 
@@ -54,7 +56,7 @@ class Elementwise(RingCore):
     ) -> Tensor:
         """x + scalars[l] mod q_l in every entry: adds a constant polynomial when x is in the NTT domain."""
         index, outer, reduced = self._scalar_arguments(x, scalars, limbs)
-        result = self._out(x.shape, out)
+        result = self._out(x.shape, out, may_be=[x])
         self._native.add_scalar(x.data_ptr(), reduced, result.data_ptr(), outer, index)
         return result
 
@@ -83,7 +85,8 @@ class Elementwise(RingCore):
             self._check(f"ys[{i}]", y, shape[-2:] if shared else shape)
             if shared and y.dim() != 2:
                 raise LayoutError(f"ys[{i}] has shape {list(y.shape)}; {list(shape)} or [limb, N] expected")
-        result = self._out(shape, out, [*xs, *ys] if len(xs) > 1 or shared else [])
+        operands = [*xs, *ys]
+        result = self._out(shape, out, *([operands] if len(xs) > 1 or shared else [[], operands]))
         pointers = [x.data_ptr() for x in xs], [y.data_ptr() for y in ys]
         self._native.dot(*pointers, shared, result.data_ptr(), outer, index)
         return result
@@ -100,7 +103,7 @@ class Elementwise(RingCore):
         self._check("y", y, tuple(x.shape[-2:]) if shared else tuple(x.shape))
         if shared and y.dim() != 2:
             raise LayoutError(f"y has shape {list(y.shape)}; {list(x.shape)} or [limb, N] is expected")
-        result = self._out(x.shape, out)
+        result = self._out(x.shape, out, *([[y], [x]] if shared else [[], [x, y]]))
         self._native.binary(op, x.data_ptr(), y.data_ptr(), shared, result.data_ptr(), outer, index)
         return result
 

@@ -18,11 +18,12 @@ class Integers(RingCore):
     def from_signed(self, coeffs: Tensor, limbs: Sequence[int], *, out: Tensor | None = None) -> Tensor:
         """Residues of signed integers: int64 [..., N] of any value -> [..., limb, N] in [0, q).
 
+        `out` must not overlap coeffs.
         Raises LayoutError for a wrong tensor, ParameterError for unknown limbs.
         """
         index = self.check_limbs(limbs)
         outer = self._check("coeffs", coeffs, (self.degree,))
-        result = self._out((*coeffs.shape[:-1], len(index), self.degree), out)
+        result = self._out((*coeffs.shape[:-1], len(index), self.degree), out, [coeffs])
         self._native.from_signed(coeffs.data_ptr(), result.data_ptr(), outer, index)
         return result
 

@@ -9,10 +9,26 @@ from aegis_fhe.ring import _kernels
 def available_paths() -> tuple[str, ...]:
     """Names of the kernel paths this machine can run, best first; all give the same bits.
 
-    "avx512ifma" (52-bit integer products), "avx2" (FP64 fused multiply-add) and "portable" (64-bit scalar).
+    "avx512ifma" (52-bit integer products), "avx512" and "avx2" (FP64 fused multiply-add on 8 and 4 lanes) and
+    "portable" (64-bit scalar).
     A Ring also takes "emulated-ifma": the IFMA kernels over emulated instructions, slow and for tests only.
     """
     return tuple(_kernels.available_paths())
+
+
+def default_path() -> str:
+    """The path of a Ring that names none: the best available one."""
+    return available_paths()[0]
+
+
+def choose_path(path: str | None = None) -> str:
+    """`path`, or the default one. Raises ParameterError, which lists the paths, when it cannot run here."""
+    if path is None:
+        return default_path()
+    known = (*available_paths(), "emulated-ifma")
+    if path not in known:
+        raise ParameterError(f"kernel path {path!r} cannot run here; available: {', '.join(known)}")
+    return path
 
 
 def get_threads() -> int:

@@ -21,7 +21,7 @@ class Transform(RingCore):
         """
         index = self.check_limbs(limbs)
         outer = self._check("x", x, (len(index), self.degree))
-        result = self._out(x.shape, out)
+        result = self._out(x.shape, out, may_be=[x])
         self._native.ntt(x.data_ptr(), result.data_ptr(), outer, index)
         return result
 
@@ -32,6 +32,6 @@ class Transform(RingCore):
         """
         index = self.check_limbs(limbs)
         outer = self._check("x", x, (len(index), self.degree))
-        result = self._out(x.shape, out)
+        result = self._out(x.shape, out, may_be=[x])
         self._native.intt(x.data_ptr(), result.data_ptr(), outer, index)
         return result

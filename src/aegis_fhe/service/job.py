@@ -9,6 +9,7 @@ from pathlib import Path
 from aegis_fhe.errors import CapacityError
 from aegis_fhe.placement import MemoryEstimate, estimate_memory, plan_tokens
 from aegis_fhe.program.compiled import CompiledProgram
+from aegis_fhe.ring import native
 from aegis_fhe.runtime.events import ProgressEvent
 from aegis_fhe.runtime.launch import LaunchOptions, WorkerReport, launch
 from aegis_fhe.runtime.ledger import Ledger, merge
@@ -54,10 +55,11 @@ class JobFiles:
 
 @dataclass(frozen=True, kw_only=True)
 class JobReport:
-    """What a job took. seconds: by stage, the slowest worker's. peak_bytes: of each worker."""
+    """What a job took. seconds: by stage, the slowest worker's. peak_bytes, kernels: of each worker."""
 
     seconds: dict[str, float]
     peak_bytes: list[int]
+    kernels: list[str]
     bytes_between_devices: int
     predicted_bytes: int
     ledger: Ledger
@@ -88,7 +90,7 @@ def run_job(
 ) -> JobReport:
     """Runs the files' job on `devices` worker processes of this machine; results of all of them, or none.
 
-    Raises CapacityError, WorkerError.
+    The workers use the program's kernel path, by default the best one. Raises CapacityError, WorkerError.
     """
     plan = plan_tokens(program, devices)
     require_memory(program, devices)
@@ -97,6 +99,7 @@ def run_job(
         "keys": str(files.keys),
         "inputs": str(files.inputs),
         "results": [str(path) for path in files.results(devices)],
+        "kernels": native.choose_path(program.params.kernel_path),
     }
     options = LaunchOptions(world_size=devices, threads=threads, environment=_ENVIRONMENT)
     try:
@@ -117,6 +120,7 @@ def _merge(reports: list[WorkerReport], predicted: int) -> JobReport:
     return JobReport(
         seconds=stages,
         peak_bytes=[report.peak_bytes for report in reports],
+        kernels=[report.result["kernels"] for report in reports],
         bytes_between_devices=ledger.bytes_received,
         predicted_bytes=predicted,
         ledger=ledger,

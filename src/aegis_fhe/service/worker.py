@@ -17,12 +17,13 @@ FORBIDDEN = ("aegis_fhe.ckks.secret", "aegis_fhe.service.client")
 
 
 class WorkerConfig(msgspec.Struct, forbid_unknown_fields=True):
-    """Files of a job; a worker of rank r writes results[r]."""
+    """Files of a job, and the kernels it runs on; a worker of rank r writes results[r]."""
 
     program: str
     keys: str
     inputs: str
     results: list[str]
+    kernels: str
 
 
 def work(context: WorkerContext) -> Any:
@@ -42,7 +43,7 @@ def work(context: WorkerContext) -> Any:
     native.set_threads(context.threads)
     start = time.monotonic()
     context.report("load", 0.0)
-    program = load_program(Path(config.program))
+    program = load_program(Path(config.program)).with_kernels(config.kernels)
     plan = plan_tokens(program, context.world_size)
     job = load_input(program, Path(config.inputs))
     keys = load_keys(program.params, program.key_requests(), Path(config.keys))
@@ -67,6 +68,7 @@ def work(context: WorkerContext) -> Any:
         "seconds": {"load": loaded, **execution.seconds},
         "ledger": communicator.ledger.to_json(),
         "predicted": plan.received_bytes(context.rank),
+        "kernels": program.params.ring.path,
         "secret_modules": sorted(name for name in sys.modules if name.startswith(FORBIDDEN)),
     }
 

@@ -35,9 +35,13 @@ def decrypt(secret: SecretKey, ciphertext: Ciphertext, *, flooding_bits: int | N
 
 
 def decrypt_coefficients(secret: SecretKey, ciphertext: Ciphertext) -> NDArray[np.float64]:
-    """c_0 + c_1 s (+ c_2 s^2) centred, that is scale * message + noise: float64 [N], exact to 53 bits."""
+    """c_0 + c_1 s (+ c_2 s^2) centred, that is scale * message + noise: float64 [N], exact to 53 bits.
+
+    Raises LevelError for a level that the parameters lack, LayoutError for another degree.
+    """
     params = secret.params
     ring = params.ring
+    params.q_limbs(ciphertext.level)
     count = min(_limbs_needed(secret, ciphertext), ciphertext.level + 1)
     limbs = params.q_limbs(count - 1)
     s = secret.rows(limbs)

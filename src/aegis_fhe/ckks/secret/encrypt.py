@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aegis_fhe.ckks.ciphertext import SeededCiphertext, mask_polynomial
+from aegis_fhe.ckks.ciphertext import SeededCiphertext, mask_polynomial, require_scale
 from aegis_fhe.ckks.secret.keygen import SecretKey
 from aegis_fhe.ckks.secret.randomness import draw_key
 from aegis_fhe.ckks.slots import SlotVector
@@ -34,6 +34,7 @@ def encrypt(
         raise LevelError(
             f"cannot encrypt at level {level}; the parameters have levels 0 to {params.max_level}"
         )
+    require_scale(scale)
     ring, limbs = params.ring, params.q_limbs(level)
     coefficients = params.encoder.encode(vector, scale)
     purpose = f"ciphertext level {level} scale {scale.hex()}"

@@ -1,0 +1,99 @@
+// The kernel table of a lane policy of doubles: everything that kernels.h asks for, over the templates of fp64_*.h.
+#pragma once
+
+#include "fp64_convert.h"
+#include "fp64_forward.h"
+#include "fp64_inverse.h"
+#include "fp64_periodic.h"
+
+namespace aegis {
+namespace {
+
+template <class L>
+struct Fp64Path {
+    using V = typename L::V;
+    using W = typename L::W;
+    static constexpr std::size_t kLanes = std::size_t{1} << L::kLogLanes;
+
+    static void ntt(const Limb& limb, int log_n, const i64* in, i64* out) {
+        ForwardBounds bounds(limb.m.q_double, log_n, single_stage(log_n));
+        double* a = reinterpret_cast<double*>(out);
+        bounds.last < kExact / 6 ? forward_transform<L>(limb, log_n, in, a, bounds, StoreSmallResidues<L>{out})
+                                 : forward_transform<L>(limb, log_n, in, a, bounds, StoreResidues<L>{out});
+    }
+
+    static void ntt_subtract_scale(const Limb& limb, int log_n, i64* coefficients, const i64* x, u64 factor, i64* out) {
+        ForwardBounds bounds(limb.m.q_double, log_n, single_stage(log_n));
+        forward_transform<L>(limb, log_n, coefficients, reinterpret_cast<double*>(coefficients), bounds,
+                             SubtractScale<L>{x, centred_constant(factor, limb.m.q), out});
+    }
+
+    static void intt(const Limb& limb, int log_n, const i64* in, i64* out) {
+        int single = single_stage(log_n);
+        InverseBounds bounds(limb.m.q_double, log_n, single < 0 ? -1 : log_n - single);
+        const double* table = static_cast<const double*>(limb.inverse);
+        Fp64Inverse<L>{Fp64Field<L>(limb.m), limb, table, log_n, in, reinterpret_cast<double*>(out), bounds}.run(out);
+    }
+
+    static void add(const Limb& limb, const i64* x, const i64* y, i64* out, std::size_t n) {
+        W q = L::all_words(static_cast<i64>(limb.m.q));
+        for (std::size_t j = 0; j < n; j += kLanes)
+            L::store_words(out + j, L::fold_words(L::add_words(L::load_words(x + j), L::load_words(y + j)), q));
+    }
+
+    static void sub(const Limb& limb, const i64* x, const i64* y, i64* out, std::size_t n) {
+        W q = L::all_words(static_cast<i64>(limb.m.q));
+        for (std::size_t j = 0; j < n; j += kLanes)
+            L::store_words(out + j, L::lift_words(L::sub_words(L::load_words(x + j), L::load_words(y + j)), q));
+    }
+
+    static void add_scalar(const Limb& limb, const i64* x, u64 scalar, i64* out, std::size_t n) {
+        W q = L::all_words(static_cast<i64>(limb.m.q)), s = L::all_words(static_cast<i64>(scalar));
+        for (std::size_t j = 0; j < n; j += kLanes)
+            L::store_words(out + j, L::fold_words(L::add_words(L::load_words(x + j), s), q));
+    }
+
+    static void mul(const Limb& limb, const i64* x, const i64* y, i64* out, std::size_t n) {
+        Fp64Field<L> f(limb.m);
+        for (std::size_t j = 0; j < n; j += kLanes)
+            store_residues<L>(out + j, f.lift(f.mul(load_residues<L>(x + j), load_residues<L>(y + j))));
+    }
+
+    static void mul_scalar(const Limb& limb, const i64* x, u64 scalar, i64* out, std::size_t n) {
+        Fp64Field<L> f(limb.m);
+        V s = L::all(centred_constant(scalar, limb.m.q));
+        for (std::size_t j = 0; j < n; j += kLanes)
+            store_residues<L>(out + j, f.lift(f.mul(load_residues<L>(x + j), s)));
+    }
+
+    static void dot(const Limb& limb, const i64* const* xs, const i64* const* ys, std::size_t terms, i64* out,
+                    std::size_t n) {
+        for (std::size_t first = 0; first < terms; first += kMaxTerms) {
+            std::size_t count = terms - first < kMaxTerms ? terms - first : kMaxTerms;
+            SumReducer<L> reducer(limb.m, count, limb.m.q_double);
+            for (std::size_t j = 0; j < n; j += 2 * kLanes) {
+                Sum<L> left(count), right(count);
+                for (std::size_t i = first; i < first + count; ++i) {
+                    left.add_product(load_residues<L>(xs[i] + j), load_residues<L>(ys[i] + j));
+                    right.add_product(load_residues<L>(xs[i] + j + kLanes), load_residues<L>(ys[i] + j + kLanes));
+                }
+                V a = reducer.reduce(left), b = reducer.reduce(right);
+                if (first != 0) {
+                    a = reducer.f.canon(a + load_residues<L>(out + j));
+                    b = reducer.f.canon(b + load_residues<L>(out + j + kLanes));
+                }
+                store_residues<L>(out + j, a);
+                store_residues<L>(out + j + kLanes, b);
+            }
+        }
+    }
+
+    static constexpr Kernels table(const char* name) {
+        using P = Fp64Periodic<L>;
+        return {name, L::kLogLanes + 2, 1, Fp64Stages<L>::build, ntt, intt, ntt_subtract_scale, add, sub, mul,
+                add_scalar, mul_scalar, dot, P::periodic_scratch, P::periodic, Fp64Convert<L>::convert};
+    }
+};
+
+}  // namespace
+}  // namespace aegis

@@ -9,7 +9,7 @@ import torch
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.ring.sampling import uniform
 
-_MASK_LABEL = b"ciphertext"
+MASK_LABEL = b"ciphertext"  # names the stream of the uniform component
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,10 +58,7 @@ class SeededCiphertext:
 
     def expand(self, params: Parameters) -> Ciphertext:
         """The full two-component ciphertext, same level and scale. Cost: one uniform polynomial."""
-        mask = mask_polynomial(params, self.level, self.seed)
-        return Ciphertext(parts=torch.stack((self.body, mask)), scale=self.scale)
-
-
-def mask_polynomial(params: Parameters, level: int, seed: bytes) -> torch.Tensor:
-    """The public uniform component of a fresh ciphertext: int64 [limb, N], NTT domain."""
-    return uniform(params.ring, params.q_limbs(level), seed, _MASK_LABEL)
+        parts = torch.empty((2, *self.body.shape), dtype=torch.int64)
+        parts[0] = self.body
+        uniform(params.ring, params.q_limbs(self.level), self.seed, MASK_LABEL, out=parts[1])
+        return Ciphertext(parts=parts, scale=self.scale)

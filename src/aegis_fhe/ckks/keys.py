@@ -96,8 +96,15 @@ def half_bytes(params: Parameters, level: int) -> int:
 def uniform_half(params: Parameters, level: int, seed: bytes) -> torch.Tensor:
     """a of a key: int64 [digit, limb, N], NTT domain, uniform, from the key's public seed."""
     limbs = key_limbs(params, level)
-    digits = range(len(params.digits(level)))
-    return torch.stack([uniform(params.ring, limbs, seed, b"key digit %d" % digit) for digit in digits])
+    a = torch.empty((len(params.digits(level)), len(limbs), params.degree), dtype=torch.int64)
+    for digit, rows in enumerate(a):
+        uniform(params.ring, limbs, seed, digit_label(digit), out=rows)
+    return a
+
+
+def digit_label(digit: int) -> bytes:
+    """Names the stream of one digit of a key, of its mask and of its error."""
+    return b"key digit %d" % digit
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -3,6 +3,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include "embedding.h"
 #include "ring.h"
 #include "sampling.h"
 
@@ -30,6 +31,19 @@ Ring* make_ring(int log_n, const std::vector<u64>& moduli, const std::vector<u64
     return new Ring(log_n, moduli, roots, kernels);
 }
 
+template <class T, class A>
+std::vector<T> pointers(const std::vector<A>& addresses) {
+    std::vector<T> result;
+    for (A a : addresses) result.push_back(reinterpret_cast<T>(a));
+    return result;
+}
+
+Embedding* make_embedding(int log_slots, const std::string& path) {
+    const Loops* loops = find_loops(path);
+    if (loops == nullptr) throw nb::value_error(("no loops named " + path + " on this machine").c_str());
+    return new Embedding(log_slots, loops);
+}
+
 void binary(const Ring& ring, int op, Address x, Address y, bool shared, Address to, std::size_t outer,
             const Index& limbs) {
     ring.binary(static_cast<Ring::Binary>(op), in(x), in(y), shared, out(to), outer, limbs);
@@ -55,6 +69,22 @@ NB_MODULE(_kernels, m) {
     m.def("sample_table", [](Address words, std::size_t count, const std::vector<u64>& table, Address to) {
         sample_table(reinterpret_cast<const u64*>(words), count, table.data(), table.size(), out(to));
     }, Release());
+    m.def("available_loops", [] {
+        std::vector<std::string> names;
+        for (const Loops* set : available_loops()) names.emplace_back(set->name);
+        return names;
+    });
+    nb::class_<Embedding>(m, "Embedding")
+        .def(nb::new_(&make_embedding), Release(), "log_slots"_a, "path"_a)
+        .def_prop_ro("path", &Embedding::path)
+        .def("encode", [](const Embedding& e, const Addresses& values, int log_n, double factor, const Addresses& to,
+                          std::size_t step) {
+            return e.encode(pointers<const double*>(values), log_n, factor, pointers<i64*>(to), step);
+        }, Release())
+        .def("decode", [](const Embedding& e, const Addresses& coefficients, int log_n, double factor,
+                          const Addresses& to) {
+            e.decode(pointers<const double*>(coefficients), log_n, factor, pointers<double*>(to));
+        }, Release());
     nb::class_<Ring>(m, "Ring")
         .def(nb::new_(&make_ring), Release(), "log_n"_a, "moduli"_a, "roots"_a, "path"_a)
         .def_prop_ro("path", &Ring::path)
@@ -98,6 +128,16 @@ NB_MODULE(_kernels, m) {
         }, Release())
         .def("from_signed", [](const Ring& r, Address x, Address to, std::size_t outer, const Index& limbs) {
             r.from_signed(in(x), out(to), outer, limbs);
+        }, Release())
+        .def("from_signed_ntt", [](const Ring& r, Address x, Address to, std::size_t outer, const Index& limbs) {
+            r.from_signed_ntt(in(x), out(to), outer, limbs);
+        }, Release())
+        .def("lift_row", [](const Ring& r, Address message, Address source, u64 factor, Address row, int limb) {
+            r.lift_row(in(message), in(source), factor, out(row), limb);
+        }, Release())
+        .def("mask_row", [](const Ring& r, Address words, std::size_t count, Address secret, Address row,
+                            std::size_t wanted, int limb) {
+            return r.mask_row(reinterpret_cast<const u64*>(words), count, in(secret), out(row), wanted, limb);
         }, Release())
         .def("to_centred_double", [](const Ring& r, Address x, Address to, const Index& limbs) {
             r.to_centred_double(in(x), reinterpret_cast<double*>(to), limbs);

@@ -178,21 +178,6 @@ void Ring::automorphism_coefficients(const i64* x, i64* out, std::size_t outer, 
     });
 }
 
-void Ring::from_signed(const i64* coefficients, i64* out, std::size_t outer, const Index& limbs) const {
-    std::size_t n = degree();
-    for_rows(outer, limbs.size(), [&](std::size_t l, std::size_t o) {
-        const i64* from = coefficients + o * n;
-        i64* to = out + (o * limbs.size() + l) * n;
-        i64 q = static_cast<i64>(limbs_[limbs[l]].m.q);
-        for (std::size_t j = 0; j < n; ++j) {
-            i64 value = from[j];
-            bool small = value > -q && value < q;
-            i64 r = small ? value : value % q;
-            to[j] = r < 0 ? r + q : r;
-        }
-    });
-}
-
 // Mixed radix (Garner): value = d0 + d1 q0 + d2 q0 q1 < 2^150, as 192 bits; centred, then rounded to nearest-even.
 void Ring::to_centred_double(const i64* x, double* out, const Index& limbs) const {
     std::size_t n = degree(), count = limbs.size();

@@ -49,6 +49,7 @@ void bit_reversed_powers(u64 root, int log_n, const Modulus& m, std::vector<u64>
 Ring::Ring(int log_n, const std::vector<u64>& moduli, const std::vector<u64>& roots, const Kernels* kernels)
     : log_n_(log_n),
       path_(kernels->name),
+      loops_(loops_beside(path_)),
       kernels_(log_n < kernels->min_log_n ? &kPortable : kernels),
       limbs_(moduli.size()) {
     std::size_t n = degree();

@@ -25,8 +25,7 @@ class Periodic(Integers, Transform):
         if coeffs.dim() != 2:
             raise LayoutError(f"coeffs has shape {list(coeffs.shape)}; [K, M] is expected")
         small = _ring_of_degree(self._period(coeffs), self.moduli, self.path)
-        values = small.from_signed(coeffs, index)
-        return small.ntt(values, index, out=values)
+        return small.from_signed_ntt(coeffs, index)
 
     def periodic_expand(self, values: Tensor) -> Tensor:
         """All N entries of periodic NTT values: [..., M] -> [..., N]. Raises LayoutError."""

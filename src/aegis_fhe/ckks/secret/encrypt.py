@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from aegis_fhe.ckks.ciphertext import SeededCiphertext, mask_polynomial
+import torch
+
+from aegis_fhe.ckks.ciphertext import MASK_LABEL, SeededCiphertext
 from aegis_fhe.ckks.secret.keygen import SecretKey
 from aegis_fhe.ckks.secret.randomness import draw_key
 from aegis_fhe.ckks.slots import SlotVector
 from aegis_fhe.errors import LevelError
-from aegis_fhe.ring.sampling import gaussian
+from aegis_fhe.ring.sampling import gaussian, mask_row
+from aegis_fhe.ring.threads import for_each
 
 
 def encrypt(
@@ -21,7 +24,7 @@ def encrypt(
     """c_0 = -a s + m + e, c_1 = a with m = encode(vector, scale), a uniform from a public seed, e Gaussian.
 
     Level: `level`, by default the highest; scale: `scale`, by default the parameters'. Noise:
-    `noise.fresh_noise`. Cost: one NTT and one uniform polynomial.
+    `noise.fresh_noise`. Cost: one NTT and one uniform polynomial; limbs are spread over threads.
 
     Randomness is the operating system's; `seed`, for tests and demonstrations only, makes the result a
     function of seed, message, level and scale. Raises LevelError, and ScaleError or LayoutError of the
@@ -41,8 +44,12 @@ def encrypt(
     error_key = draw_key(f"{purpose} error", seed, coefficients)
     error = gaussian(params.degree, error_key, b"ciphertext")
     error[:: params.degree // coefficients.shape[0]] += coefficients
-    body = ring.from_signed(error, limbs)
-    ring.ntt(body, limbs, out=body)
-    mask = mask_polynomial(params, level, mask_seed)
-    ring.sub(body, ring.mul(mask, secret.rows(limbs), limbs, out=mask), limbs, out=body)
+    s = secret.values[: level + 1]
+    body = torch.empty((len(limbs), params.degree), dtype=torch.int64)
+
+    def fill(row: int) -> None:
+        ring.lift_row(body[row], error, limbs[row])
+        mask_row(ring, body[row], s[row], limbs[row], mask_seed, MASK_LABEL)
+
+    for_each(len(limbs), fill)
     return SeededCiphertext(body=body, seed=mask_seed, scale=scale)

@@ -66,7 +66,7 @@ class Encoder:
         return torch.from_numpy(out)
 
     def decode(self, coefficients: NDArray[np.float64], scale: float) -> SlotVector:
-        """Slot values m(zeta^(5^j)) / scale of float64 coefficients [M]; complex128 [M/2]. Error: Embedding."""
+        """Slot values m(zeta^(5^j)) / scale: float64 coefficients [M] -> complex128 [M/2]; see Embedding."""
         self._check_period(coefficients.shape[0] // 2)
         return SlotVector(self._embedding.evaluate([coefficients], 1 / scale)[0])
 

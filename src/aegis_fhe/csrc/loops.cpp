@@ -8,7 +8,7 @@ std::vector<const Loops*> available_loops() {
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
         sets.push_back(&kLoopsAvx512);
-    if (__builtin_cpu_supports("avx2")) sets.push_back(&kLoopsAvx2);
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) sets.push_back(&kLoopsAvx2);
 #endif
     sets.push_back(&kLoopsPortable);
     return sets;

@@ -11,6 +11,15 @@
 
 namespace aegis {
 
+// Up to three moduli and, centred, the constants of their mixed radix.
+struct CentredRadix {
+    int count;
+    i64 q[3];
+    double q_inverse[3], q0_double;
+    i64 inverse1;          // q0^-1 mod q1
+    i64 first2, inverse2;  // q0 and (q0 q1)^-1 mod q2
+};
+
 // A complex row in split form: real parts at x, imaginary parts at x + n.
 struct Loops {
     const char* name;
@@ -30,6 +39,9 @@ struct Loops {
     void (*from_signed)(const i64* x, std::size_t n, const Modulus& m, i64* out);
     // row -= x y, all residues in [0, q).
     void (*subtract_product)(const i64* x, const i64* y, std::size_t n, const Modulus& m, i64* row);
+    // The centred integers with these residues as doubles, rounded once. False: three limbs, and one of the values
+    // needs the third; that entry is wrong.
+    bool (*centred)(const CentredRadix&, const i64* x0, const i64* x1, const i64* x2, std::size_t n, double* out);
     // See sampling.h: all of `count` words, and whether every one was accepted; the discrete Gaussian.
     bool (*uniform)(const u64* words, std::size_t count, u64 q, u64 refuse_below, i64* out);
     void (*table)(const u64* words, std::size_t count, const u64* table, std::size_t entries, i64* out);

@@ -11,7 +11,7 @@ namespace {
 template <int kWidth>
 constexpr Loops loops_table(const char* name) {
     return {name,         enter,         leave,       evaluate4<kWidth>, interpolate4<kWidth>, evaluate2,
-            interpolate2, round_doubles, from_signed, subtract_product,  uniform,              table};
+            interpolate2, round_doubles, from_signed, subtract_product,  centred, uniform,              table};
 }
 
 }  // namespace

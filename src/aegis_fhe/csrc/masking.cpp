@@ -57,7 +57,7 @@ std::size_t Ring::mask_row(const u64* words, std::size_t count, const i64* secre
     std::size_t done = 0;
     for (std::size_t at = 0; at < count && done < wanted;) {
         std::size_t block = std::min({kBlock, count - at, wanted - done});
-        std::size_t accepted = sample_uniform(words + at, block, m.q, mask, block);
+        std::size_t accepted = sample_uniform(*loops_, words + at, block, m.q, mask, block);
         loops_->subtract_product(mask, secret + done, accepted, m, row + done);
         at += block;
         done += accepted;

@@ -38,10 +38,14 @@ std::vector<T> pointers(const std::vector<A>& addresses) {
     return result;
 }
 
-Embedding* make_embedding(int log_slots, const std::string& path) {
+const Loops& loops_named(const std::string& path) {
     const Loops* loops = find_loops(path);
     if (loops == nullptr) throw nb::value_error(("no loops named " + path + " on this machine").c_str());
-    return new Embedding(log_slots, loops);
+    return *loops;
+}
+
+Embedding* make_embedding(int log_slots, const std::string& path) {
+    return new Embedding(log_slots, &loops_named(path));
 }
 
 void binary(const Ring& ring, int op, Address x, Address y, bool shared, Address to, std::size_t outer,
@@ -60,15 +64,18 @@ NB_MODULE(_kernels, m) {
     });
     m.def("get_threads", &get_threads);
     m.def("set_threads", &set_threads, "threads"_a);
-    m.def("sample_uniform", [](Address words, std::size_t count, u64 q, Address to, std::size_t wanted) {
-        return sample_uniform(reinterpret_cast<const u64*>(words), count, q, out(to), wanted);
-    }, Release());
+    m.def("sample_uniform", [](Address words, std::size_t count, u64 q, Address to, std::size_t wanted,
+                               const std::string& path) {
+        return sample_uniform(loops_named(path), reinterpret_cast<const u64*>(words), count, q, out(to), wanted);
+    }, Release(), "words"_a, "count"_a, "q"_a, "to"_a, "wanted"_a, "path"_a = "");
     m.def("sample_ternary", [](Address bytes, std::size_t count, Address to, std::size_t wanted) {
         return sample_ternary(reinterpret_cast<const std::uint8_t*>(bytes), count, out(to), wanted);
     }, Release());
-    m.def("sample_table", [](Address words, std::size_t count, const std::vector<u64>& table, Address to) {
-        sample_table(reinterpret_cast<const u64*>(words), count, table.data(), table.size(), out(to));
-    }, Release());
+    m.def("sample_table", [](Address words, std::size_t count, const std::vector<u64>& table, Address to,
+                             const std::string& path) {
+        sample_table(loops_named(path), reinterpret_cast<const u64*>(words), count, table.data(), table.size(),
+                     out(to));
+    }, Release(), "words"_a, "count"_a, "table"_a, "to"_a, "path"_a = "");
     m.def("available_loops", [] {
         std::vector<std::string> names;
         for (const Loops* set : available_loops()) names.emplace_back(set->name);

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "loops.h"
-
 namespace aegis {
 namespace {
 
@@ -20,14 +18,14 @@ std::size_t accept_one_by_one(const u64* words, std::size_t count, u64 q, u64 re
 
 }  // namespace
 
-std::size_t sample_uniform(const u64* words, std::size_t count, u64 q, i64* out, std::size_t wanted) {
-    static const Loops* const loops = find_loops("");
+std::size_t sample_uniform(const Loops& loops, const u64* words, std::size_t count, u64 q, i64* out,
+                           std::size_t wanted) {
     const u64 refuse_below = (0 - q) % q;  // 2^64 mod q
     std::size_t accepted = 0;
     // A block is never longer than what is missing, so nothing is read that a caller asking for less would not read.
     for (std::size_t i = 0; i < count && accepted < wanted;) {
         std::size_t block = std::min({kUniformBlock, count - i, wanted - accepted});
-        if (loops->uniform(words + i, block, q, refuse_below, out + accepted))
+        if (loops.uniform(words + i, block, q, refuse_below, out + accepted))
             accepted += block;
         else
             accepted += accept_one_by_one(words + i, block, q, refuse_below, out + accepted);
@@ -46,9 +44,9 @@ std::size_t sample_ternary(const std::uint8_t* bytes, std::size_t count, i64* ou
     return accepted;
 }
 
-void sample_table(const u64* words, std::size_t count, const u64* table, std::size_t entries, i64* out) {
-    static const Loops* const loops = find_loops("");
-    loops->table(words, count, table, entries, out);
+void sample_table(const Loops& loops, const u64* words, std::size_t count, const u64* table, std::size_t entries,
+                  i64* out) {
+    loops.table(words, count, table, entries, out);
 }
 
 }  // namespace aegis

@@ -1,7 +1,7 @@
 // Loops over words: rounding of doubles, signed integers to residues, and the two samplers that matter for speed.
 #pragma once
 
-#include "modular.h"
+#include "loops.h"
 
 namespace aegis {
 namespace {
@@ -104,6 +104,44 @@ inline void subtract_product(const i64* x, const i64* y, std::size_t n, const Mo
         r += r < 0 ? modulus : 0;
         row[j] = r - (r >= modulus ? modulus : 0);
     }
+}
+
+// |x| <= 2^51, exactly.
+AEGIS_HD double signed_double(i64 x) { return from_bits(static_cast<u64>(x) + static_cast<u64>(bits_of(kMagic))) - kMagic; }
+
+AEGIS_HD i64 centre_word(i64 x, i64 q) {
+    x -= 2 * x > q ? q : 0;
+    return x + (2 * x < -q ? q : 0);
+}
+
+// a b mod q in (-q/2, q/2) for |a| <= 2^51, |b| < q/2 < 2^49: the bound of subtract_product.
+AEGIS_HD i64 centred_product(i64 a, i64 b, i64 q, double inverse) {
+    u64 quotient = static_cast<u64>(nearest_word(signed_double(a) * signed_double(b) * inverse));
+    return centre_word(static_cast<i64>(static_cast<u64>(a) * static_cast<u64>(b) - quotient * static_cast<u64>(q)), q);
+}
+
+// Centred mixed radix, value = e0 + e1 q0 + e2 q0 q1: where e2 = 0 one fused operation rounds the value once.
+template <int kCount>
+AEGIS_HD bool centred_run(const CentredRadix& radix, const i64* x0, const i64* x1, const i64* x2, std::size_t n,
+                          double* out) {
+    const CentredRadix c = radix;
+    u64 beyond = 0;
+    for (std::size_t j = 0; j < n; ++j) {
+        i64 e0 = centre_word(x0[j], c.q[0]), e1 = 0;
+        if (kCount > 1) e1 = centred_product(x1[j] - e0, c.inverse1, c.q[1], c.q_inverse[1]);
+        if (kCount > 2) {
+            i64 below = centred_product(e1, c.first2, c.q[2], c.q_inverse[2]);
+            beyond |= static_cast<u64>(centred_product(x2[j] - e0 - below, c.inverse2, c.q[2], c.q_inverse[2]));
+        }
+        out[j] = __builtin_fma(signed_double(e1), c.q0_double, signed_double(e0));
+    }
+    return beyond == 0;
+}
+
+inline bool centred(const CentredRadix& c, const i64* x0, const i64* x1, const i64* x2, std::size_t n, double* out) {
+    if (c.count == 1) return centred_run<1>(c, x0, x1, x2, n, out);
+    if (c.count == 2) return centred_run<2>(c, x0, x1, x2, n, out);
+    return centred_run<3>(c, x0, x1, x2, n, out);
 }
 
 constexpr std::size_t kTableBlock = 64;  // samples compared with one entry while they lie in registers or L1

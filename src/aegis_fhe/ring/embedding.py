@@ -15,7 +15,7 @@ Real = NDArray[np.float64]
 
 
 class Embedding:
-    """Polynomials m of 2n real coefficients and their values m(exp(i pi 5^j / 2n)), j < n, for all n <= slots.
+    """Polynomials m of 2n real coefficients and their values m(exp(i pi 5^j / 2n)), j < n, n <= slots.
 
     Immutable, safe to use from several threads. Every path, number of threads and batch gives the same bits:
     each result comes from the same IEEE operations in the same order, none of them fused, and the roots of
@@ -55,8 +55,8 @@ class Embedding:
         length = self._check("out", out, np.int64, None)
         if len(out) != len(values) or length % (2 * size):
             raise LayoutError(
-                f"{len(out)} rows of {length} coefficients for {len(values)} vectors of {size} values; equally "
-                "many rows are expected, their length a multiple of twice the number of values"
+                f"{len(out)} rows of {length} coefficients for {len(values)} vectors of {size} values; "
+                "equally many rows are expected, their length a multiple of twice the number of values"
             )
         return self._native.encode(
             [v.ctypes.data for v in values],

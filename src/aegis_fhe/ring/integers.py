@@ -29,8 +29,8 @@ class Integers(RingCore):
     def from_signed_ntt(self, coeffs: Tensor, limbs: Sequence[int], *, out: Tensor | None = None) -> Tensor:
         """NTT values of signed integers: ntt(from_signed(coeffs)), each row while it lies in cache.
 
-        int64 [..., N] of any value, coefficient domain -> [..., limb, N] in [0, q), NTT domain. `out` must not
-        overlap coeffs. Raises LayoutError for a wrong tensor, ParameterError for unknown limbs.
+        int64 [..., N] of any value, coefficient domain -> [..., limb, N] in [0, q), NTT domain. `out` must
+        not overlap coeffs. Raises LayoutError for a wrong tensor, ParameterError for unknown limbs.
         """
         index = self.check_limbs(limbs)
         outer = self._check("coeffs", coeffs, (self.degree,))

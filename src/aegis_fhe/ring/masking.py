@@ -30,10 +30,10 @@ class Masking(RingCore):
         self._native.lift_row(message.data_ptr(), address, factor % self.moduli[index], row.data_ptr(), index)
 
     def mask_row(self, row: Tensor, secret: Tensor, limb: int, words: Iterable[tuple[int, int]]) -> None:
-        """row -= a * secret modulo the prime of `limb`, a the uniform residues of random words; a is not stored.
+        """row -= a * secret modulo the prime of `limb`, a made of random words and never stored.
 
         row, secret: int64 [N], NTT domain, in [0, q). words: pieces (address, bytes) of 64-bit words, taken
-        until the row is done, valid until the next is asked for. The residues are those of
+        until the row is done, valid until the next is asked for. They become residues as in
         `sampling.uniform_row`. Raises as lift_row.
         """
         (index,) = self.check_limbs((limb,))

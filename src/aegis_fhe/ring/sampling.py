@@ -35,7 +35,8 @@ def uniform(
     """Independent uniform residues in [0, q) for every entry: int64 [limb, N], public, of either domain.
 
     Each limb depends on (seed, label, modulus) only, so any subset of limbs can be drawn alone; rows are
-    drawn by several threads. `out`: where to write them. Raises ParameterError unless the seed has 32 bytes, and for unknown limbs.
+    drawn by several threads. `out`: where to write them. Raises ParameterError unless the seed has 32 bytes,
+    and for unknown limbs.
     """
     index = ring.check_limbs(limbs)
     result = torch.empty((len(index), ring.degree), dtype=torch.int64) if out is None else out
@@ -47,7 +48,8 @@ def uniform(
 def uniform_row(ring: Ring, limb: int, seed: bytes, label: bytes, out: Tensor) -> None:
     """The row of one limb of `uniform`, into out: int64 [N], contiguous."""
     assert out.shape == (ring.degree,), out.shape
-    assert out.dtype == torch.int64 and out.is_contiguous()
+    assert out.dtype == torch.int64
+    assert out.is_contiguous()
     q, done, to = ring.moduli[limb], 0, out.data_ptr()
     for address, count in _keystream(seed, b"uniform", label, q, ring.degree * 8):
         done += _kernels.sample_uniform(address, count // 8, q, to + 8 * done, ring.degree - done)

@@ -9,6 +9,7 @@ A vector of period p is a polynomial in Y = X^(N / 2p) with M = 2p coefficients:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,9 +43,9 @@ class Encoder:
         coefficient of 2^62 and more.
         """
         self._check_period(vector.period)
-        out = np.empty(2 * vector.period, dtype=np.int64)
-        self._encode_into([vector], scale, [out])
-        return torch.from_numpy(out)
+        out = np.empty((1, 2 * vector.period), dtype=np.int64)
+        self._encode_rows(vector.values[None], scale, out, [0])
+        return torch.from_numpy(out[0])
 
     def encode_many(self, vectors: Sequence[SlotVector | None], scale: float, period: int) -> torch.Tensor:
         """Each vector encoded at its own period, then written as a polynomial in X^(N / 2 period).
@@ -54,28 +55,29 @@ class Encoder:
         LayoutError if a period does not divide `period`.
         """
         out = np.zeros((len(vectors), 2 * period), dtype=np.int64)
-        groups: dict[int, list[tuple[SlotVector, NDArray[np.int64]]]] = {}
-        for row, vector in zip(out, vectors, strict=True):
+        rows_of: dict[int, list[int]] = {}
+        for row, vector in enumerate(vectors):
             if vector is not None:
-                groups.setdefault(vector.period, []).append((vector, row))
-        for own, members in groups.items():
+                rows_of.setdefault(vector.period, []).append(row)
+        for own, rows in rows_of.items():
             if period % own:
                 raise LayoutError(f"a vector of period {own} does not fit a common period of {period}")
             self._check_period(own)
-            self._encode_into([vector for vector, _ in members], scale, [row for _, row in members])
+            values = np.stack([v.values for v in (vectors[row] for row in rows) if v is not None])
+            self._encode_rows(values, scale, out, rows)
         return torch.from_numpy(out)
 
     def decode(self, coefficients: NDArray[np.float64], scale: float) -> SlotVector:
         """Slot values m(zeta^(5^j)) / scale: float64 coefficients [M] -> complex128 [M/2]; see Embedding."""
         self._check_period(coefficients.shape[0] // 2)
-        return SlotVector(self._embedding.evaluate([coefficients], 1 / scale)[0])
+        return SlotVector(self._embedding.evaluate(coefficients[None], 1 / scale)[0])
 
-    def _encode_into(
-        self, vectors: Sequence[SlotVector], scale: float, rows: Sequence[NDArray[np.int64]]
+    def _encode_rows(
+        self, values: NDArray[Any], scale: float, out: NDArray[np.int64], rows: Sequence[int]
     ) -> None:
-        """Vectors of one period into rows of coefficients, which may be longer by a power of two."""
-        values = [np.ascontiguousarray(vector.values, dtype=np.complex128) for vector in vectors]
-        largest = self._embedding.interpolate(values, scale, rows)
+        """[K, p] slot values into rows of coefficients, spread where these are longer than 2p."""
+        points = np.ascontiguousarray(values, dtype=np.complex128)
+        largest = self._embedding.interpolate(points, scale, out, rows)
         if not largest < 2.0**COEFFICIENT_BITS:
             raise ScaleError(
                 f"an encoded coefficient reaches {largest:.4g} at scale 2^{np.log2(scale):.2f}; it must stay "

@@ -55,9 +55,9 @@ const double* Embedding::evaluate(std::size_t n, bool odd, const double* from, d
     return from;
 }
 
-double Embedding::encode(const std::vector<const double*>& values, int log_n, double factor,
-                         const std::vector<i64*>& out, std::size_t step) const {
-    const std::size_t n = std::size_t{1} << log_n, count = values.size();
+double Embedding::encode(const double* values, int log_n, double factor, i64* out,
+                         const std::vector<std::size_t>& rows, std::size_t step) const {
+    const std::size_t n = std::size_t{1} << log_n, count = rows.size();
     std::vector<double> largest(count);
     [[maybe_unused]] int threads = get_threads();
 #pragma omp parallel num_threads(threads) if (threads > 1 && count > 1 && count * n > kBatchWords)
@@ -67,8 +67,8 @@ double Embedding::encode(const std::vector<const double*>& values, int log_n, do
         double* y = x + 2 * n;
 #pragma omp for schedule(static)
         for (std::size_t k = 0; k < count; ++k) {
-            loops_->enter(values[k], n, x);
-            largest[k] = loops_->round(interpolate(n, x, y), 2 * n, factor, out[k], step);
+            loops_->enter(values + 2 * n * k, n, x);
+            largest[k] = loops_->round(interpolate(n, x, y), 2 * n, factor, out + 2 * n * step * rows[k], step);
         }
     }
     double result = 0;
@@ -76,9 +76,8 @@ double Embedding::encode(const std::vector<const double*>& values, int log_n, do
     return result;
 }
 
-void Embedding::decode(const std::vector<const double*>& coefficients, int log_n, double factor,
-                       const std::vector<double*>& out) const {
-    const std::size_t n = std::size_t{1} << log_n, count = coefficients.size();
+void Embedding::decode(const double* coefficients, std::size_t count, int log_n, double factor, double* out) const {
+    const std::size_t n = std::size_t{1} << log_n;
     [[maybe_unused]] int threads = get_threads();
 #pragma omp parallel num_threads(threads) if (threads > 1 && count > 1 && count * n > kBatchWords)
     {
@@ -87,7 +86,7 @@ void Embedding::decode(const std::vector<const double*>& coefficients, int log_n
         double* y = x + 2 * n;
 #pragma omp for schedule(static)
         for (std::size_t k = 0; k < count; ++k) {
-            loops_->leave(evaluate(n, log_n % 2, coefficients[k], x, y), n, factor, out[k]);
+            loops_->leave(evaluate(n, log_n % 2, coefficients + 2 * n * k, x, y), n, factor, out + 2 * n * k);
         }
     }
 }

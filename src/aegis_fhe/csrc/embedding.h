@@ -15,14 +15,14 @@ class Embedding {
 
     const char* path() const { return loops_->name; }
 
-    // out[k][i step] = round(factor c_i), i < 2n: the polynomials with slots values[k] (n complex numbers), n = 2^log_n.
-    // Returns the largest |factor c_i| of all; the outputs are of use only when it is below 2^62.
-    double encode(const std::vector<const double*>& values, int log_n, double factor, const std::vector<i64*>& out,
+    // out[rows[k]][i step] = round(factor c_i), i < 2n: the polynomials with the slots values[k] (n complex numbers),
+    // n = 2^log_n; out has rows of 2n step words. Returns the largest |factor c_i| of all, NaN when there is one; the
+    // outputs are of use only when it is below 2^62.
+    double encode(const double* values, int log_n, double factor, i64* out, const std::vector<std::size_t>& rows,
                   std::size_t step) const;
 
-    // out[k] = factor times the n slots of the polynomials coefficients[k] (2n real numbers).
-    void decode(const std::vector<const double*>& coefficients, int log_n, double factor,
-                const std::vector<double*>& out) const;
+    // out [count][n] = factor times the n complex slots of the polynomials coefficients [count][2n].
+    void decode(const double* coefficients, std::size_t count, int log_n, double factor, double* out) const;
 
   private:
     // n times the coefficients of the split slots in x; and the slots of the split coefficients in `from`. x and y are

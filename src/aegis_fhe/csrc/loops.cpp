@@ -6,7 +6,8 @@ std::vector<const Loops*> available_loops() {
     std::vector<const Loops*> sets;
 #if defined(AEGIS_X86)
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("fma"))
         sets.push_back(&kLoopsAvx512);
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) sets.push_back(&kLoopsAvx2);
 #endif

@@ -1,6 +1,6 @@
 // Plain loops over words and doubles that the compiler vectorises: one source, compiled once for each instruction set
-// (loops_*.cpp). Each element goes through the same IEEE or integer operations in the same order on all of them, and
-// nothing is contracted to a fused product, so every set gives the same bits.
+// (loops_*.cpp). Each element goes through the same IEEE or integer operations in the same order on all of them, fused
+// where the source says so and nowhere else, so every set gives the same bits.
 #pragma once
 
 #include <cstddef>

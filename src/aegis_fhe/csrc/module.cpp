@@ -31,13 +31,6 @@ Ring* make_ring(int log_n, const std::vector<u64>& moduli, const std::vector<u64
     return new Ring(log_n, moduli, roots, kernels);
 }
 
-template <class T, class A>
-std::vector<T> pointers(const std::vector<A>& addresses) {
-    std::vector<T> result;
-    for (A a : addresses) result.push_back(reinterpret_cast<T>(a));
-    return result;
-}
-
 const Loops& loops_named(const std::string& path) {
     const Loops* loops = find_loops(path);
     if (loops == nullptr) throw nb::value_error(("no loops named " + path + " on this machine").c_str());
@@ -84,13 +77,14 @@ NB_MODULE(_kernels, m) {
     nb::class_<Embedding>(m, "Embedding")
         .def(nb::new_(&make_embedding), Release(), "log_slots"_a, "path"_a)
         .def_prop_ro("path", &Embedding::path)
-        .def("encode", [](const Embedding& e, const Addresses& values, int log_n, double factor, const Addresses& to,
-                          std::size_t step) {
-            return e.encode(pointers<const double*>(values), log_n, factor, pointers<i64*>(to), step);
+        .def("encode", [](const Embedding& e, Address values, int log_n, double factor, Address to,
+                          const std::vector<std::size_t>& rows, std::size_t step) {
+            return e.encode(reinterpret_cast<const double*>(values), log_n, factor, out(to), rows, step);
         }, Release())
-        .def("decode", [](const Embedding& e, const Addresses& coefficients, int log_n, double factor,
-                          const Addresses& to) {
-            e.decode(pointers<const double*>(coefficients), log_n, factor, pointers<double*>(to));
+        .def("decode", [](const Embedding& e, Address coefficients, std::size_t count, int log_n, double factor,
+                          Address to) {
+            e.decode(reinterpret_cast<const double*>(coefficients), count, log_n, factor,
+                     reinterpret_cast<double*>(to));
         }, Release());
     nb::class_<Ring>(m, "Ring")
         .def(nb::new_(&make_ring), Release(), "log_n"_a, "moduli"_a, "roots"_a, "path"_a)

@@ -23,8 +23,8 @@ class Embedding:
 
     Error, in the 2-norm relative to the result: below 7 u log2 n, u = 2^-53 (Higham, Accuracy and Stability
     of Numerical Algorithms, Theorem 24.2, with roots rounded to nearest); about 0.6 u sqrt(log2 n) in
-    practice (numpy.fft: 0.67). Cost: (5/2) n log2 n real operations, in passes of radix 4 without a permutation
-    (csrc/embedding_stages.h).
+    practice (numpy.fft: 0.67). Cost: about 4 n log2 n real operations, in passes of radix 4 without a
+    permutation (csrc/embedding_stages.h).
 
     path: one of "avx512", "avx2" and "portable", by default the best that runs here. Raises ParameterError
     for a path that does not, and unless slots is a power of two.

@@ -37,19 +37,19 @@ def encrypt(
         raise LevelError(
             f"cannot encrypt at level {level}; the parameters have levels 0 to {params.max_level}"
         )
-    ring, limbs = params.ring, params.q_limbs(level)
+    ring = params.ring
     coefficients = params.encoder.encode(vector, scale)
     purpose = f"ciphertext level {level} scale {scale.hex()}"
     mask_seed = draw_key(f"{purpose} mask", seed, coefficients)
     error_key = draw_key(f"{purpose} error", seed, coefficients)
     error = gaussian(params.degree, error_key, b"ciphertext")
     error[:: params.degree // coefficients.shape[0]] += coefficients
-    s = secret.values[: level + 1]
-    body = torch.empty((len(limbs), params.degree), dtype=torch.int64)
+    s = secret.values
+    body = torch.empty((level + 1, params.degree), dtype=torch.int64)
 
-    def fill(row: int) -> None:
-        ring.lift_row(body[row], error, limbs[row])
-        mask_row(ring, body[row], s[row], limbs[row], mask_seed, MASK_LABEL)
+    def fill(limb: int) -> None:
+        ring.lift_row(body[limb], error, limb)
+        mask_row(ring, body[limb], s[limb], limb, mask_seed, MASK_LABEL)
 
-    for_each(len(limbs), fill)
+    for_each(level + 1, fill)
     return SeededCiphertext(body=body, seed=mask_seed, scale=scale)

@@ -32,13 +32,9 @@ class SecretKey:
 
     @cached_property
     def values(self) -> torch.Tensor:
-        """s in NTT domain over all limbs of QP: int64 [limb, N]."""
+        """s in NTT domain over all limbs of QP, in the order of the ring: int64 [limb, N]."""
         limbs = key_limbs(self.params, self.params.max_level)
         return self.params.ring.from_signed_ntt(self.coefficients, limbs)
-
-    def rows(self, limbs: tuple[int, ...]) -> torch.Tensor:
-        """s in NTT domain over some limbs of QP."""
-        return self.values[: len(limbs)] if limbs == tuple(range(len(limbs))) else self.values[list(limbs)]
 
 
 def evaluation_keys(

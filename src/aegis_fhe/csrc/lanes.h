@@ -40,7 +40,7 @@ AEGIS_HD V all(double x) {
     return x - V{};  // x - 0 is x, for -0 too
 }
 
-// a b + c, rounded once, on every path: with it the products of a transform err less.
+// a b + c, rounded once, on every path: one rounding and one operation less in each product.
 template <class V>
 AEGIS_HD V fused(V a, V b, V c) {
     constexpr std::size_t lanes = sizeof(V) / sizeof(double);

@@ -40,7 +40,7 @@ class Client:
         ring, limbs = self.params.ring, self.params.q_limbs(ciphertext.level)
         total = ciphertext.parts[-1]
         for part in reversed(ciphertext.parts[:-1].unbind(0)):
-            total = ring.add(ring.mul(total, self.secret.rows(limbs), limbs), part, limbs)
+            total = ring.add(ring.mul(total, self.secret.values[: len(limbs)], limbs), part, limbs)
         return ring.intt(total, limbs)
 
     def integers(self, phase: torch.Tensor) -> np.ndarray:

@@ -1,10 +1,13 @@
 """The encoder against the definition: direct evaluation of the polynomial at the roots."""
 
+import hashlib
+
 import numpy as np
 import pytest
 
 from aegis_fhe.ckks import Encoder, SlotVector
 from aegis_fhe.errors import LayoutError, ScaleError
+from aegis_fhe.ring import _kernels
 
 DEGREE = 64
 SCALE = 2.0**40
@@ -72,6 +75,20 @@ def test_round_trip_at_full_degree(rng):
     back = encoder.decode(encoder.encode(SlotVector(values), SCALE).numpy().astype(np.float64), SCALE)
     # Rounding errors have variance 1/12 for each of N coefficients: slots err by sqrt(N / 12) / scale.
     assert np.abs(back.values - values).max() < 6 * np.sqrt(2**16 / 12) / SCALE
+
+
+def test_golden_integers():
+    """Other machines, compilers and libraries must encode the same integers: sharded runs mix machines."""
+    j = np.arange(2**15)
+    values = (j * j * 7919 % 10007 - 5003) / 10007 + 1j * ((j * 31337 % 9973 - 4986) / 9973)
+    digests = []
+    for path in _kernels.available_loops():
+        encoder = Encoder(2**16, path)
+        coefficients = [encoder.encode(SlotVector(values[:p]), 2.0**45) for p in (2**15, 2**14, 32)]
+        decoded = encoder.decode(coefficients[0].numpy().astype(np.float64), 2.0**45).values
+        content = b"".join(c.numpy().astype("<i8").tobytes() for c in coefficients) + decoded.tobytes()
+        digests.append(hashlib.sha256(content).hexdigest()[:16])
+    assert digests == ["615ef79d9cb99265"] * len(digests)
 
 
 def test_limits():

@@ -70,7 +70,7 @@ def test_key_equation(client):
     p, ring = client.params, client.params.ring
     key = generate_key(client.secret, KeyRequest("relin", 2))
     limbs = key_limbs(p, 2)
-    s = client.secret.rows(limbs)
+    s = client.secret.values[list(limbs)]
     square = ring.mul_scalar(ring.mul(s, s, limbs), [math.prod(p.p)] * len(limbs), limbs)
     for j, rows in enumerate(p.digits(2)):
         rest = ring.add(key.b[j], ring.mul(key.a[j], s, limbs), limbs)

@@ -1,10 +1,14 @@
 """Secrets: distribution of the key, fresh randomness by default, reproducible only on request, flooding."""
 
+import math
+
 import numpy as np
 import torch
 
 from aegis_fhe.ckks import KeyRequest, SlotVector, presets
+from aegis_fhe.ckks.keys import key_limbs
 from aegis_fhe.ckks.secret import SecretKey, decrypt, encrypt, evaluation_keys
+from aegis_fhe.ring import native
 
 PARAMS = presets.insecure(11, 1, 1)
 
@@ -37,6 +41,45 @@ def test_seed_reproduces_and_default_does_not():
     assert not torch.equal(keys[2].b, keys[3].b)
     other = SecretKey.generate(PARAMS)
     assert next(evaluation_keys(other, [KeyRequest(1, 1)], seed=b"k")).seed != keys[0].seed
+
+
+def test_threads_change_no_bit():
+    params = presets.insecure(11, 3, 2)
+    secret = SecretKey.generate(params, seed=b"a")
+    requests = [KeyRequest(1, 3), KeyRequest("relin", 3), KeyRequest("conj", 1)]
+    before = native.get_threads()
+    made = []
+    for threads in (1, 2):
+        native.set_threads(threads)
+        keys = list(evaluation_keys(secret, requests, seed=b"k"))
+        ciphertext = encrypt(secret, SlotVector.of([1.0, 2.0]), seed=b"c")
+        expanded = ciphertext.expand(params)
+        rows = [key.b for key in keys] + [key.a for key in keys] + [ciphertext.body, expanded.parts]
+        made.append((rows, decrypt(secret, expanded).values))
+    native.set_threads(before)
+    assert all(torch.equal(one, two) for one, two in zip(made[0][0], made[1][0], strict=True))
+    np.testing.assert_array_equal(made[0][1], made[1][1])
+
+
+def test_a_key_hides_its_source_behind_small_errors():
+    """b_j + a_j s_out - P g_j s_in is the error (the equation of KeySwitchKey), at every kind of level."""
+    params = presets.insecure(11, 3, 2)
+    secret = SecretKey.generate(params)
+    ring, special = params.ring, math.prod(params.p)
+    for request in (KeyRequest(3, 3), KeyRequest(3, 1), KeyRequest("relin", 2), KeyRequest("conj", 0)):
+        limbs = key_limbs(params, request.level)
+        s = secret.values[list(limbs)]
+        galois = request.galois(params.degree)
+        inverse = 1 if galois is None else pow(galois, -1, 2 * params.degree)
+        s_in, s_out = (ring.mul(s, s, limbs), s) if galois is None else (s, ring.automorphism(s, inverse))
+        (key,) = evaluation_keys(secret, [request])
+        for j, digit in enumerate(params.digits(request.level)):
+            gadget = [special if limb in digit else 0 for limb in limbs]
+            lifted = ring.mul_scalar(s_in, gadget, limbs)
+            error = ring.sub(ring.add(key.b[j], ring.mul(key.a[j], s_out, limbs), limbs), lifted, limbs)
+            values = np.array(ring.to_integers(ring.intt(error, limbs), limbs))
+            assert np.abs(values).max() < 10 * 3.19
+            assert abs(values.astype(float).std() / 3.19 - 1) < 6 / np.sqrt(2 * params.degree)
 
 
 def test_keys_come_one_at_a_time():

@@ -11,7 +11,7 @@ from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.errors import LayoutError, ScaleError
 from aegis_fhe.ring.sampling import uniform
 
-_MASK_LABEL = b"ciphertext"
+MASK_LABEL = b"ciphertext"  # names the stream of the uniform component
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -72,16 +72,13 @@ class SeededCiphertext:
 
     def expand(self, params: Parameters) -> Ciphertext:
         """The full two-component ciphertext, same level and scale. Cost: one uniform polynomial."""
-        mask = mask_polynomial(params, self.level, self.seed)
-        return Ciphertext(parts=params.ring.arena.stack((self.body, mask)), scale=self.scale)
+        parts = params.ring.arena.empty((2, *self.body.shape))
+        params.ring.arena.copy_into(self.body, parts[0])
+        uniform(params.ring, params.q_limbs(self.level), self.seed, MASK_LABEL, out=parts[1])
+        return Ciphertext(parts=parts, scale=self.scale)
 
 
 def require_scale(scale: float) -> None:
     """Raises ScaleError unless the scale is positive and finite."""
     if not (math.isfinite(scale) and scale > 0):
         raise ScaleError(f"scale is {scale}; expected a positive finite number")
-
-
-def mask_polynomial(params: Parameters, level: int, seed: bytes) -> torch.Tensor:
-    """The public uniform component of a fresh ciphertext: int64 [limb, N], NTT domain."""
-    return uniform(params.ring, params.q_limbs(level), seed, _MASK_LABEL)

@@ -103,9 +103,14 @@ def uniform_half(params: Parameters, level: int, seed: bytes) -> torch.Tensor:
     """a of a key: int64 [digit, limb, N], NTT domain, uniform, from the key's public seed."""
     limbs = key_limbs(params, level)
     a = params.ring.arena.empty(half_shape(params, level))
-    for digit, half in enumerate(a):
-        half.copy_(uniform(params.ring, limbs, seed, b"key digit %d" % digit))
+    for digit, rows in enumerate(a):
+        uniform(params.ring, limbs, seed, digit_label(digit), out=rows)
     return a
+
+
+def digit_label(digit: int) -> bytes:
+    """Names the stream of one digit of a key, of its mask and of its error."""
+    return b"key digit %d" % digit
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

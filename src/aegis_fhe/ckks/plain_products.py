@@ -112,8 +112,7 @@ class PlainProducts(Arithmetic):
         ring = self.params.ring
         coefficients = self.params.encoder.encode(v, scale)
         if coefficients.shape[0] == self.params.degree:
-            values = ring.from_signed(coefficients, limbs)
-            return ring.ntt(values, limbs, out=values)
+            return ring.from_signed_ntt(coefficients, limbs)
         compressed = ring.periodic_ntt(coefficients[None], limbs)[0]
         return ring.periodic_expand(compressed)
 

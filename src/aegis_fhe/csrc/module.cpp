@@ -4,6 +4,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "arena_tensor.h"
+#include "embedding.h"
 #include "ring.h"
 #include "sampling.h"
 
@@ -35,6 +36,16 @@ Ring* make_ring(int log_n, const std::vector<u64>& moduli, const std::vector<u64
     const Kernels* kernels = find_path(path);
     if (kernels == nullptr) throw nb::value_error(("no kernel path named " + path + " on this machine").c_str());
     return new Ring(log_n, moduli, roots, kernels, arena.arena);
+}
+
+const Loops& loops_named(const std::string& path) {
+    const Loops* loops = find_loops(path);
+    if (loops == nullptr) throw nb::value_error(("no loops named " + path + " on this machine").c_str());
+    return *loops;
+}
+
+Embedding* make_embedding(int log_slots, const std::string& path) {
+    return new Embedding(log_slots, &loops_named(path));
 }
 
 void binary(const Ring& ring, int op, Address x, Address y, bool shared, Address to, std::size_t outer,
@@ -71,15 +82,23 @@ NB_MODULE(_kernels, m) {
     m.def("build_info", &build_info);
     m.def("get_threads", &get_threads);
     m.def("set_threads", &set_threads, "threads"_a);
-    m.def("sample_uniform", [](Address words, std::size_t count, u64 q, Address to, std::size_t wanted) {
-        return sample_uniform(reinterpret_cast<const u64*>(words), count, q, out(to), wanted);
-    }, Release());
+    m.def("sample_uniform", [](Address words, std::size_t count, u64 q, Address to, std::size_t wanted,
+                               const std::string& path) {
+        return sample_uniform(loops_named(path), reinterpret_cast<const u64*>(words), count, q, out(to), wanted);
+    }, Release(), "words"_a, "count"_a, "q"_a, "to"_a, "wanted"_a, "path"_a = "");
     m.def("sample_ternary", [](Address bytes, std::size_t count, Address to, std::size_t wanted) {
         return sample_ternary(reinterpret_cast<const std::uint8_t*>(bytes), count, out(to), wanted);
     }, Release());
-    m.def("sample_table", [](Address words, std::size_t count, const std::vector<u64>& table, Address to) {
-        sample_table(reinterpret_cast<const u64*>(words), count, table.data(), table.size(), out(to));
-    }, Release());
+    m.def("sample_table", [](Address words, std::size_t count, const std::vector<u64>& table, Address to,
+                             const std::string& path) {
+        sample_table(loops_named(path), reinterpret_cast<const u64*>(words), count, table.data(), table.size(),
+                     out(to));
+    }, Release(), "words"_a, "count"_a, "table"_a, "to"_a, "path"_a = "");
+    m.def("available_loops", [] {
+        std::vector<std::string> names;
+        for (const Loops* set : available_loops()) names.emplace_back(set->name);
+        return names;
+    });
     nb::class_<ArenaHandle>(m, "Arena")
         .def("__init__", [](ArenaHandle* handle, std::size_t slack_bytes) {
             new (handle) ArenaHandle{std::make_shared<Arena>(slack_bytes)};
@@ -93,6 +112,18 @@ NB_MODULE(_kernels, m) {
             Arena::Counters c = h.arena->counters();
             return std::vector<std::size_t>{c.in_use, c.cached, c.peak_in_use, c.peak_held, c.made};
         });
+    nb::class_<Embedding>(m, "Embedding")
+        .def(nb::new_(&make_embedding), Release(), "log_slots"_a, "path"_a)
+        .def_prop_ro("path", &Embedding::path)
+        .def("encode", [](const Embedding& e, Address values, int log_n, double factor, Address to,
+                          const std::vector<std::size_t>& rows, std::size_t step) {
+            return e.encode(reinterpret_cast<const double*>(values), log_n, factor, out(to), rows, step);
+        }, Release())
+        .def("decode", [](const Embedding& e, Address coefficients, std::size_t count, int log_n, double factor,
+                          Address to) {
+            e.decode(reinterpret_cast<const double*>(coefficients), count, log_n, factor,
+                     reinterpret_cast<double*>(to));
+        }, Release());
     nb::class_<Ring>(m, "Ring")
         .def(nb::new_(&make_ring), Release(), "log_n"_a, "moduli"_a, "roots"_a, "path"_a, "arena"_a)
         .def_prop_ro("path", &Ring::path)
@@ -136,6 +167,16 @@ NB_MODULE(_kernels, m) {
         }, Release())
         .def("from_signed", [](const Ring& r, Address x, Address to, std::size_t outer, const Index& limbs) {
             r.from_signed(in(x), out(to), outer, limbs);
+        }, Release())
+        .def("from_signed_ntt", [](const Ring& r, Address x, Address to, std::size_t outer, const Index& limbs) {
+            r.from_signed_ntt(in(x), out(to), outer, limbs);
+        }, Release())
+        .def("lift_row", [](const Ring& r, Address message, Address source, u64 factor, Address row, int limb) {
+            r.lift_row(in(message), in(source), factor, out(row), limb);
+        }, Release())
+        .def("mask_row", [](const Ring& r, Address words, std::size_t count, Address secret, Address row,
+                            std::size_t wanted, int limb) {
+            return r.mask_row(reinterpret_cast<const u64*>(words), count, in(secret), out(row), wanted, limb);
         }, Release())
         .def("to_centred_double", [](const Ring& r, Address x, Address to, const Index& limbs) {
             r.to_centred_double(in(x), reinterpret_cast<double*>(to), limbs);

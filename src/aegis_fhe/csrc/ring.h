@@ -9,6 +9,7 @@
 
 #include "arena.h"
 #include "dispatch.h"
+#include "loops.h"
 
 namespace aegis {
 
@@ -66,6 +67,14 @@ class Ring {
     void automorphism_coefficients(const i64* x, i64* out, std::size_t outer, const Index& limbs, u64 galois) const;
     // coefficients [outer, N] signed -> [outer, limb, N]
     void from_signed(const i64* coefficients, i64* out, std::size_t outer, const Index& limbs) const;
+    // the same, transformed: each row while it lies in cache
+    void from_signed_ntt(const i64* coefficients, i64* out, std::size_t outer, const Index& limbs) const;
+    // One limb: row = NTT(message) + factor source; message [N] signed, source may be null
+    void lift_row(const i64* message, const i64* source, u64 factor, i64* row, int limb) const;
+    // One limb: row -= a secret, a the uniform residues of the words (see sample_uniform). Reads words until `wanted`
+    // are accepted or `count` are read; returns the number accepted.
+    std::size_t mask_row(const u64* words, std::size_t count, const i64* secret, i64* row, std::size_t wanted,
+                         int limb) const;
     // [limb <= 3, N] -> [N]
     void to_centred_double(const i64* x, double* out, const Index& limbs) const;
 
@@ -77,6 +86,7 @@ class Ring {
 
     int log_n_;
     const char* path_;
+    const Loops* loops_;
     const Kernels* kernels_;  // the portable ones for rings below the path's smallest
     std::shared_ptr<Arena> arena_;  // scratch of the operations; may be shared with tensors and other rings
     std::vector<Limb> limbs_;

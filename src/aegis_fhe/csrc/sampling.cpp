@@ -1,14 +1,35 @@
 #include "sampling.h"
 
-namespace aegis {
+#include <algorithm>
 
-std::size_t sample_uniform(const u64* words, std::size_t count, u64 q, i64* out, std::size_t wanted) {
+namespace aegis {
+namespace {
+
+constexpr std::size_t kUniformBlock = 64;  // one refusal in 2^14 words or fewer: most blocks have none
+
+std::size_t accept_one_by_one(const u64* words, std::size_t count, u64 q, u64 refuse_below, i64* out) {
+    std::size_t accepted = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+        u128 product = static_cast<u128>(words[i]) * q;
+        if (static_cast<u64>(product) >= refuse_below) out[accepted++] = static_cast<i64>(product >> 64);
+    }
+    return accepted;
+}
+
+}  // namespace
+
+std::size_t sample_uniform(const Loops& loops, const u64* words, std::size_t count, u64 q, i64* out,
+                           std::size_t wanted) {
     const u64 refuse_below = (0 - q) % q;  // 2^64 mod q
     std::size_t accepted = 0;
-    for (std::size_t i = 0; i < count && accepted < wanted; ++i) {
-        u128 product = static_cast<u128>(words[i]) * q;
-        out[accepted] = static_cast<i64>(product >> 64);
-        accepted += static_cast<u64>(product) >= refuse_below;
+    // A block is never longer than what is missing, so nothing is read that a caller asking for less would not read.
+    for (std::size_t i = 0; i < count && accepted < wanted;) {
+        std::size_t block = std::min({kUniformBlock, count - i, wanted - accepted});
+        if (loops.uniform(words + i, block, q, refuse_below, out + accepted))
+            accepted += block;
+        else
+            accepted += accept_one_by_one(words + i, block, q, refuse_below, out + accepted);
+        i += block;
     }
     return accepted;
 }
@@ -23,14 +44,9 @@ std::size_t sample_ternary(const std::uint8_t* bytes, std::size_t count, i64* ou
     return accepted;
 }
 
-void sample_table(const u64* words, std::size_t count, const u64* table, std::size_t entries, i64* out) {
-    for (std::size_t i = 0; i < count; ++i) {
-        u64 u = words[i] >> 1;
-        i64 magnitude = 0;
-        for (std::size_t k = 0; k < entries; ++k) magnitude += static_cast<i64>((table[k] - 1 - u) >> 63);
-        i64 sign = -static_cast<i64>(words[i] & 1);
-        out[i] = (magnitude ^ sign) - sign;
-    }
+void sample_table(const Loops& loops, const u64* words, std::size_t count, const u64* table, std::size_t entries,
+                  i64* out) {
+    loops.table(words, count, table, entries, out);
 }
 
 }  // namespace aegis

@@ -58,6 +58,7 @@ Ring::Ring(int log_n, const std::vector<u64>& moduli, const std::vector<u64>& ro
            std::shared_ptr<Arena> arena)
     : log_n_(log_n),
       path_(kernels->name),
+      loops_(loops_beside(path_)),
       kernels_(log_n < kernels->min_log_n ? &kPortable : kernels),
       arena_(std::move(arena)),
       limbs_(moduli.size()) {

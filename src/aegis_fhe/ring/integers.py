@@ -27,6 +27,18 @@ class Integers(RingCore):
         self._native.from_signed(coeffs.data_ptr(), result.data_ptr(), outer, index)
         return result
 
+    def from_signed_ntt(self, coeffs: Tensor, limbs: Sequence[int], *, out: Tensor | None = None) -> Tensor:
+        """NTT values of signed integers: ntt(from_signed(coeffs)), each row while it lies in cache.
+
+        int64 [..., N] of any value, coefficient domain -> [..., limb, N] in [0, q), NTT domain. `out` must
+        not overlap coeffs. Raises LayoutError for a wrong tensor, ParameterError for unknown limbs.
+        """
+        index = self.check_limbs(limbs)
+        outer = self._check("coeffs", coeffs, (self.degree,))
+        result = self._out((*coeffs.shape[:-1], len(index), self.degree), out, [coeffs])
+        self._native.from_signed_ntt(coeffs.data_ptr(), result.data_ptr(), outer, index)
+        return result
+
     def to_centred_float(self, x: Tensor, limbs: Sequence[int]) -> Tensor:
         """The integers |v| < Q/2 with residues x, each rounded once to float64 (exact to 53 bits).
 

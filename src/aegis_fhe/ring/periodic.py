@@ -31,9 +31,7 @@ class Periodic(Integers, Transform):
         index = self.check_limbs(limbs)
         if coeffs.dim() != 2:
             raise LayoutError(f"coeffs has shape {list(coeffs.shape)}; [K, M] is expected")
-        small = self._ring_of_degree(self._period(coeffs))
-        values = small.from_signed(coeffs, index)
-        return small.ntt(values, index, out=values)
+        return self._ring_of_degree(self._period(coeffs)).from_signed_ntt(coeffs, index)
 
     def periodic_expand(self, values: Tensor) -> Tensor:
         """All N entries of periodic NTT values: [..., M] -> [..., N]. Raises LayoutError."""

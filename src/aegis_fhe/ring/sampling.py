@@ -21,28 +21,49 @@ from torch import Tensor
 from aegis_fhe.errors import ParameterError
 from aegis_fhe.ring import _kernels
 from aegis_fhe.ring.ring import Ring
+from aegis_fhe.ring.threads import for_each
 
 SIGMA = Decimal("3.19")
-_CHUNK_BYTES = 1 << 17
+_CHUNK_BYTES = 1 << 16  # with the zeros and the samples in the second-level cache
+_TAIL_BYTES = 1 << 10  # for the refusals, about one word in 2^14 or fewer
 _ZEROS = bytes(_CHUNK_BYTES)
 
 
-def uniform(ring: Ring, limbs: Sequence[int], seed: bytes, label: bytes) -> Tensor:
+def uniform(
+    ring: Ring, limbs: Sequence[int], seed: bytes, label: bytes, *, out: Tensor | None = None
+) -> Tensor:
     """Independent uniform residues in [0, q) for every entry: int64 [limb, N], public, of either domain.
 
-    Each limb depends on (seed, label, modulus) only, so any subset of limbs can be drawn alone.
-    Raises ParameterError unless the seed has 32 bytes, and for unknown limbs.
+    Each limb depends on (seed, label, modulus) only, so any subset of limbs can be drawn alone; rows are
+    drawn by several threads. `out`: where to write them. Raises ParameterError unless the seed has 32 bytes,
+    and for unknown limbs.
     """
     index = ring.check_limbs(limbs)
-    result = ring.arena.empty((len(index), ring.degree))
-    for row, limb in enumerate(index):
-        q = ring.moduli[limb]
-        done, to = 0, result.data_ptr() + row * ring.degree * 8
-        for address, count in _keystream(seed, b"uniform", label, q, ring.degree * 8):
-            done += _kernels.sample_uniform(address, count // 8, q, to + 8 * done, ring.degree - done)
-            if done == ring.degree:
-                break
+    result = ring.arena.empty((len(index), ring.degree)) if out is None else out
+    assert result.shape == (len(index), ring.degree), result.shape
+    for_each(len(index), lambda row: uniform_row(ring, index[row], seed, label, result[row]))
     return result
+
+
+def uniform_row(ring: Ring, limb: int, seed: bytes, label: bytes, out: Tensor) -> None:
+    """The row of one limb of `uniform`, into out: int64 [N], contiguous."""
+    assert out.shape == (ring.degree,), out.shape
+    assert out.dtype == torch.int64
+    assert out.is_contiguous()
+    q, done, to = ring.moduli[limb], 0, out.data_ptr()
+    for address, count in _keystream(seed, b"uniform", label, q, ring.degree * 8):
+        done += _kernels.sample_uniform(address, count // 8, q, to + 8 * done, ring.degree - done)
+        if done == ring.degree:
+            break
+
+
+def mask_row(ring: Ring, row: Tensor, secret: Tensor, limb: int, seed: bytes, label: bytes) -> None:
+    """row -= a * secret modulo the prime of `limb`, a = uniform_row(limb, seed, label), which is not stored.
+
+    row, secret: int64 [N], NTT domain, in [0, q). Raises LayoutError for a wrong tensor, ParameterError as
+    `uniform`.
+    """
+    ring.mask_row(row, secret, limb, _keystream(seed, b"uniform", label, ring.moduli[limb], ring.degree * 8))
 
 
 def ternary(degree: int, key: bytes, label: bytes) -> Tensor:
@@ -95,18 +116,25 @@ def gaussian_table() -> tuple[int, ...]:
 def _keystream(
     key: bytes, domain: bytes, label: bytes, modulus: int, first: int
 ) -> Iterator[tuple[int, int]]:
-    """Yield (address, bytes) of successive pieces of one keystream, valid until the next is asked for."""
+    """Yield (address, bytes) of successive pieces of one keystream, valid until the next is asked for.
+
+    `first` bytes will be needed for certain; after them the pieces are short.
+    """
     if len(key) != 32:
         raise ParameterError(f"a key or seed of {len(key)} bytes given; 32 are expected")
     message = b"aegis-fhe/" + domain + len(label).to_bytes(8, "little") + label
     message += modulus.to_bytes(8, "little")
     stream = Cipher(AES(hmac.digest(key, message, hashlib.sha256)), CTR(bytes(16))).encryptor()
-    size = min(_CHUNK_BYTES, (first + 63) // 64 * 64)
-    piece = bytearray(size + 15)  # update_into asks for one block less a byte of room
+    left = (first + 63) // 64 * 64
+    piece = bytearray(
+        min(_CHUNK_BYTES, max(left, _TAIL_BYTES)) + 15
+    )  # update_into wants a block less a byte more
     address = torch.frombuffer(piece, dtype=torch.uint8).data_ptr()
     try:
         while True:
+            size = min(_CHUNK_BYTES, left) if left > 0 else _TAIL_BYTES
             stream.update_into(_ZEROS[:size], piece)
             yield address, size
+            left -= size
     finally:
         piece[:] = bytes(len(piece))

@@ -44,11 +44,12 @@ def decrypt_coefficients(secret: SecretKey, ciphertext: Ciphertext) -> NDArray[n
     params.q_limbs(ciphertext.level)
     count = min(_limbs_needed(secret, ciphertext), ciphertext.level + 1)
     limbs = params.q_limbs(count - 1)
-    s = secret.rows(limbs)
+    s = secret.values[:count]
     total = ciphertext.parts[-1, :count]
     for part in reversed(ciphertext.parts[:-1].unbind(0)):
-        total = ring.add(ring.mul(total, s, limbs), part[:count], limbs)
-    coefficients = ring.intt(total, limbs)
+        product = ring.mul(total, s, limbs)
+        total = ring.add(product, part[:count], limbs, out=product)
+    coefficients = ring.intt(total, limbs, out=total)
     if count <= FLOAT_LIMBS:
         return np.asarray(ring.to_centred_float(coefficients, limbs).numpy(), dtype=np.float64)
     return np.array([float(value) for value in ring.to_integers(coefficients, limbs)])

@@ -9,11 +9,12 @@ from functools import cached_property
 
 import torch
 
-from aegis_fhe.ckks.keys import KeyRequest, KeySwitchKey, key_limbs, uniform_half
+from aegis_fhe.ckks.keys import KeyRequest, KeySwitchKey, digit_label, key_limbs
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.ckks.secret.randomness import draw_key
 from aegis_fhe.errors import LevelError
-from aegis_fhe.ring.sampling import gaussian, ternary
+from aegis_fhe.ring.sampling import gaussian, mask_row, ternary
+from aegis_fhe.ring.threads import for_each
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,15 +32,9 @@ class SecretKey:
 
     @cached_property
     def values(self) -> torch.Tensor:
-        """s in NTT domain over all limbs of QP: int64 [limb, N]."""
-        return _ntt_of(self.params, self.coefficients, key_limbs(self.params, self.params.max_level))
-
-    def rows(self, limbs: tuple[int, ...]) -> torch.Tensor:
-        """s in NTT domain over some limbs of QP."""
-        if limbs == tuple(range(len(limbs))):
-            return self.values[: len(limbs)]
-        out = self.params.ring.arena.empty((len(limbs), self.params.degree))
-        return torch.index_select(self.values, 0, torch.tensor(limbs), out=out)
+        """s in NTT domain over all limbs of QP, in the order of the ring: int64 [limb, N]."""
+        limbs = key_limbs(self.params, self.params.max_level)
+        return self.params.ring.from_signed_ntt(self.coefficients, limbs)
 
 
 def evaluation_keys(
@@ -63,42 +58,50 @@ def generate_key(secret: SecretKey, request: KeyRequest, *, seed: bytes | None =
             f"a key for level {request.level} was requested; the parameters have levels 0 to "
             f"{params.max_level}"
         )
-    limbs = key_limbs(params, request.level)
-    s = secret.rows(limbs)
-    galois = request.galois(params.degree)
-    if galois is None:
-        source, target = params.ring.mul(s, s, limbs), s
-    else:
-        source, target = s, params.ring.automorphism(s, pow(galois, -1, 2 * params.degree))
     purpose = f"{request.describe()} level {request.level}"
     mask_seed = draw_key(f"{purpose} mask", seed, secret.coefficients)
     error_key = draw_key(f"{purpose} error", seed, secret.coefficients)
+    source, target = _source_and_target(secret, request)
     b = _masked_gadget(params, request.level, source, target, mask_seed, error_key)
     return KeySwitchKey(params=params, request=request, b=b, seed=mask_seed)
+
+
+def _source_and_target(secret: SecretKey, request: KeyRequest) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """s_in [level + 1, N] and the rows of s_out for the limbs of the key, NTT domain; no copies of s."""
+    params, level, s = secret.params, request.level, secret.values
+    ring, first_p = params.ring, len(params.q)
+    parts = s[: level + 1], s[first_p:]
+    galois = request.galois(params.degree)
+    if galois is None:
+        return ring.mul(parts[0], parts[0], params.q_limbs(level)), [row for part in parts for row in part]
+    inverse = pow(galois, -1, 2 * params.degree)
+    return parts[0], [row for part in parts for row in ring.automorphism(part, inverse)]
 
 
 def _masked_gadget(
     params: Parameters,
     level: int,
     source: torch.Tensor,
-    target: torch.Tensor,
+    target: list[torch.Tensor],
     mask_seed: bytes,
     error_key: bytes,
 ) -> torch.Tensor:
-    """b_j = -a_j * target + e_j + P g_j * source for every digit j: int64 [digit, limb, N], NTT domain."""
-    ring, limbs = params.ring, key_limbs(params, level)
+    """b_j = -a_j * target + e_j + P g_j * source for every digit j: int64 [digit, limb, N], NTT domain.
+
+    Threads share the limbs; a row stays in cache until it is finished, and a is never stored.
+    """
+    ring, limbs, digits = params.ring, key_limbs(params, level), params.digits(level)
     special = math.prod(params.p)
-    b = uniform_half(params, level, mask_seed)
-    for j, digit in enumerate(params.digits(level)):
-        error = gaussian(params.degree, error_key, b"key digit %d" % j)
-        masked = ring.mul(b[j], target, limbs, out=b[j])
-        ring.sub(_ntt_of(params, error, limbs), masked, limbs, out=b[j])
-        rows = slice(digit[0], digit[-1] + 1)
-        lifted = ring.mul_scalar(source[rows], [special] * len(digit), digit)
-        ring.add(b[j, rows], lifted, digit, out=b[j, rows])
+    labels = [digit_label(j) for j in range(len(digits))]
+    errors = [gaussian(params.degree, error_key, label) for label in labels]
+    b = params.ring.arena.empty((len(digits), len(limbs), params.degree))
+
+    def fill(row: int) -> None:
+        limb = limbs[row]
+        for j, digit in enumerate(digits):
+            lifted = source[row] if limb in digit else None
+            ring.lift_row(b[j, row], errors[j], limb, source=lifted, factor=special)
+            mask_row(ring, b[j, row], target[row], limb, mask_seed, labels[j])
+
+    for_each(len(limbs), fill)
     return b
-
-
-def _ntt_of(params: Parameters, coefficients: torch.Tensor, limbs: tuple[int, ...]) -> torch.Tensor:
-    values = params.ring.from_signed(coefficients, limbs)
-    return params.ring.ntt(values, limbs, out=values)

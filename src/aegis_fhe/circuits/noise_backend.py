@@ -226,7 +226,9 @@ class NoiseBackend:
     def rotate_many(self, x: NoiseValue, steps: Sequence[int]) -> list[NoiseValue]:
         """One key switch each: they share their digits, not their keys."""
         self._two_components([x])
-        return [self._key_switched(self._moved(x, step)) if step % self.slots else x for step in steps]
+        # Merged once, before: what the rotations share stays shared.
+        source = replace(x, error=self._mixed([x.error]))
+        return [self._key_switched(self._moved(source, step)) if step % self.slots else x for step in steps]
 
     def rotate_sum(self, xs: Sequence[NoiseValue], steps: Sequence[int]) -> NoiseValue:
         """Double hoisted: the inner products of all that moves, one rounding."""
@@ -254,10 +256,7 @@ class NoiseBackend:
         return replace(x, slots=x.slots * (x.scale / scale), scale=scale)
 
     def _moved(self, x: NoiseValue, step: int) -> NoiseValue:
-        if not step % self.slots:
-            return x
-        error = self._mixed([x.error]).rotated(step, self.slots)
-        return replace(x, slots=np.roll(x.slots, -step), error=error)
+        return replace(x, slots=np.roll(x.slots, -step), error=x.error.rotated(step, self.slots))
 
     def _key_switched(self, x: NoiseValue) -> NoiseValue:
         added = self._new_noise(noise.key_switch_noise(self.params, x.level))

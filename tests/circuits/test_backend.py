@@ -6,7 +6,7 @@ import inspect
 
 import pytest
 
-from aegis_fhe.circuits import Backend
+from aegis_fhe.circuits import Backend, NoiseBackend
 from aegis_fhe.ckks import Evaluator
 from aegis_fhe.program.clear import ClearBackend
 from aegis_fhe.program.symbolic import SymbolicBackend
@@ -20,7 +20,7 @@ def test_the_protocol_was_read():
     assert {"slots", "moduli"} == set(PROPERTIES)
 
 
-@pytest.mark.parametrize("backend", [Evaluator, ClearBackend, SymbolicBackend])
+@pytest.mark.parametrize("backend", [Evaluator, ClearBackend, SymbolicBackend, NoiseBackend])
 def test_interpreter_has_every_operation(backend):
     for name in OPERATIONS:
         expected = list(inspect.signature(getattr(Backend, name)).parameters)

@@ -5,10 +5,12 @@ security or a measurement that sees nothing. A standard deviation over n samples
 all tests here have n >= 16384 (0.6 %), and allow 1/16.
 """
 
+import math
+
 import numpy as np
 import pytest
 
-from aegis_fhe.ckks import KeyRequest, Parameters, SlotVector, noise
+from aegis_fhe.ckks import Ciphertext, KeyRequest, Parameters, SlotVector, keyswitch, noise
 
 from .conftest import Client
 
@@ -161,6 +163,7 @@ def test_double_hoisted_sum_rounds_once(tight, rng):
         errors.append(tight.difference(total, p.ring.add(one, two, limbs)))
     product = noise.key_product_noise(p, 3)
     assert_std(errors, noise.sum_noise(product, product, noise.mod_down_noise(p)))
+    assert_std(errors, noise.rotate_sum_noise(p, 3, 2))
 
 
 @pytest.mark.parametrize("components", [2, 3])
@@ -182,6 +185,38 @@ def test_rescale_rounding(client, rng, components):
     norms = [1.0, float(secret @ secret), float(square @ square)][:components]
     assert_std(errors, np.sqrt(sum(norms) / 12))
     assert noise.mod_down_noise(p, components) == pytest.approx(np.sqrt(sum(norms) / 12), rel=0.1)
+
+
+@pytest.mark.parametrize("level", [1, 3])
+def test_key_switch_and_rescale_in_one_division(tight, rng, level):
+    """Relinearisation by P * q_level at once: one rounding where two divisions leave two."""
+    p, errors = tight.params, []
+    limbs, special = p.q_limbs(level), math.prod(p.p)
+    key = tight.evaluator.keys.find(KeyRequest("relin", level), p.degree)
+    for values in messages(tight, rng):
+        x = tight.encrypt(values, level=level, scale=2.0**20)
+        product = tight.evaluator.multiply(x, x)
+        sums = keyswitch.inner_product(p, keyswitch.decompose(p, product.parts[2]), key)
+        lifted = p.ring.mul_scalar(product.parts[:2], [special] * len(limbs), limbs)
+        sums[:, : level + 1] = p.ring.add(sums[:, : level + 1].contiguous(), lifted, limbs)
+        parts = p.ring.mod_down(sums, limbs[:-1], limbs[-1:] + p.p_limbs)
+        fused = tight.integers(tight.phase(Ciphertext(parts=parts, scale=product.scale)))
+        before = tight.integers(tight.phase(product))
+        errors.append(((fused * p.q[level] - before) / p.q[level]).astype(float))
+    assert_std(errors, noise.fused_rescale_noise(p, 0.0, level))
+    separate = noise.rescale_noise(p, noise.key_switch_noise(p, level), level)
+    assert noise.fused_rescale_noise(p, 0.0, level) <= separate
+
+
+def test_rotate_sum_formula(tight):
+    product, rounding = noise.key_product_noise(tight.params, 3), noise.mod_down_noise(tight.params)
+    assert noise.rotate_sum_noise(tight.params, 3, 4) == pytest.approx(np.hypot(2 * product, rounding))
+    assert noise.rotate_sum_noise(tight.params, 3, 0) == 0
+
+
+def test_precision_bits():
+    assert noise.precision_bits(2.0**-20) == 20
+    assert noise.precision_bits(0.0) == np.inf
 
 
 def test_flooding_bits_formula(client):

@@ -5,12 +5,15 @@ polynomial (scale included). Errors are independent and centred, so they add in 
 average-case (Gaussian) analysis of Costache, Curtis, Hales, Murphy, Ogilvie and Player, ePrint 2022/162, and
 Kim, Papadimitriou and Polyakov, ePrint 2020/1118, §4; the key switch is Han and Ki, ePrint 2019/688, §3.
 
-A message or plaintext enters by its norm: `message_norm(...)` = 2-norm of its coefficient vector.
+A message or plaintext enters by its norm: `message_norm(...)` = 2-norm of its coefficient vector. One number
+for a norm fits values that are independent of each other; `circuits.NoiseBackend` applies the same formulas
+slot by slot and keeps track of common noise, for whole circuits.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from aegis_fhe.ckks.parameters import Parameters
 
@@ -39,6 +42,19 @@ def worst_slot_error(params: Parameters, noise: float, scale: float, failure: fl
     return math.sqrt(2) * slot_std(params, noise, scale) * deviations
 
 
+@dataclass(frozen=True, kw_only=True)
+class Precision:
+    """Bits behind the binary point: -log2 of the rms |error| over the slots, and of the worst one's bound."""
+
+    mean_bits: float
+    worst_bits: float
+
+
+def precision_bits(error: float) -> float:
+    """-log2(error) of an absolute error in the slots; infinite for none."""
+    return -math.log2(error) if error > 0 else math.inf
+
+
 def message_norm(params: Parameters, slot_rms: float, scale: float) -> float:
     """2-norm of a message's coefficients: scale * `slot_rms`, the slots' root mean square (Parseval)."""
     return scale * slot_rms
@@ -61,8 +77,12 @@ def plain_product_noise(
 
     norm, plain_norm: coefficient 2-norms of the message and of the encoded plaintext.
     """
-    rounding = norm * math.sqrt(ROUNDING_VARIANCE * 2 * period / params.degree)
-    return math.hypot(noise * plain_norm, rounding)
+    return math.hypot(noise * plain_norm, norm * plain_rounding_noise(params, period))
+
+
+def plain_rounding_noise(params: Parameters, period: int) -> float:
+    """Rounding of an encoded vector: 1/12 in M = 2 * period of N coefficients, sqrt(M / 12N) on average."""
+    return math.sqrt(ROUNDING_VARIANCE * 2 * period / params.degree)
 
 
 def product_noise(params: Parameters, x: float, x_norm: float, y: float, y_norm: float) -> float:
@@ -88,9 +108,17 @@ def key_product_noise(params: Parameters, level: int) -> float:
     return ERROR_SIGMA * math.sqrt(params.degree * digit_variance)
 
 
+def rotate_sum_noise(params: Parameters, level: int, key_products: int) -> float:
+    """Added by a double-hoisted sum: `key_products` inner products and one rounding; 0 where none moves."""
+    if not key_products:
+        return 0.0
+    return math.hypot(math.sqrt(key_products) * key_product_noise(params, level), mod_down_noise(params))
+
+
 def mod_down_noise(params: Parameters, components: int = 2) -> float:
     """Rounding of `components` polynomials: independent uniform errors times 1, s, s^2.
 
+    The same for a division by any product of primes: P (ModDown), q_level (rescale), or P * q_level at once.
     Variance (1 + |s|^2 + |s^2|^2) / 12, on average |s|^2 = 2N/3 and |s^2|^2 = 2 (2N/3)^2: a coefficient of
     s^2 is a sum of N/2 products that each occur twice. |s^2|^2 varies by some percent from key to key.
     """
@@ -101,6 +129,16 @@ def mod_down_noise(params: Parameters, components: int = 2) -> float:
 def rescale_noise(params: Parameters, noise: float, level: int, components: int = 2) -> float:
     """Rescaling from `level`: noise / q_level, and one rounding as in ModDown."""
     return math.hypot(noise / params.q[level], mod_down_noise(params, components))
+
+
+def fused_rescale_noise(params: Parameters, noise: float, level: int, key_products: int = 1) -> float:
+    """Key switch and rescale in one division by P * q_level: one rounding where two steps have two.
+
+    noise: of what is switched, at `level`. key_products: inner products accumulated modulo QP (1 for a
+    relinearisation, one for each rotation of a double-hoisted sum).
+    """
+    products = math.sqrt(key_products) * key_product_noise(params, level)
+    return math.hypot(math.hypot(noise, products) / params.q[level], mod_down_noise(params))
 
 
 def flooding_bits(params: Parameters, noise: float, statistical_bits: int, shared_results: int = 1) -> int:

@@ -61,6 +61,10 @@ void dot(const Limb& limb, const i64* const* xs, const i64* const* ys, std::size
     }
 }
 
+void permute_add(const Limb& limb, const i64* x, const PermutePlan& plan, i64* out) {
+    permute_row_add(limb.m, x, plan, out);
+}
+
 // ---- periodic weights -------------------------------------------------------------------------------------------
 
 // Rows are handled four at a time, the last ones singly. Scratch: weights of one run [tile][term][row of the tile]
@@ -215,6 +219,6 @@ void convert(const ConvertPlan& plan, const i64* x, i64* out, std::size_t stride
 }  // namespace
 
 constexpr Kernels kAvx2 = {"avx2",     4,          1,   build,            ntt,      intt,   ntt_subtract_scale, add, sub, mul,
-                       add_scalar, mul_scalar, dot, periodic_scratch, periodic, convert};
+                       add_scalar, mul_scalar, dot, periodic_scratch, periodic, permute_row, permute_add, convert};
 
 }  // namespace aegis

@@ -14,8 +14,8 @@ class Backend(Protocol[V]):
     """CKKS operations on values of type V.
 
     `aegis_fhe.ckks.Evaluator` gives them meaning on ciphertexts; the interpreters of `aegis_fhe.program` on
-    float64 slots, on (level, scale) pairs and on operation counters. No operation rescales or relinearises by
-    itself. Level l means l + 1 limbs; a product adds components (2 -> 3) and multiplies scales.
+    float64 slots, on (level, scale) pairs and on operation counters. No operation rescales or relinearises
+    unless its name says so. Level l means l + 1 limbs; a product adds components (2 -> 3) and multiplies scales.
     """
 
     @property
@@ -90,6 +90,10 @@ class Backend(Protocol[V]):
         """Level l -> l - 1, scale / moduli[l]."""
         ...
 
+    def relinearize_rescale(self, x: V) -> V:
+        """rescale(relinearize(x)) at the price of the key switch, rounded once."""
+        ...
+
     def drop_to(self, x: V, level: int) -> V:
         """The same value at a lower level, same scale."""
         ...
@@ -104,6 +108,10 @@ class Backend(Protocol[V]):
 
     def rotate_sum(self, xs: Sequence[V], steps: Sequence[int]) -> V:
         """sum_i rot(xs[i], steps[i]), one ModDown."""
+        ...
+
+    def rotate_sum_rescale(self, xs: Sequence[V], steps: Sequence[int]) -> V:
+        """rescale(rotate_sum(xs, steps)) at the price of the sum, rounded once."""
         ...
 
     def conjugate(self, x: V) -> V:

@@ -79,7 +79,7 @@ class PeriodicTransform:
         values = [babies[j] for j in steps]
         scale = plain_scale(backend, values[0], target_scale)
         inner = backend.mul_plain_sums(values, self.rows(giant, steps), scale)
-        return backend.rescale(backend.rotate_sum(inner, [giant * i for i in self.giants(giant)]))
+        return backend.rotate_sum_rescale(inner, [giant * i for i in self.giants(giant)])
 
 
 def baby_steps(

@@ -206,12 +206,13 @@ class NoiseBackend:
 
     def rescale(self, x: NoiseValue) -> NoiseValue:
         """noise / q_level, and a rounding: `noise.rescale_noise`."""
-        if x.level == 0:
-            raise LevelError("cannot rescale at level 0: start at a higher level")
-        modulus = self.moduli[x.level]
-        rounding = self._new_noise(noise.mod_down_noise(self.params, x.components))
-        error = SlotNoise.sum([x.error.times(1 / modulus), rounding])
-        return replace(x, level=x.level - 1, scale=x.scale / modulus, error=error)
+        return self._rescaled(x, noise.mod_down_noise(self.params, x.components))
+
+    def relinearize_rescale(self, x: NoiseValue) -> NoiseValue:
+        """One key switch and one rounding: `noise.fused_rescale_noise`."""
+        if x.components == 2:
+            return self.rescale(x)
+        return replace(self._rescaled(x, noise.fused_rescale_noise(self.params, 0.0, x.level)), components=2)
 
     def drop_to(self, x: NoiseValue, level: int) -> NoiseValue:
         """Exact."""
@@ -235,16 +236,15 @@ class NoiseBackend:
         self._pairs(xs, steps)
         self._two_components(xs)
         self._same_scale(xs)
-        level = min(x.level for x in xs)
-        moved = [self._moved(x, step) for x, step in zip(xs, steps, strict=True)]
-        # The same value rotated twice alike brings the same noise twice: 2^2, not 1 + 1.
-        times = Counter(
-            (id(x), step % self.slots) for x, step in zip(xs, steps, strict=True) if step % self.slots
-        )
-        added = noise.rotate_sum_noise(self.params, level, sum(n * n for n in times.values()))
-        error = self._mixed([*(x.error for x in moved), self._new_noise(added)])
-        slots = np.sum([x.slots for x in moved], axis=0)
-        return replace(xs[0], slots=slots, level=level, error=error)
+        total, products = self._moved_sum(xs, steps)
+        added = self._new_noise(noise.rotate_sum_noise(self.params, total.level, products))
+        return replace(total, error=self._mixed([total.error, added]))
+
+    def rotate_sum_rescale(self, xs: Sequence[NoiseValue], steps: Sequence[int]) -> NoiseValue:
+        """The same inner products, one rounding for both: `noise.fused_rescale_noise`."""
+        total, products = self._moved_sum(xs, steps)
+        merged = replace(total, error=self._mixed([total.error]))
+        return self._rescaled(merged, noise.fused_rescale_noise(self.params, 0.0, total.level, products))
 
     def conjugate(self, x: NoiseValue) -> NoiseValue:
         """One key switch."""
@@ -254,6 +254,28 @@ class NoiseBackend:
     def with_scale(self, x: NoiseValue, scale: float) -> NoiseValue:
         """The same polynomial, the same noise; precision changes with the values."""
         return replace(x, slots=x.slots * (x.scale / scale), scale=scale)
+
+    def _moved_sum(self, xs: Sequence[NoiseValue], steps: Sequence[int]) -> tuple[NoiseValue, int]:
+        """The rotated values added up, without the key switches' noise; and how many inner products make that."""
+        self._pairs(xs, steps)
+        self._two_components(xs)
+        self._same_scale(xs)
+        moved = [self._moved(x, step) for x, step in zip(xs, steps, strict=True)]
+        # The same value rotated twice alike brings the same noise twice: 2^2, not 1 + 1.
+        times = Counter(
+            (id(x), step % self.slots) for x, step in zip(xs, steps, strict=True) if step % self.slots
+        )
+        slots = np.sum([x.slots for x in moved], axis=0)
+        error = SlotNoise.sum([x.error for x in moved])
+        total = replace(xs[0], slots=slots, level=min(x.level for x in xs), error=error)
+        return total, sum(n * n for n in times.values())
+
+    def _rescaled(self, x: NoiseValue, rounding: float) -> NoiseValue:
+        if x.level == 0:
+            raise LevelError("cannot rescale at level 0: start at a higher level")
+        modulus = self.moduli[x.level]
+        error = SlotNoise.sum([x.error.times(1 / modulus), self._new_noise(rounding)])
+        return replace(x, level=x.level - 1, scale=x.scale / modulus, error=error)
 
     def _moved(self, x: NoiseValue, step: int) -> NoiseValue:
         return replace(x, slots=np.roll(x.slots, -step), error=x.error.rotated(step, self.slots))

@@ -76,7 +76,7 @@ class _ChebyshevBasis(Generic[V]):
             rest = backend.drop_to(self[abs(a - b)], level)
             scale = backend.scale(product) / backend.scale(rest)
             product = backend.sub(product, backend.mul_scalar(rest, 1.0, scale))
-        return backend.rescale(backend.relinearize(product))
+        return backend.relinearize_rescale(product)
 
 
 class _Evaluation(Generic[V]):
@@ -91,7 +91,7 @@ class _Evaluation(Generic[V]):
         """p(u) at exactly this level and scale."""
         before = scale * self.backend.moduli[level + 1]
         value = self.before_rescale(p, level + 1, before)
-        return self.backend.rescale(self.backend.relinearize(value))
+        return self.backend.relinearize_rescale(value)
 
     def before_rescale(self, p: Array, level: int, scale: float) -> V:
         """p(u) at `level` and `scale` with products not yet relinearised nor rescaled."""

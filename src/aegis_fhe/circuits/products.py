@@ -32,4 +32,4 @@ def multiply(backend: Backend[V], x: V, y: V) -> V:
     """x * y, relinearised and rescaled. Level -> min - 1; scale(x) * scale(y) / q. One key switch."""
     level = min(backend.level(x), backend.level(y))
     product = backend.multiply(backend.drop_to(x, level), backend.drop_to(y, level))
-    return backend.rescale(backend.relinearize(product))
+    return backend.relinearize_rescale(product)

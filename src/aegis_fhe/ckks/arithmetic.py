@@ -125,8 +125,7 @@ class Arithmetic:
 
         Noise: `noise.rescale_noise`. Raises LevelError at level 0.
         """
-        if x.level == 0:
-            raise LevelError("cannot rescale at level 0: no prime is left to drop; start at a higher level")
+        self._require_rescale(x.level)
         limbs = self._limbs(x)
         parts = self.params.ring.mod_down(x.parts, limbs[:-1], limbs[-1:])
         return Ciphertext(parts=parts, scale=x.scale / self.params.q[x.level])
@@ -153,6 +152,10 @@ class Arithmetic:
         for x in xs:
             self._limbs(x)
         check_scales(xs)
+
+    def _require_rescale(self, level: int) -> None:
+        if level == 0:
+            raise LevelError("cannot rescale at level 0: no prime is left to drop; start at a higher level")
 
     def _limbs(self, x: Ciphertext) -> tuple[int, ...]:
         return self.params.q_limbs(x.level)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -13,6 +14,7 @@ from aegis_fhe.ckks.keys import CONJUGATION, RELINEARISATION, EvaluationKeys, Ke
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.ckks.plain_products import PlainProducts
 from aegis_fhe.errors import CompatibilityError
+from aegis_fhe.ring.keyswitching import Digits
 
 
 class Evaluator(PlainProducts):
@@ -38,9 +40,19 @@ class Evaluator(PlainProducts):
         """
         if x.components == 2:
             return x
-        switched = keyswitch.switch(self.params, x.parts[2], self._key(RELINEARISATION, x.level))
-        self.params.ring.add(switched, x.parts[:2], self._limbs(x), out=switched)
-        return Ciphertext(parts=switched, scale=x.scale)
+        return Ciphertext(parts=keyswitch.mod_down(self.params, self._relinearized(x)), scale=x.scale)
+
+    def relinearize_rescale(self, x: Ciphertext) -> Ciphertext:
+        """`rescale(relinearize(x))` with one rounding: the key switch divides by P q_level at once.
+
+        Level - 1, scale / q_level exactly. Cost: one key switch, which is all of it; noise:
+        `noise.fused_rescale_noise`. Raises as both.
+        """
+        if x.components == 2:
+            return self.rescale(x)
+        self._require_rescale(x.level)
+        parts = keyswitch.mod_down_rescale(self.params, self._relinearized(x))
+        return Ciphertext(parts=parts, scale=x.scale / self.params.q[x.level])
 
     def rotate(self, x: Ciphertext, step: int) -> Ciphertext:
         """Slot j of the result is slot j + step of x: a left rotation, steps modulo N/2; step 0 returns x.
@@ -59,15 +71,14 @@ class Evaluator(PlainProducts):
         if not any(keys):
             return [x for _ in steps]
         digits = keyswitch.decompose(self.params, x.parts[1])
-        scratch = self._scratch(digits)
-        return [x if key is None else self._apply(x, digits, key, scratch) for key in keys]
+        return [x if key is None else self._apply(x, digits, key) for key in keys]
 
     def conjugate(self, x: Ciphertext) -> Ciphertext:
         """Every slot conjugated; level and scale unchanged. Cost: one key switch, with the "conj" key."""
         require_two_components(x, "conjugate")
         key = self._key(CONJUGATION, x.level)
         digits = keyswitch.decompose(self.params, x.parts[1])
-        return self._apply(x, digits, key, self._scratch(digits))
+        return self._apply(x, digits, key)
 
     def rotate_sum(self, xs: Sequence[Ciphertext], steps: Sequence[int]) -> Ciphertext:
         """sum_i rot(xs[i], steps[i]), double hoisted: accumulated modulo QP, one ModDown for all.
@@ -77,53 +88,81 @@ class Evaluator(PlainProducts):
         whatever the number of terms. Raises MissingKeyError as `rotate`, CompatibilityError for lengths that
         differ.
         """
+        in_qp, still = self._rotated_sum(xs, steps)
+        if in_qp is None:
+            return still
+        return Ciphertext(parts=keyswitch.mod_down(self.params, in_qp), scale=xs[0].scale)
+
+    def rotate_sum_rescale(self, xs: Sequence[Ciphertext], steps: Sequence[int]) -> Ciphertext:
+        """`rescale(rotate_sum(xs, steps))` with one rounding: one division by P q_level.
+
+        Level: one below the lowest of xs, scale / q_level exactly. Cost: that of `rotate_sum`. Raises as both.
+        """
+        in_qp, still = self._rotated_sum(xs, steps, rescale=True)
+        if in_qp is None:
+            return self.rescale(still)
+        level = still.level
+        parts = keyswitch.mod_down_rescale(self.params, in_qp)
+        return Ciphertext(parts=parts, scale=xs[0].scale / self.params.q[level])
+
+    def _rotated_sum(
+        self, xs: Sequence[Ciphertext], steps: Sequence[int], *, rescale: bool = False
+    ) -> tuple[torch.Tensor | None, Ciphertext]:
+        """The sum modulo QP, P-fold; when nothing is rotated None, and the sum itself (else any summand)."""
         level = self._check_rotate_sum(xs, steps)
+        if rescale:
+            self._require_rescale(level)
         keys_of: dict[int, list[KeySwitchKey | None]] = {}
         for x, step in zip(xs, steps, strict=True):
             keys_of.setdefault(id(x), []).append(self._rotation_key(step, level))
-        in_q = self.params.ring.arena.zeros((2, level + 1, self.params.degree))
         in_qp: torch.Tensor | None = None
+        still: list[Ciphertext] = []
         for x in {id(x): x for x in xs}.values():
-            in_qp = self._accumulate(in_q, in_qp, self.drop_to(x, level).parts, keys_of[id(x)])
+            low = self.drop_to(x, level)
+            keys = keys_of[id(x)]
+            still += [low] * keys.count(None)
+            moving = [key for key in keys if key is not None]
+            if moving:
+                in_qp = self._accumulate(in_qp, low.parts, moving)
         if in_qp is not None:
-            self.params.ring.add(
-                in_q, keyswitch.mod_down(self.params, in_qp), self.params.q_limbs(level), out=in_q
-            )
-        return Ciphertext(parts=in_q, scale=xs[0].scale)
+            for x in still:
+                self._add_still(in_qp, x.parts)
+            return in_qp, self.drop_to(xs[0], level)
+        return None, self._sum(still)
 
     def _accumulate(
-        self,
-        in_q: torch.Tensor,
-        in_qp: torch.Tensor | None,
-        parts: torch.Tensor,
-        keys: Sequence[KeySwitchKey | None],
+        self, in_qp: torch.Tensor | None, parts: torch.Tensor, keys: Sequence[KeySwitchKey]
     ) -> torch.Tensor | None:
-        """Adds one ciphertext, rotated by each key: what needs no ModDown to `in_q`, the rest to `in_qp`."""
-        ring, limbs = self.params.ring, self.params.q_limbs(parts.shape[1] - 1)
-        digits = keyswitch.decompose(self.params, parts[1]) if any(keys) else parts
-        product = self._scratch(digits) if any(keys) else parts
+        """Adds one ciphertext, rotated by each key."""
+        digits = keyswitch.decompose(self.params, parts[1])
         for key in keys:
-            if key is None:
-                ring.add(in_q, parts, limbs, out=in_q)
-                continue
             galois = self._galois(key)
-            ring.add(in_q[0], ring.automorphism(parts[0], galois), limbs, out=in_q[0])
-            term = ring.automorphism(keyswitch.inner_product(self.params, digits, key, out=product), galois)
-            in_qp = term if in_qp is None else ring.add(in_qp, term, limbs + self.params.p_limbs, out=in_qp)
+            in_qp = keyswitch.add_inner_product(self.params, in_qp, digits, key, galois, (parts[0],))
         return in_qp
 
-    def _apply(
-        self, x: Ciphertext, digits: torch.Tensor, key: KeySwitchKey, scratch: torch.Tensor
-    ) -> Ciphertext:
-        """sigma(c_0 + u_0, u_1) with (u_0, u_1) the key switch of c_1."""
-        product = keyswitch.inner_product(self.params, digits, key, out=scratch)
-        parts = keyswitch.mod_down(self.params, product)
-        self.params.ring.add(parts[0], x.parts[0], self._limbs(x), out=parts[0])
-        return Ciphertext(parts=self.params.ring.automorphism(parts, self._galois(key)), scale=x.scale)
+    def _add_still(self, in_qp: torch.Tensor, parts: torch.Tensor) -> None:
+        """Adds P times a ciphertext that is not rotated; P is zero in the limbs of P."""
+        ring, limbs = self.params.ring, self.params.q_limbs(parts.shape[1] - 1)
+        lifted = ring.mul_scalar(parts, [math.prod(self.params.p)] * len(limbs), limbs)
+        for part, to in zip(lifted, in_qp[:, : len(limbs)], strict=True):
+            ring.add(to, part, limbs, out=to)
 
-    def _scratch(self, digits: torch.Tensor) -> torch.Tensor:
-        """Memory for one inner product, reused by all rotations of a call."""
-        return self.params.ring.arena.empty((2, *digits.shape[1:]))
+    def _sum(self, xs: Sequence[Ciphertext]) -> Ciphertext:
+        total = xs[0]
+        for x in xs[1:]:
+            total = self.add(total, x)
+        return total
+
+    def _relinearized(self, x: Ciphertext) -> torch.Tensor:
+        """P times the relinearised ciphertext, modulo QP."""
+        key = self._key(RELINEARISATION, x.level)
+        digits = keyswitch.decompose(self.params, x.parts[2])
+        return keyswitch.inner_product(self.params, digits, key, tuple(x.parts[:2]))
+
+    def _apply(self, x: Ciphertext, digits: Digits, key: KeySwitchKey) -> Ciphertext:
+        """sigma(c_0 + u_0, u_1) with (u_0, u_1) the key switch of c_1."""
+        product = keyswitch.inner_product(self.params, digits, key, (x.parts[0],))
+        return Ciphertext(parts=keyswitch.mod_down(self.params, product, self._galois(key)), scale=x.scale)
 
     def _check_rotate_sum(self, xs: Sequence[Ciphertext], steps: Sequence[int]) -> int:
         if not xs or len(xs) != len(steps):

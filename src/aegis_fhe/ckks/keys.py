@@ -11,6 +11,7 @@ import torch
 
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.errors import CompatibilityError, MissingKeyError
+from aegis_fhe.ring.keyswitching import KeyHalves
 from aegis_fhe.ring.sampling import uniform
 
 RELINEARISATION = "relin"
@@ -77,6 +78,11 @@ class KeySwitchKey:
     def a(self) -> torch.Tensor:
         """The uniform half; public. Cost at first use: digit * limb uniform limbs."""
         return uniform_half(self.params, self.level, self.seed)
+
+    @property
+    def halves(self) -> KeyHalves:
+        """Both halves, for `Ring.key_product`."""
+        return KeyHalves(b=self.b, a=self.a)
 
     @property
     def stored_bytes(self) -> int:

@@ -17,6 +17,8 @@ struct IfmaLanes {
     AEGIS_HD Word add(Word a, Word b) { return _mm512_add_epi64(a, b); }
     AEGIS_HD Word sub(Word a, Word b) { return _mm512_sub_epi64(a, b); }
     AEGIS_HD Word min(Word a, Word b) { return _mm512_min_epu64(a, b); }
+    // whether a lane is below the bound
+    AEGIS_HD bool any_below(Word a, Word bound) { return _mm512_cmplt_epu64_mask(a, bound) != 0; }
     AEGIS_HD Word both(Word a, Word b) { return _mm512_and_si512(a, b); }
     // x times a power of two
     AEGIS_HD Word times_power(Word x, int power) { return _mm512_slli_epi64(x, __builtin_ctz(power)); }
@@ -26,6 +28,8 @@ struct IfmaLanes {
     }
     AEGIS_HD Word right_by(Word a, int count) { return _mm512_srl_epi64(a, _mm_cvtsi32_si128(count)); }
     AEGIS_HD Word left(Word a, int count) { return _mm512_sll_epi64(a, _mm_cvtsi32_si128(count)); }
+    // lane i of the result is lane order[i] of a
+    AEGIS_HD Word permute(Word a, Word order) { return _mm512_permutexvar_epi64(order, a); }
     AEGIS_HD Word unpack_low(Word a, Word b) { return _mm512_unpacklo_epi64(a, b); }
     AEGIS_HD Word unpack_high(Word a, Word b) { return _mm512_unpackhi_epi64(a, b); }
     template <int kSelect>

@@ -32,6 +32,11 @@ struct EmulatedLanes {
     static Word add(Word a, Word b) { return each([&](int i) { return a.lane[i] + b.lane[i]; }); }
     static Word sub(Word a, Word b) { return each([&](int i) { return a.lane[i] - b.lane[i]; }); }
     static Word min(Word a, Word b) { return each([&](int i) { return a.lane[i] < b.lane[i] ? a.lane[i] : b.lane[i]; }); }
+    static bool any_below(Word a, Word bound) {
+        bool any = false;
+        for (int i = 0; i < 8; ++i) any |= a.lane[i] < bound.lane[i];
+        return any;
+    }
     static Word both(Word a, Word b) { return each([&](int i) { return a.lane[i] & b.lane[i]; }); }
     static Word times_power(Word x, int power) { return each([&](int i) { return x.lane[i] * static_cast<u64>(power); }); }
     template <int kCount>
@@ -40,6 +45,7 @@ struct EmulatedLanes {
     }
     static Word right_by(Word a, int count) { return each([&](int i) { return a.lane[i] >> count; }); }
     static Word left(Word a, int count) { return each([&](int i) { return a.lane[i] << count; }); }
+    static Word permute(Word a, Word order) { return each([&](int i) { return a.lane[order.lane[i] & 7]; }); }
     // vpunpcklqdq, vpunpckhqdq
     static Word unpack_low(Word a, Word b) { return each([&](int i) { return (i & 1 ? b : a).lane[i & 6]; }); }
     static Word unpack_high(Word a, Word b) { return each([&](int i) { return (i & 1 ? b : a).lane[(i & 6) + 1]; }); }

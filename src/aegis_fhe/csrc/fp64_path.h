@@ -88,10 +88,15 @@ struct Fp64Path {
         }
     }
 
+    static void permute_add(const Limb& limb, const i64* x, const PermutePlan& plan, i64* out) {
+        permute_row_add(limb.m, x, plan, out);
+    }
+
     static constexpr Kernels table(const char* name) {
         using P = Fp64Periodic<L>;
         return {name, L::kLogLanes + 2, 1, Fp64Stages<L>::build, ntt, intt, ntt_subtract_scale, add, sub, mul,
-                add_scalar, mul_scalar, dot, P::periodic_scratch, P::periodic, Fp64Convert<L>::convert};
+                add_scalar, mul_scalar, dot, P::periodic_scratch, P::periodic, permute_row,
+                permute_add, Fp64Convert<L>::convert};
     }
 };
 

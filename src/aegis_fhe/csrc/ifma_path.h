@@ -2,7 +2,6 @@
 #pragma once
 
 #include "ifma_ntt.h"
-#include "overflow.h"
 
 namespace aegis {
 
@@ -177,42 +176,124 @@ struct IfmaPath {
         }
     }
 
-    // ---- basis conversion: y as [vector][source, overflow][8] ------------------------------------------------------
+    static void permute(const i64* x, const PermutePlan& plan, i64* out) {
+        for (std::size_t b = 0; b < plan.blocks; ++b) store_row<L>(out + kLanes * b, permuted(x, plan, b));
+    }
 
-    template <std::size_t kRows>
-    static void convert_tile(const ConvertPlan& plan, const u64* y, std::size_t target, i64* out, std::size_t stride,
-                             std::size_t count) {
-        std::size_t terms = plan.sources + 1;
-        u64 w[kTile * 129];
-        for (std::size_t b = 0; b < terms; ++b)
-            for (std::size_t r = 0; r < kRows; ++r) w[b * kRows + r] = plan.weights[(target + r) * terms + b];
-        for (std::size_t j = 0; j < count; j += kLanes) {
-            IfmaSum<L> sums[kRows];
-            accumulate<kRows, true>(sums, y + j * terms, w, terms);
-            for (std::size_t r = 0; r < kRows; ++r)
-                put(IfmaReducer<L>(plan.target[target + r]->m), sums[r], out + (target + r) * stride + j, false);
+    static void permute_add(const Limb& limb, const i64* x, const PermutePlan& plan, i64* out) {
+        IfmaField<L> f(limb.m);
+        for (std::size_t b = 0; b < plan.blocks; ++b) {
+            i64* to = out + kLanes * b;
+            store_row<L>(to, f.fold(L::add(load_row<L>(to), permuted(x, plan, b)), f.q));
         }
     }
 
+    static Word permuted(const i64* x, const PermutePlan& plan, std::size_t b) {
+        std::uint32_t source = plan.source[b];
+        return L::permute(load_row<L>(x + (source & ~7u)), L::load(plan.orders + kLanes * (source & 7)));
+    }
+
+    // ---- basis conversion: y as [source, overflow][count] ----------------------------------------------------------
+
+    // S = sum_b w_b y_b with w in Montgomery form, that is 2^52 times what is wanted; as high 2^52 + low.
+    // S < terms q 2^50, so (S - m q) 2^-52 + q < (terms/4 + 1) q, which takes `folds` halvings of 2^folds q.
+    struct Target {
+        Word q, q_inverse;
+        const u64* weights;
+        Target() = default;
+        Target(const ConvertPlan& plan, std::size_t target)
+            : q(L::all(plan.target[target]->m.q)),
+              q_inverse(L::all(plan.target[target]->m.inverse52)),
+              weights(plan.weights_montgomery + target * (plan.sources + 1)) {}
+
+        Word reduce(const IfmaSum<L>& sum, int folds) const {
+            Word high = L::add(L::add(sum.high, L::template right<52>(sum.low)), q);
+            Word x = L::sub(high, L::high(L::all(0), L::low(L::all(0), sum.low, q_inverse), q));
+            for (int k = folds; k-- > 0;) {
+                Word part = L::left(q, k);
+                x = L::min(x, L::sub(x, part));
+            }
+            return x;
+        }
+    };
+
+    template <std::size_t kTargets, std::size_t kVectors>
+    static void convert_tile(const Target* targets, const u64* y, std::size_t y_stride, std::size_t terms, int folds,
+                             i64* out, std::size_t stride, std::size_t count) {
+        for (std::size_t j = 0; j < count; j += kVectors * kLanes) {
+            IfmaSum<L> sums[kTargets][kVectors];
+            for (std::size_t b = 0; b < terms; ++b) {
+                Word x[kVectors];
+                for (std::size_t v = 0; v < kVectors; ++v) x[v] = L::load(y + b * y_stride + j + v * kLanes);
+                for (std::size_t t = 0; t < kTargets; ++t) {
+                    Word w = L::all(targets[t].weights[b]);
+                    for (std::size_t v = 0; v < kVectors; ++v) sums[t][v].add_product(x[v], w);
+                }
+            }
+            for (std::size_t t = 0; t < kTargets; ++t)
+                for (std::size_t v = 0; v < kVectors; ++v)
+                    store_row<L>(out + t * stride + j + v * kLanes, targets[t].reduce(sums[t][v], folds));
+        }
+    }
+
+    // y_i / q_i as a fraction of 2^50, rounded down by less than 2: floor(y_i 2^(52 - bits) * floor(2^(50 + bits) / q_i)
+    // 2^-52). The sum over 128 sources is off by less than 2^8.
+    static constexpr int kFraction = 50;
+    static constexpr u64 kFractionError = u64{1} << 8;
+
     static void convert(const ConvertPlan& plan, const i64* x, i64* out, std::size_t stride, std::size_t count, u64* y) {
         std::size_t terms = plan.sources + 1;
+        u64* overflow = y + plan.sources * kConvertStride;  // first the sum of the fractions
+        for (std::size_t j = 0; j < count; j += kLanes) L::store(overflow + j, L::all(0));
         for (std::size_t i = 0; i < plan.sources; ++i) {
             const Modulus& m = plan.source[i]->m;
             IfmaField<L> f(m);
             IfmaConstant<L> hat_inverse(plan.hat_inverse[i], m.q);
-            for (std::size_t j = 0; j < count; j += kLanes)
-                L::store(y + j * terms + kLanes * i,
-                         f.mul_exact(load_row<L>(x + i * stride + j), hat_inverse.w, hat_inverse.shoup));
+            Word inverse = L::all(static_cast<u64>((u128{1} << (kFraction + m.bits)) / m.q));
+            for (std::size_t j = 0; j < count; j += kLanes) {
+                Word value = f.mul_exact(load_row<L>(x + i * stride + j), hat_inverse.w, hat_inverse.shoup);
+                L::store(y + i * kConvertStride + j, value);
+                L::store(overflow + j, L::high(L::load(overflow + j), L::left(value, 52 - m.bits), inverse));
+            }
         }
-        for (std::size_t j = 0; j < count; j += kLanes) count_overflow<kLanes>(plan, y + j * terms);
+        for (std::size_t j = 0; j < count; j += kLanes) round_overflow(plan, y, j);
+        int folds = 1;
+        while ((std::size_t{1} << folds) < (terms + 3) / 4 + 1) ++folds;
+        Target targets[kTile];
         std::size_t t = 0;
-        for (; t + kTile <= plan.targets; t += kTile) convert_tile<kTile>(plan, y, t, out, stride, count);
-        for (; t < plan.targets; ++t) convert_tile<1>(plan, y, t, out, stride, count);
+        for (; t + kTile <= plan.targets; t += kTile) {
+            for (std::size_t i = 0; i < kTile; ++i) targets[i] = Target(plan, t + i);
+            count % (2 * kLanes) == 0
+                ? convert_tile<kTile, 2>(targets, y, kConvertStride, terms, folds, out + t * stride, stride, count)
+                : convert_tile<kTile, 1>(targets, y, kConvertStride, terms, folds, out + t * stride, stride, count);
+        }
+        for (; t < plan.targets; ++t) {
+            targets[0] = Target(plan, t);
+            convert_tile<1, 1>(targets, y, kConvertStride, terms, folds, out + t * stride, stride, count);
+        }
+    }
+
+    // v = round(sum), exactly where the fraction is too near to 1/2 to tell.
+    static void round_overflow(const ConvertPlan& plan, u64* y, std::size_t j) {
+        u64* overflow = y + plan.sources * kConvertStride + j;
+        constexpr u64 kHalf = u64{1} << (kFraction - 1);
+        Word sum = L::load(overflow), fraction = L::both(sum, L::all(2 * kHalf - 1));
+        // the true fraction lies up to kFractionError above
+        Word below_half = L::sub(L::all(kHalf), fraction);
+        L::store(overflow, L::template right<kFraction>(L::add(sum, L::all(kHalf))));
+        if (!L::any_below(below_half, L::all(kFractionError + 1))) return;
+        u64 sums[kLanes];
+        L::store(sums, sum);
+        for (std::size_t lane = 0; lane < kLanes; ++lane)
+            if (kHalf - (sums[lane] & (2 * kHalf - 1)) <= kFractionError)
+                overflow[lane] = exact_overflow(plan, y + j + lane, kConvertStride,
+                                                static_cast<double>(sums[lane]) / static_cast<double>(2 * kHalf));
     }
 
     static constexpr Kernels table(const char* name) {
         return {name, 6,   1,          build,      ntt, intt,             ntt_subtract_scale, add,
-                sub,  mul, add_scalar, mul_scalar, dot, periodic_scratch, periodic,           convert};
+                sub,  mul, add_scalar, mul_scalar, dot, periodic_scratch, periodic,           permute,
+                permute_add, convert};
     }
 };
 

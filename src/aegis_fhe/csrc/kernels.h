@@ -4,7 +4,7 @@
 
 #include <cstddef>
 
-#include "modular.h"
+#include "permute.h"
 
 namespace aegis {
 
@@ -34,6 +34,7 @@ struct ConvertPlan {
     const u64* hat_inverse_shoup;     // [sources]
     const u64* weights;               // [targets][sources+1] Q/q_i mod p_j; last: -Q mod p_j
     const double* weights_double;     // the same as doubles
+    const u64* weights_montgomery;    // the same times 2^52 mod p_j
     const u64* product_inverse;       // [targets]           Q^-1 mod p_j
     std::size_t words;                // of Q and of every Q/q_i
     const u64* product_words;         // [words]             Q, little endian
@@ -47,7 +48,8 @@ u64 exact_overflow(const ConvertPlan& plan, const u64* y, std::size_t stride, do
 // is below (terms^2 + 3 terms) 2^-53 < 2^-38 for the 128 limbs that Ring allows.
 constexpr double kOverflowMargin = 1.0 / (1ull << 36);
 
-constexpr std::size_t kConvertBlock = 512;  // coefficients handled at once; scratch holds (sources + 1) such rows
+constexpr std::size_t kConvertBlock = 512;  // coefficients handled at once
+constexpr std::size_t kConvertStride = kConvertBlock + 8;  // of scratch rows: 4 KiB apart they would share cache sets
 
 // One limb of out[r][c][j] = sum_b w[r][b][j >> shift] x[b][c][j], for the runs [run_begin, run_end).
 struct PeriodicJob {
@@ -80,7 +82,10 @@ struct Kernels {
     void (*dot)(const Limb&, const i64* const* xs, const i64* const* ys, std::size_t terms, i64* out, std::size_t n);
     std::size_t (*periodic_scratch)(const PeriodicJob&);  // in 64-bit words
     void (*periodic)(const Limb&, const PeriodicJob&, u64* scratch);
-    // count <= kConvertBlock coefficients; rows of x and out are `stride` apart; scratch: (sources + 1) * kConvertBlock
+    // out = permuted x, or out + permuted x; out is apart from x. n >= 8.
+    void (*permute)(const i64* x, const PermutePlan&, i64* out);
+    void (*permute_add)(const Limb&, const i64* x, const PermutePlan&, i64* out);
+    // count <= kConvertBlock coefficients; rows of x and out are `stride` apart; scratch: (sources + 1) * kConvertStride
     void (*convert)(const ConvertPlan&, const i64* x, i64* out, std::size_t stride, std::size_t count, u64* scratch);
 };
 

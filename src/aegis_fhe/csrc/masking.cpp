@@ -2,6 +2,7 @@
 // that a row of N words stays in cache through all its steps.
 #include <algorithm>
 
+#include "parallel.h"
 #include "ring.h"
 #include "sampling.h"
 
@@ -9,14 +10,6 @@ namespace aegis {
 namespace {
 
 constexpr std::size_t kBlock = 512;  // 4 KiB of each operand: they stay in the first-level cache
-
-template <class F>
-void for_rows(std::size_t outer, std::size_t limbs, F run) {
-    [[maybe_unused]] int threads = get_threads();
-    std::size_t tasks = outer * limbs;
-#pragma omp parallel for num_threads(threads) if (threads > 1 && tasks > 1) schedule(static)
-    for (std::size_t t = 0; t < tasks; ++t) run(t / outer, t % outer);
-}
 
 }  // namespace
 

@@ -31,6 +31,13 @@ struct ArenaHandle {
     std::shared_ptr<Arena> arena;
 };
 
+// Consecutive runs of rows, from where each one ends.
+Digits digits(const std::vector<std::size_t>& ends) {
+    Digits result;
+    for (std::size_t end : ends) result.push_back({result.empty() ? 0 : result.back().end, end});
+    return result;
+}
+
 Ring* make_ring(int log_n, const std::vector<u64>& moduli, const std::vector<u64>& roots, const std::string& path,
                 const ArenaHandle& arena) {
     const Kernels* kernels = find_path(path);
@@ -155,8 +162,25 @@ NB_MODULE(_kernels, m) {
             r.convert(in(x), out(to), outer, source, target);
         }, Release())
         .def("mod_down", [](const Ring& r, Address x, Address to, std::size_t outer, const Index& keep,
-                            const Index& drop) {
-            r.mod_down(in(x), out(to), outer, keep, drop);
+                            const Index& drop, u64 galois) {
+            r.mod_down(in(x), out(to), outer, keep, drop, galois);
+        }, Release())
+        .def("mod_up", [](const Ring& r, Address d, Address to, const std::vector<std::size_t>& ends,
+                          const Index& limbs) {
+            r.mod_up(in(d), out(to), digits(ends), limbs);
+        }, Release())
+        .def("key_product", [](const Ring& r, Address d, Address extended, Address b, Address a, std::size_t key_rows,
+                               const std::vector<std::size_t>& ends, const Index& limbs, const Addresses& addends,
+                               const std::vector<u64>& factors, Address to) {
+            r.key_product({in(d), in(extended), in(b), in(a), key_rows, digits(ends), limbs, rows(addends), factors},
+                          out(to));
+        }, Release())
+        .def("add_key_product", [](const Ring& r, Address d, Address extended, Address b, Address a,
+                                   std::size_t key_rows, const std::vector<std::size_t>& ends, const Index& limbs,
+                                   const Addresses& addends, const std::vector<u64>& factors, u64 galois, bool first,
+                                   Address to) {
+            r.add_key_product({in(d), in(extended), in(b), in(a), key_rows, digits(ends), limbs, rows(addends), factors},
+                              galois, first, out(to));
         }, Release())
         .def("automorphism", [](const Ring& r, Address x, Address to, std::size_t count, u64 galois) {
             r.automorphism(in(x), out(to), count, galois);

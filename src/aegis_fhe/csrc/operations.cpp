@@ -1,25 +1,8 @@
 // The operations of Ring: loops over rows and blocks, shared by all kernel paths, spread over threads.
-// Rows of the same modulus are neighbours in time, so that its twiddle table is read from memory once.
-#include <cstring>
-#include <stdexcept>
-
+#include "parallel.h"
 #include "ring.h"
 
 namespace aegis {
-namespace {
-
-constexpr std::size_t kPermutedBlock = 512;  // 4 KiB
-
-// run(limb, outer) for every row, limb-major.
-template <class F>
-void for_rows(std::size_t outer, std::size_t limbs, F run) {
-    [[maybe_unused]] int threads = get_threads();
-    std::size_t tasks = outer * limbs;
-#pragma omp parallel for num_threads(threads) if (threads > 1 && tasks > 1) schedule(static)
-    for (std::size_t t = 0; t < tasks; ++t) run(t / outer, t % outer);
-}
-
-}  // namespace
 
 void Ring::ntt(const i64* x, i64* out, std::size_t outer, const Index& limbs) const {
     std::size_t n = degree();
@@ -109,7 +92,7 @@ void Ring::convert_rows(const ConvertPlan& plan, const i64* x, i64* out, std::si
     [[maybe_unused]] int threads = get_threads();
 #pragma omp parallel num_threads(threads) if (threads > 1 && outer * blocks > 1)
     {
-        Scratch scratch(*arena_, (plan.sources + 1) * kConvertBlock);
+        Scratch scratch(*arena_, (plan.sources + 1) * kConvertStride);
 #pragma omp for schedule(static)
         for (std::size_t t = 0; t < outer * blocks; ++t) {
             std::size_t o = t / blocks, at = (t % blocks) * block;
@@ -121,60 +104,6 @@ void Ring::convert_rows(const ConvertPlan& plan, const i64* x, i64* out, std::si
 void Ring::convert(const i64* x, i64* out, std::size_t outer, const Index& source, const Index& target) const {
     std::size_t n = degree();
     convert_rows(plan(source, target), x, out, outer, source.size() * n, target.size() * n);
-}
-
-void Ring::mod_down(const i64* x, i64* out, std::size_t outer, const Index& keep, const Index& drop) const {
-    std::size_t n = degree(), kept = keep.size(), dropped = drop.size(), all = kept + dropped;
-    const ConvertPlan& constants = plan(drop, keep);
-    Scratch coefficients(*arena_, outer * dropped * n);
-    i64* low = reinterpret_cast<i64*>(coefficients.data());
-    for_rows(outer, dropped, [&](std::size_t l, std::size_t o) {
-        kernels_->intt(limbs_[drop[l]], log_n_, x + (o * all + kept + l) * n, low + (o * dropped + l) * n);
-    });
-    convert_rows(constants, low, out, outer, dropped * n, kept * n);
-    for_rows(outer, kept, [&](std::size_t l, std::size_t o) {
-        i64* row = out + (o * kept + l) * n;
-        kernels_->ntt_subtract_scale(limbs_[keep[l]], log_n_, row, x + (o * all + l) * n,
-                                     constants.product_inverse[l], row);
-    });
-}
-
-// NTT entry j belongs to the root psi^(2 brv(j) + 1), so entry j of p(X^g) is the entry of p whose exponent is
-// g (2 brv(j) + 1) mod 2N. The low bits of a product depend on low bits only, and they are the high bits of the
-// index: aligned blocks map to aligned blocks, which are fetched one block ahead.
-void Ring::automorphism(const i64* x, i64* out, std::size_t rows, u64 galois) const {
-    std::size_t n = degree(), block = n < kPermutedBlock ? n : kPermutedBlock;
-    std::vector<std::uint32_t> reversed(n), index(n);
-    for (std::size_t j = 1; j < n; ++j)
-        reversed[j] = (reversed[j >> 1] >> 1) | (static_cast<std::uint32_t>(j & 1) << (log_n_ - 1));
-    for (std::size_t j = 0; j < n; ++j)
-        index[j] = reversed[((galois * (2 * u64{reversed[j]} + 1)) & (2 * n - 1)) >> 1];
-    for_rows(1, rows, [&](std::size_t row, std::size_t) {
-        const i64* from = x + row * n;
-        i64* to = out + row * n;
-        for (std::size_t at = 0; at < n; at += block) {
-            const i64* next = from + index[at + block < n ? at + block : at] / block * block;
-            for (std::size_t j = 0; j < block; ++j) {
-                if (j % 8 == 0) __builtin_prefetch(next + j);
-                to[at + j] = from[index[at + j]];
-            }
-        }
-    });
-}
-
-void Ring::automorphism_coefficients(const i64* x, i64* out, std::size_t outer, const Index& limbs,
-                                     u64 galois) const {
-    std::size_t n = degree();
-    for_rows(outer, limbs.size(), [&](std::size_t l, std::size_t o) {
-        const i64* from = x + (o * limbs.size() + l) * n;
-        i64* to = out + (o * limbs.size() + l) * n;
-        i64 q = static_cast<i64>(limbs_[limbs[l]].m.q);
-        for (u64 i = 0; i < n; ++i) {
-            u64 k = (i * galois) & (2 * n - 1);
-            i64 value = from[i];
-            to[k & (n - 1)] = k < n || value == 0 ? value : q - value;
-        }
-    });
 }
 
 }  // namespace aegis

@@ -57,6 +57,10 @@ std::unique_ptr<OwnedPlan> build_plan(const std::vector<Limb>& limbs, const Inde
         owned->product_inverse.push_back(inverse_mod(product, m));
     }
     for (u64 w : owned->weights) owned->weights_double.push_back(static_cast<double>(w));
+    for (std::size_t j = 0; j < targets; ++j)
+        for (std::size_t i = 0; i <= sources; ++i)
+            owned->weights_montgomery.push_back(static_cast<u64>(
+                (static_cast<u128>(owned->weights[j * (sources + 1) + i]) << 52) % owned->target[j]->m.q));
     // Two words of head room: 2 sum y_i Q/q_i < 2 * 128 * Q.
     std::size_t words = (50 * sources + 63) / 64 + 2;
     owned->product_words.assign(words, 0);
@@ -78,6 +82,7 @@ std::unique_ptr<OwnedPlan> build_plan(const std::vector<Limb>& limbs, const Inde
                               owned->hat_inverse_shoup.data(),
                               owned->weights.data(),
                               owned->weights_double.data(),
+                              owned->weights_montgomery.data(),
                               owned->product_inverse.data(),
                               words,
                               owned->product_words.data(),

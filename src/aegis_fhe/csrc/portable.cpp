@@ -126,6 +126,10 @@ void dot(const Limb& limb, const i64* const* xs, const i64* const* ys, std::size
     }
 }
 
+void permute_add(const Limb& limb, const i64* x, const PermutePlan& plan, i64* out) {
+    permute_row_add(limb.m, x, plan, out);
+}
+
 std::size_t periodic_scratch(const PeriodicJob&) { return 0; }
 
 void periodic(const Limb& limb, const PeriodicJob& job, u64*) {
@@ -165,6 +169,6 @@ void convert(const ConvertPlan& plan, const i64* x, i64* out, std::size_t stride
 }  // namespace
 
 constexpr Kernels kPortable = {"portable", 0,   2,          build, ntt,              intt,     ntt_subtract_scale, add, sub, mul,
-                           add_scalar, mul_scalar, dot,   periodic_scratch, periodic, convert};
+                           add_scalar, mul_scalar, dot,   periodic_scratch, periodic, permute_row, permute_add, convert};
 
 }  // namespace aegis

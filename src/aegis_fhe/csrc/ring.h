@@ -31,10 +31,36 @@ struct OwnedPlan {
     std::vector<const Limb*> source, target;
     std::vector<u64> hat_inverse, hat_inverse_shoup, weights, product_inverse, product_words, hat_words;
     std::vector<double> weights_double;
+    std::vector<u64> weights_montgomery;
     ConvertPlan plan;
 };
 
 std::unique_ptr<OwnedPlan> build_plan(const std::vector<Limb>& limbs, const Index& source, const Index& target);
+
+// A PermutePlan with its memory.
+struct OwnedPermutation {
+    std::vector<std::uint32_t> source;
+    std::vector<u64> orders;
+    PermutePlan plan;
+};
+
+// Rows [begin, end) of a polynomial: one key-switching digit.
+struct Digit {
+    std::size_t begin, end;
+};
+using Digits = std::vector<Digit>;
+
+// A polynomial in digits and both halves of a key: d [q limbs, N]; extended rows as Ring::mod_up leaves them;
+// b, a [digit, key_rows, N], whose q rows above those of d are skipped. Addends [q limbs, N] of the first components,
+// times a factor for each limb, join the product.
+struct KeyProduct {
+    const i64 *d, *extended, *b, *a;
+    std::size_t key_rows;
+    Digits digits;
+    Index limbs;
+    std::vector<const i64*> addends;
+    std::vector<u64> factors;
+};
 
 // x is [outer, limb, N] contiguous; `limbs` names the modulus of each row. Pointers are checked by the caller.
 class Ring {
@@ -61,8 +87,15 @@ class Ring {
     void periodic_dot(const std::vector<const i64*>& xs, const i64* weights, int log_m, i64* out, std::size_t rows,
                       std::size_t components, const Index& limbs) const;
     void convert(const i64* x, i64* out, std::size_t outer, const Index& source, const Index& target) const;
-    // x is [outer, keep + drop, N], NTT domain; out [outer, keep, N]
-    void mod_down(const i64* x, i64* out, std::size_t outer, const Index& keep, const Index& drop) const;
+    // x is [outer, keep + drop, N], NTT domain; out [outer, keep, N]: the automorphism of the quotient
+    void mod_down(const i64* x, i64* out, std::size_t outer, const Index& keep, const Index& drop,
+                  u64 galois = 1) const;
+    // d [q limbs, N] -> extended [sum over digits of (limbs - size of the digit), N], all NTT domain
+    void mod_up(const i64* d, i64* extended, const Digits& digits, const Index& limbs) const;
+    // out [2, limb, N]: sum_j d_j b_j and sum_j d_j a_j, plus the addends
+    void key_product(const KeyProduct& job, i64* out) const;
+    // total = (first ? 0 : total) + the automorphism of both; N >= 8
+    void add_key_product(const KeyProduct& job, u64 galois, bool first, i64* total) const;
     void automorphism(const i64* x, i64* out, std::size_t rows, u64 galois) const;
     void automorphism_coefficients(const i64* x, i64* out, std::size_t outer, const Index& limbs, u64 galois) const;
     // coefficients [outer, N] signed -> [outer, limb, N]
@@ -81,6 +114,9 @@ class Ring {
   private:
     std::size_t degree() const { return std::size_t{1} << log_n_; }
     const ConvertPlan& plan(const Index& source, const Index& target) const;
+    const PermutePlan& permutation(u64 galois) const;
+    struct DigitRows;
+    void product_row(const KeyProduct& job, std::size_t l, i64* const (&out)[2]) const;
     void convert_rows(const ConvertPlan& plan, const i64* x, i64* out, std::size_t outer, std::size_t x_outer,
                       std::size_t out_outer) const;
 
@@ -93,6 +129,7 @@ class Ring {
     std::vector<Buffer> tables_;
     mutable std::mutex mutex_;
     mutable std::map<std::pair<Index, Index>, std::unique_ptr<OwnedPlan>> plans_;
+    mutable std::map<u64, std::unique_ptr<OwnedPermutation>> permutations_;  // 4 bytes for every 8 entries
 };
 
 u64 bit_reverse(u64 value, int bits);

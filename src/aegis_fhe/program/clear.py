@@ -127,6 +127,10 @@ class ClearBackend:
         """The same values."""
         return ClearValue(x.slots, self.symbolic.rescale(x.symbol))
 
+    def relinearize_rescale(self, x: ClearValue) -> ClearValue:
+        """The same values."""
+        return ClearValue(x.slots, self.symbolic.relinearize_rescale(x.symbol))
+
     def drop_to(self, x: ClearValue, level: int) -> ClearValue:
         """The same values."""
         return ClearValue(x.slots, self.symbolic.drop_to(x.symbol, level))
@@ -145,10 +149,18 @@ class ClearBackend:
     def rotate_sum(self, xs: Sequence[ClearValue], steps: Sequence[int]) -> ClearValue:
         """sum_i rot(xs[i], steps[i])."""
         symbol = self.symbolic.rotate_sum([x.symbol for x in xs], steps)
+        return ClearValue(self._rotated_sum(xs, steps), symbol)
+
+    def rotate_sum_rescale(self, xs: Sequence[ClearValue], steps: Sequence[int]) -> ClearValue:
+        """As rotate_sum."""
+        symbol = self.symbolic.rotate_sum_rescale([x.symbol for x in xs], steps)
+        return ClearValue(self._rotated_sum(xs, steps), symbol)
+
+    def _rotated_sum(self, xs: Sequence[ClearValue], steps: Sequence[int]) -> Array:
         total = np.zeros(self.slots)
         for x, step in zip(xs, steps, strict=True):
             total += np.roll(x.slots, -step)
-        return ClearValue(total, symbol)
+        return total
 
     def conjugate(self, x: ClearValue) -> ClearValue:
         """Real values: unchanged."""

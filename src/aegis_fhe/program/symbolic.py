@@ -136,10 +136,13 @@ class SymbolicBackend:
 
     def rescale(self, x: Symbol) -> Symbol:
         """One level down."""
-        if x.level == 0:
-            raise LevelError("no level is left to rescale: give the program more levels")
+        lower = self._rescaled(x)
         self.counts.add("rescale", x.level, x.components / 2)
-        return self._scaled(replace(x, level=x.level - 1), x.scale / self._moduli[x.level])
+        return lower
+
+    def relinearize_rescale(self, x: Symbol) -> Symbol:
+        """Two components, one level down; the rescaling comes with the key switch."""
+        return self._rescaled(self.relinearize(x)) if x.components == 3 else self.rescale(x)
 
     def drop_to(self, x: Symbol, level: int) -> Symbol:
         """Fewer limbs, free."""
@@ -178,6 +181,12 @@ class SymbolicBackend:
         self.counts.add("add", level, len(xs) - 1)
         return replace(xs[0], level=level)
 
+    def rotate_sum_rescale(self, xs: Sequence[Symbol], steps: Sequence[int]) -> Symbol:
+        """As rotate_sum, one level down; the rescaling comes with the ModDown, where there is one."""
+        total = self.rotate_sum(xs, steps)
+        moved = any(step % self._slots for step in steps)
+        return self._rescaled(total) if moved else self.rescale(total)
+
     def conjugate(self, x: Symbol) -> Symbol:
         """One key switch."""
         self._two_components(x)
@@ -187,6 +196,11 @@ class SymbolicBackend:
     def with_scale(self, x: Symbol, scale: float) -> Symbol:
         """Another reading of the same integers."""
         return replace(x, scale=scale)
+
+    def _rescaled(self, x: Symbol) -> Symbol:
+        if x.level == 0:
+            raise LevelError("no level is left to rescale: give the program more levels")
+        return self._scaled(replace(x, level=x.level - 1), x.scale / self._moduli[x.level])
 
     def _scaled(self, x: Symbol, scale: float) -> Symbol:
         if math.log2(scale) + HEADROOM_BITS > self._log_q[x.level + 1]:

@@ -64,7 +64,38 @@ class Ring:
         limbs: Sequence[int],
     ) -> None: ...
     def convert(self, x: int, to: int, outer: int, source: Sequence[int], target: Sequence[int]) -> None: ...
-    def mod_down(self, x: int, to: int, outer: int, keep: Sequence[int], drop: Sequence[int]) -> None: ...
+    def mod_down(
+        self, x: int, to: int, outer: int, keep: Sequence[int], drop: Sequence[int], galois: int
+    ) -> None: ...
+    def mod_up(self, d: int, to: int, ends: Sequence[int], limbs: Sequence[int]) -> None: ...
+    def key_product(
+        self,
+        d: int,
+        extended: int,
+        b: int,
+        a: int,
+        key_rows: int,
+        ends: Sequence[int],
+        limbs: Sequence[int],
+        addends: Sequence[int],
+        factors: Sequence[int],
+        to: int,
+    ) -> None: ...
+    def add_key_product(
+        self,
+        d: int,
+        extended: int,
+        b: int,
+        a: int,
+        key_rows: int,
+        ends: Sequence[int],
+        limbs: Sequence[int],
+        addends: Sequence[int],
+        factors: Sequence[int],
+        galois: int,
+        first: bool,
+        to: int,
+    ) -> None: ...
     def automorphism(self, x: int, to: int, count: int, galois: int) -> None: ...
     def automorphism_coefficients(
         self, x: int, to: int, outer: int, limbs: Sequence[int], galois: int

@@ -35,11 +35,17 @@ class BasisConversion(RingCore):
         return result
 
     def mod_down(
-        self, x: Tensor, keep: Sequence[int], drop: Sequence[int], *, out: Tensor | None = None
+        self,
+        x: Tensor,
+        keep: Sequence[int],
+        drop: Sequence[int],
+        *,
+        galois: int = 1,
+        out: Tensor | None = None,
     ) -> Tensor:
         """Division by P = prod q_drop with rounding: (x - c) / P where c = x mod P is centred, |c| < P/2.
 
-        That is round(x / P) for the integer x. NTT domain: [..., len(keep) + len(drop), N] (dropped limbs
+        That is round(x / P) for the integer x, then X -> X^galois (odd; N at least 8). NTT domain: [..., len(keep) + len(drop), N] (dropped limbs
         last; contiguous components are enough) -> [..., len(keep), N] in [0, q). Scale: divided by P. With
         one dropped limb it is the rescale. `out` must not overlap x. Cost: len(drop) inverse and len(keep)
         forward transforms and one conversion.
@@ -48,13 +54,15 @@ class BasisConversion(RingCore):
         if in_parts(x):
             result = self._out((x.shape[0], len(keep), self.degree), out, [x])
             for part, to in zip(x, result, strict=True):
-                self.mod_down(part, keep, drop, out=to)
+                self.mod_down(part, keep, drop, galois=galois, out=to)
             return result
+        if galois % 2 == 0:
+            raise ParameterError(f"galois element {galois} is even; automorphisms are X -> X^g for odd g")
         kept, dropped = self.check_limbs(keep), self.check_limbs(drop)
         self._distinct([*kept, *dropped])
         outer = self._check("x", x, (len(kept) + len(dropped), self.degree))
         result = self._out((*x.shape[:-2], len(kept), self.degree), out, [x])
-        self._native.mod_down(x.data_ptr(), result.data_ptr(), outer, kept, dropped)
+        self._native.mod_down(x.data_ptr(), result.data_ptr(), outer, kept, dropped, galois % (2 * self.degree))
         return result
 
     def _distinct(self, limbs: Sequence[int]) -> list[int]:

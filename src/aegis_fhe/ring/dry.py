@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
+from aegis_fhe.ring import native
 from aegis_fhe.ring.arena import Arena
 from aegis_fhe.ring.ring import Ring
 
@@ -59,9 +60,22 @@ class _NoKernels:
     def __init__(self, degree: int, arena: Arena) -> None:
         self._degree, self._arena = degree, arena
 
-    def mod_down(self, x: int, to: int, outer: int, keep: Sequence[int], drop: Sequence[int]) -> None:
-        """The dropped rows as coefficients."""
-        self._arena.empty((outer * len(drop) * self._degree,))
+    def mod_down(
+        self, x: int, to: int, outer: int, keep: Sequence[int], drop: Sequence[int], galois: int
+    ) -> None:
+        """The dropped rows as coefficients, and what they become before an automorphism."""
+        dropped = self._arena.empty((outer * len(drop) * self._degree,))
+        converted = self._arena.empty((outer * len(keep) * self._degree if galois != 1 else 1,))
+        del dropped, converted
+
+    def mod_up(self, d: int, to: int, ends: Sequence[int], limbs: Sequence[int]) -> None:
+        """The rows as coefficients."""
+        self._arena.empty((ends[-1] * self._degree,))
+
+    def add_key_product(self, *arguments: Any) -> None:
+        """Both components of one row for each thread."""
+        rows = [self._arena.empty((2 * self._degree,)) for _ in range(native.get_threads())]
+        del rows
 
     def __getattr__(self, name: str) -> Callable[..., None]:
         return _nothing

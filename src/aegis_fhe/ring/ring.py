@@ -5,11 +5,12 @@ from __future__ import annotations
 from aegis_fhe.ring.automorphism import Automorphism
 from aegis_fhe.ring.basis import BasisConversion
 from aegis_fhe.ring.elementwise import Elementwise
+from aegis_fhe.ring.keyswitching import KeySwitching
 from aegis_fhe.ring.masking import Masking
 from aegis_fhe.ring.periodic import Periodic
 
 
-class Ring(Periodic, Elementwise, BasisConversion, Automorphism, Masking):
+class Ring(Periodic, Elementwise, BasisConversion, Automorphism, KeySwitching, Masking):
     """Z_Q[X]/(X^N + 1), Q = prod moduli: immutable, safe to use from several threads.
 
     Polynomials are int64 tensors [..., limb, N], contiguous, with residues in [0, q). Each operation takes

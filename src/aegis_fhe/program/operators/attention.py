@@ -43,7 +43,7 @@ class Shear(msgspec.Struct, frozen=True, tag=True):
         scale = plain_scale(backend, inputs[0], context.scale)
         inner = backend.mul_plain_sums(babies, rows, scale)
         steps = [base * i * layout.sub_slots for i in range(len(rows))]
-        return [backend.rescale(backend.rotate_sum(inner, steps))]
+        return [backend.rotate_sum_rescale(inner, steps)]
 
 
 class Scores(msgspec.Struct, frozen=True, tag=True):
@@ -68,7 +68,7 @@ class Scores(msgspec.Struct, frozen=True, tag=True):
                 yield multiply_plain(backend, query, _inside(layout, r), context.scale), key
 
         product = _sum_of_products(backend, masked())
-        return [backend.rescale(backend.relinearize(product))]
+        return [backend.relinearize_rescale(product)]
 
 
 class Attend(msgspec.Struct, frozen=True, tag=True):
@@ -108,7 +108,7 @@ class Attend(msgspec.Struct, frozen=True, tag=True):
 
         output = _sum_of_products(backend, masked())
         denominators = [backend.rescale(total) for total in sums if total is not None]
-        return [backend.rescale(backend.relinearize(output)), *denominators]
+        return [backend.relinearize_rescale(output), *denominators]
 
 
 def _inside(layout: TokenMajorLayout, r: int) -> SlotVector:

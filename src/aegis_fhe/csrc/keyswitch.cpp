@@ -1,0 +1,112 @@
+// The steps of a hybrid key switch, each one pass over memory: ModUp, inner product with the key, ModDown. What
+// follows a step (a sum, an automorphism) is done to a row while that row is in cache.
+#include "parallel.h"
+#include "ring.h"
+
+namespace aegis {
+namespace {
+
+constexpr std::size_t kChunk = 4096;  // entries of every row handled at once: 32 KiB
+
+}  // namespace
+
+// Extended rows only: digit by digit, its converted rows in the order of `limbs`. Its own rows are those of d.
+void Ring::mod_up(const i64* d, i64* extended, const Digits& digits, const Index& limbs) const {
+    std::size_t n = degree(), rows = digits.back().end;
+    Scratch memory(*arena_, rows * n);
+    i64* coefficients = reinterpret_cast<i64*>(memory.data());
+    for_rows(1, rows, [&](std::size_t l, std::size_t) {
+        kernels_->intt(limbs_[limbs[l]], log_n_, d + l * n, coefficients + l * n);
+    });
+    i64* to = extended;
+    for (const Digit& digit : digits) {
+        Index own(limbs.begin() + digit.begin, limbs.begin() + digit.end), others(limbs);
+        others.erase(others.begin() + digit.begin, others.begin() + digit.end);
+        convert_rows(plan(own, others), coefficients + digit.begin * n, to, 1, 0, 0);
+        for_rows(1, others.size(), [&](std::size_t l, std::size_t) {
+            kernels_->ntt(limbs_[others[l]], log_n_, to + l * n, to + l * n);
+        });
+        to += others.size() * n;
+    }
+}
+
+// Row l of every digit: the converted one, or d's own. Key rows: those above the level of d are skipped.
+struct Ring::DigitRows {
+    std::vector<const i64*> x, key[2];
+    DigitRows(const KeyProduct& job, std::size_t l, std::size_t n) {
+        std::size_t count = job.limbs.size(), q_rows = job.digits.back().end;
+        std::size_t key_row = l < q_rows ? l : l + job.key_rows - count;
+        const i64* extended = job.extended;
+        for (std::size_t j = 0; j < job.digits.size(); ++j) {
+            const Digit& digit = job.digits[j];
+            std::size_t size = digit.end - digit.begin;
+            bool own = digit.begin <= l && l < digit.end;
+            x.push_back(own ? job.d + l * n : extended + (l < digit.begin ? l : l - size) * n);
+            extended += (count - size) * n;
+            key[0].push_back(job.b + (j * job.key_rows + key_row) * n);
+            key[1].push_back(job.a + (j * job.key_rows + key_row) * n);
+        }
+    }
+};
+
+// Both components of the row, chunk by chunk: the digits are read from memory once.
+void Ring::product_row(const KeyProduct& job, std::size_t l, i64* const (&out)[2]) const {
+    std::size_t n = degree(), chunk = n < kChunk ? n : kChunk;
+    const Limb& limb = limbs_[job.limbs[l]];
+    DigitRows rows(job, l, n);
+    std::size_t addends = l < job.digits.back().end ? job.addends.size() : 0;
+    Scratch memory(*arena_, chunk);
+    i64* scaled = reinterpret_cast<i64*>(memory.data());
+    for (std::size_t at = 0; at < n; at += chunk) {
+        for (std::size_t c = 0; c < 2; ++c) {
+            kernels_->dot(limb, rows.x.data(), rows.key[c].data(), rows.x.size(), out[c] + at, chunk);
+            if (c >= addends) continue;
+            kernels_->mul_scalar(limb, job.addends[c] + l * n + at, job.factors[l], scaled, chunk);
+            kernels_->add(limb, out[c] + at, scaled, out[c] + at, chunk);
+        }
+        for (auto* row : {&rows.x, &rows.key[0], &rows.key[1]})
+            for (const i64*& pointer : *row) pointer += chunk;
+    }
+}
+
+void Ring::key_product(const KeyProduct& job, i64* out) const {
+    std::size_t n = degree(), count = job.limbs.size();
+    for_rows(1, count, [&](std::size_t l, std::size_t) { product_row(job, l, {out + l * n, out + (count + l) * n}); });
+}
+
+void Ring::add_key_product(const KeyProduct& job, u64 galois, bool first, i64* total) const {
+    std::size_t n = degree(), count = job.limbs.size();
+    const PermutePlan& order = permutation(galois);
+    for_rows(1, count, [&](std::size_t l, std::size_t) {
+        Scratch memory(*arena_, 2 * n);
+        i64* row = reinterpret_cast<i64*>(memory.data());
+        product_row(job, l, {row, row + n});
+        for (std::size_t c = 0; c < 2; ++c) {
+            i64* to = total + (c * count + l) * n;
+            first ? kernels_->permute(row + c * n, order, to)
+                  : kernels_->permute_add(limbs_[job.limbs[l]], row + c * n, order, to);
+        }
+    });
+}
+
+void Ring::mod_down(const i64* x, i64* out, std::size_t outer, const Index& keep, const Index& drop,
+                    u64 galois) const {
+    std::size_t n = degree(), kept = keep.size(), dropped = drop.size(), all = kept + dropped;
+    const ConvertPlan& constants = plan(drop, keep);
+    const PermutePlan* order = galois == 1 ? nullptr : &permutation(galois);
+    Scratch coefficients(*arena_, outer * dropped * n), converted(*arena_, order ? outer * kept * n : 1);
+    i64* low = reinterpret_cast<i64*>(coefficients.data());
+    i64* rows = order ? reinterpret_cast<i64*>(converted.data()) : out;
+    for_rows(outer, dropped, [&](std::size_t l, std::size_t o) {
+        kernels_->intt(limbs_[drop[l]], log_n_, x + (o * all + kept + l) * n, low + (o * dropped + l) * n);
+    });
+    convert_rows(constants, low, rows, outer, dropped * n, kept * n);
+    for_rows(outer, kept, [&](std::size_t l, std::size_t o) {
+        i64* row = rows + (o * kept + l) * n;
+        kernels_->ntt_subtract_scale(limbs_[keep[l]], log_n_, row, x + (o * all + l) * n,
+                                     constants.product_inverse[l], row);
+        if (order) kernels_->permute(row, *order, out + (o * kept + l) * n);
+    });
+}
+
+}  // namespace aegis

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ifma_ntt.h"
+#include "ifma_periodic.h"
 
 namespace aegis {
 
@@ -84,96 +85,16 @@ struct IfmaPath {
                 IfmaSum<L> sum;
                 for (std::size_t i = first; i < end; ++i)
                     sum.add_product(load_row<L>(xs[i] + j), load_row<L>(ys[i] + j));
-                put(reducer, sum, out + j, first != 0);
+                Word value = reducer.reduce(sum);
+                if (first != 0) value = reducer.f.fold(L::add(value, load_row<L>(out + j)), reducer.f.q);
+                store_row<L>(out + j, value);
             }
         }
     }
 
-    // ---- periodic weights: scratch holds the weights of one run [tile][term][row], then x as [vector][term][8] -----
-
-    static constexpr std::size_t kTile = 4;
-
-    static std::size_t points_of(const PeriodicJob& job) {
-        std::size_t length = std::size_t{1} << job.shift;
-        return length < kPeriodicPoints ? length : kPeriodicPoints;
-    }
-
-    static std::size_t periodic_scratch(const PeriodicJob& job) {
-        std::size_t lanes = job.shift < 3 ? kLanes : 1, points = job.shift < 3 ? kLanes : points_of(job);
-        return job.rows * job.terms * lanes + job.terms * points + kLanes;
-    }
-
-    template <bool kSameWeight>
-    static void pack_weights(const PeriodicJob& job, std::size_t first, std::size_t terms, std::size_t run, u64* to) {
-        for (std::size_t r = 0; r < job.rows;) {
-            std::size_t tile = job.rows - r >= kTile ? kTile : 1;
-            for (std::size_t b = first; b < first + terms; ++b)
-                for (std::size_t i = r; i < r + tile; ++i) {
-                    const i64* w = job.weights + i * job.row_stride + b * job.term_stride + run;
-                    for (std::size_t lane = 0; lane < (kSameWeight ? 1 : kLanes); ++lane)
-                        *to++ = static_cast<u64>(w[kSameWeight ? 0 : lane >> job.shift]);
-                }
-            r += tile;
-        }
-    }
-
-    // kRows sums over `terms` values of x with weights w[term][row].
-    template <std::size_t kRows, bool kSameWeight>
-    static void accumulate(IfmaSum<L>* sums, const u64* x, const u64* w, std::size_t terms) {
-        for (std::size_t b = 0; b < terms; ++b) {
-            Word value = L::load(x + kLanes * b);
-            for (std::size_t r = 0; r < kRows; ++r, w += kSameWeight ? 1 : kLanes)
-                sums[r].add_product(value, kSameWeight ? L::all(*w) : L::load(w));
-        }
-    }
-
-    static void put(const IfmaReducer<L>& reducer, const IfmaSum<L>& sum, i64* out, bool onto) {
-        Word value = reducer.reduce(sum);
-        if (onto) value = reducer.f.fold(L::add(value, load_row<L>(out)), reducer.f.q);
-        store_row<L>(out, value);
-    }
-
-    template <std::size_t kRows, bool kSameWeight>
-    static void tile(const IfmaReducer<L>& reducer, const PeriodicJob& job, const u64* x, const u64* w,
-                     std::size_t terms, std::size_t points, std::size_t r, std::size_t c, std::size_t at, bool onto) {
-        for (std::size_t j = 0; j < points; j += kLanes) {
-            IfmaSum<L> sums[kRows];
-            accumulate<kRows, kSameWeight>(sums, x + j * terms, w, terms);
-            for (std::size_t i = 0; i < kRows; ++i)
-                put(reducer, sums[i], job.out[(r + i) * job.components + c] + at + j, onto);
-        }
-    }
-
-    template <bool kSameWeight>
-    static void periodic_terms(const Limb& limb, const PeriodicJob& job, std::size_t first, std::size_t terms,
-                               u64* scratch) {
-        constexpr std::size_t kStep = kSameWeight ? 1 : kLanes;
-        IfmaReducer<L> reducer(limb.m);
-        std::size_t points = kSameWeight ? points_of(job) : kLanes;
-        u64* x = scratch + (job.rows * terms * kStep + 7) / 8 * 8;
-        for (std::size_t at = job.run_begin << job.shift; at < job.run_end << job.shift; at += points) {
-            if (!kSameWeight || (at & ((std::size_t{1} << job.shift) - 1)) == 0)
-                pack_weights<kSameWeight>(job, first, terms, at >> job.shift, scratch);
-            for (std::size_t c = 0; c < job.components; ++c) {
-                for (std::size_t b = 0; b < terms; ++b)
-                    for (std::size_t j = 0; j < points; j += kLanes)
-                        L::store(x + j * terms + kLanes * b, load_row<L>(job.x[(first + b) * job.components + c] + at + j));
-                const u64* w = scratch;
-                std::size_t r = 0;
-                for (; r + kTile <= job.rows; r += kTile, w += kTile * terms * kStep)
-                    tile<kTile, kSameWeight>(reducer, job, x, w, terms, points, r, c, at, first != 0);
-                for (; r < job.rows; ++r, w += terms * kStep)
-                    tile<1, kSameWeight>(reducer, job, x, w, terms, points, r, c, at, first != 0);
-            }
-        }
-    }
-
+    static std::size_t periodic_scratch(const PeriodicJob& job) { return IfmaPeriodic<L>::scratch(job); }
     static void periodic(const Limb& limb, const PeriodicJob& job, u64* scratch) {
-        for (std::size_t first = 0; first < job.terms; first += kIfmaMaxTerms) {
-            std::size_t terms = job.terms - first < kIfmaMaxTerms ? job.terms - first : kIfmaMaxTerms;
-            job.shift < 3 ? periodic_terms<false>(limb, job, first, terms, scratch)
-                          : periodic_terms<true>(limb, job, first, terms, scratch);
-        }
+        IfmaPeriodic<L>::run(limb, job, scratch);
     }
 
     static void permute(const i64* x, const PermutePlan& plan, i64* out) {
@@ -192,6 +113,8 @@ struct IfmaPath {
         std::uint32_t source = plan.source[b];
         return L::permute(load_row<L>(x + (source & ~7u)), L::load(plan.orders + kLanes * (source & 7)));
     }
+
+    static constexpr std::size_t kTile = 4;
 
     // ---- basis conversion: y as [source, overflow][count] ----------------------------------------------------------
 

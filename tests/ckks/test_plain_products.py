@@ -88,7 +88,6 @@ def test_chunks_do_not_change_the_result(client, rng, inputs, monkeypatch):
         whole = client.evaluator.mul_plain_sums(cts, rows, SCALE)
         with monkeypatch.context() as patch:
             patch.setattr(plain_products, "TEMPORARY_BYTES", 1)
-            patch.setattr(plain_products, "ROWS_AT_ONCE", 2)
             parts = client.evaluator.mul_plain_sums(cts, rows, SCALE)
         assert all(torch.equal(a.parts, b.parts) for a, b in zip(whole, parts, strict=True))
 

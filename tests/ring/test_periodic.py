@@ -60,6 +60,18 @@ def test_periodic_dot(path: str, period: int, rows: int, terms: int, components:
         assert got[:, :, limb].tolist() == expected
 
 
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("period", [1, 4, 16, 64])
+def test_sums_of_coefficients_are_dots_of_their_values(path: str, period: int) -> None:
+    ring = Ring(DEGREE, MODULI, path)
+    xs = [torch.stack([oracle.random_residues(MODULI, DEGREE, 2 * b + c) for c in (0, 1)]) for b in range(3)]
+    coefficients = (torch.arange(5 * 3 * period).reshape(5, 3, period) * 7919 - 50000) * 10**9
+    values = ring.periodic_ntt(coefficients.reshape(15, period), LIMBS).reshape(5, 3, 3, period)
+    assert torch.equal(ring.periodic_sums(xs, coefficients, LIMBS), ring.periodic_dot(xs, values, LIMBS))
+    with pytest.raises(LayoutError, match="coefficients"):
+        ring.periodic_sums(xs, coefficients[0], LIMBS)
+
+
 def test_wrong_tensors_are_refused() -> None:
     ring = Ring(DEGREE, MODULI)
     x = torch.zeros((2, 3, DEGREE), dtype=torch.int64)

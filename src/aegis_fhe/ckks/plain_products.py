@@ -18,7 +18,6 @@ from aegis_fhe.ckks.slots import SlotVector
 from aegis_fhe.errors import CompatibilityError
 
 TEMPORARY_BYTES = 200 << 20
-ROWS_AT_ONCE = 8
 
 Rows = Sequence[Sequence[SlotVector | None]]
 
@@ -63,34 +62,30 @@ class PlainProducts(Arithmetic):
         out_scale = self._product_scale(xs[0].scale, scale, level)
         inputs = [self.drop_to(x, level).parts for x in xs]
         period = max((v.period for row in rows for v in row if v is not None), default=1)
-        results: list[torch.Tensor] = []
-        for start in range(0, len(rows), ROWS_AT_ONCE):
-            block = rows[start : start + ROWS_AT_ONCE]
-            if period < self.slots:
-                results.extend(self._periodic_sums(inputs, block, scale, period))
-            else:
-                results.extend(self._dense_sum(inputs, row, scale) for row in block)
+        if period < self.slots:
+            results = self._periodic_sums(inputs, rows, scale, period)
+        else:
+            results = [self._dense_sum(inputs, row, scale) for row in rows]
         return [Ciphertext(parts=parts, scale=out_scale) for parts in results]
 
     def _periodic_sums(
         self, inputs: list[torch.Tensor], rows: Rows, scale: float, period: int
     ) -> list[torch.Tensor]:
-        """A block of rows with common period `period` < N/2; the inputs no row uses are skipped."""
-        ring, limb_count = self.params.ring, inputs[0].shape[1]
-        limbs = self.params.q_limbs(limb_count - 1)
-        used = [b for b in range(len(inputs)) if any(row[b] is not None for row in rows)]
-        columns_at_once = max(1, TEMPORARY_BYTES // (len(rows) * (limb_count + 1) * 2 * period * 8))
-        total: torch.Tensor | None = None
-        for start in range(0, len(used), columns_at_once):
-            columns = used[start : start + columns_at_once]
-            vectors = [row[b] for row in rows for b in columns]
+        """All rows with common period `period` < N/2; the inputs no row uses are skipped."""
+        limbs = self.params.q_limbs(inputs[0].shape[1] - 1)
+        columns = [b for b in range(len(inputs)) if any(row[b] is not None for row in rows)]
+        if not columns:
+            return [self.params.ring.arena.zeros(inputs[0].shape) for _ in rows]
+        used = [inputs[b] for b in columns]
+        rows_at_once = max(1, TEMPORARY_BYTES // (len(columns) * 4 * period * 8))
+        results: list[torch.Tensor] = []
+        for start in range(0, len(rows), rows_at_once):
+            block = rows[start : start + rows_at_once]
+            vectors = [row[b] for row in block for b in columns]
             coefficients = self.params.encoder.encode_many(vectors, scale, period)
-            weights = ring.periodic_ntt(coefficients, limbs).reshape(len(rows), len(columns), limb_count, -1)
-            partial = ring.periodic_dot([inputs[b] for b in columns], weights, limbs)
-            total = partial if total is None else ring.add(total, partial, limbs, out=total)
-        if total is None:
-            return [ring.arena.zeros(inputs[0].shape) for _ in rows]
-        return list(total)
+            shaped = coefficients.reshape(len(block), len(columns), 2 * period)
+            results.extend(self.params.ring.periodic_sums(used, shaped, limbs))
+        return results
 
     def _dense_sum(
         self, inputs: list[torch.Tensor], row: Sequence[SlotVector | None], scale: float

@@ -1,8 +1,5 @@
-// Modular matrix products per limb and NTT entry: ciphertexts by ciphertexts. (Ciphertexts by periodic plaintexts are
-// Ring::periodic_dot.) Sums are reduced once; operands are taken in chunks that stay in the second-level cache for all
-// the products they meet in.
-#include <algorithm>
-
+// Modular matrix products per limb and NTT entry: ciphertexts by ciphertexts, and by periodic plaintexts. Sums are
+// reduced once; operands are taken in chunks that stay in cache for all the products they meet in.
 #include "parallel.h"
 #include "ring.h"
 
@@ -42,6 +39,41 @@ void Ring::tensor_product(const TensorProduct& job, i64* out, const Index& limbs
                 kernels_->dot(limbs_[limbs[l]], left.data() + terms, right.data(), terms, to + 2 * count * n, chunk);
             }
     });
+}
+
+void Ring::periodic_row(const PeriodicProduct& job, std::size_t l, const i64* weights, std::size_t row_stride,
+                        std::size_t term_stride) const {
+    std::size_t n = degree(), m = std::size_t{1} << job.log_m, groups = (m + kPeriodicRuns - 1) / kPeriodicRuns;
+    std::vector<const i64*> x;
+    for (const i64* polynomial : job.x) x.push_back(polynomial + l * n);
+    std::vector<i64*> out;
+    for (std::size_t r = 0; r < job.rows * job.components; ++r) out.push_back(job.out + (r * job.limbs.size() + l) * n);
+    for_rows(1, groups, [&](std::size_t group, std::size_t) {
+        std::size_t begin = group * kPeriodicRuns, end = begin + kPeriodicRuns < m ? begin + kPeriodicRuns : m;
+        PeriodicJob runs{job.rows,  x.size() / job.components, job.components, x.data(),           weights,
+                         row_stride, term_stride,              out.data(),     log_n_ - job.log_m, begin,  end};
+        Scratch scratch(*arena_, kernels_->periodic_scratch(runs) + 1);
+        kernels_->periodic(limbs_[job.limbs[l]], runs, scratch.data());
+    });
+}
+
+void Ring::periodic_dot(const PeriodicProduct& job, const i64* weights) const {
+    std::size_t m = std::size_t{1} << job.log_m, count = job.limbs.size(), terms = job.x.size() / job.components;
+    for (std::size_t l = 0; l < count; ++l) periodic_row(job, l, weights + l * m, terms * count * m, count * m);
+}
+
+void Ring::periodic_sums(const PeriodicProduct& job, const i64* coefficients, const Ring& small) const {
+    std::size_t m = std::size_t{1} << job.log_m, terms = job.x.size() / job.components, weights = job.rows * terms;
+    Scratch memory(*arena_, weights * m);
+    i64* values = reinterpret_cast<i64*>(memory.data());
+    for (std::size_t l = 0; l < job.limbs.size(); ++l) {
+        const Limb& limb = small.limbs_[job.limbs[l]];
+        for_rows(1, weights, [&](std::size_t w, std::size_t) {
+            loops_->from_signed(coefficients + w * m, m, limb.m, values + w * m);
+            small.kernels_->ntt(limb, small.log_n_, values + w * m, values + w * m);
+        });
+        periodic_row(job, l, values, terms * m, m);
+    }
 }
 
 }  // namespace aegis

@@ -155,7 +155,11 @@ NB_MODULE(_kernels, m) {
         }, Release())
         .def("periodic_dot", [](const Ring& r, const Addresses& xs, Address weights, int log_m, Address to,
                                 std::size_t count, std::size_t components, const Index& limbs) {
-            r.periodic_dot(rows(xs), in(weights), log_m, out(to), count, components, limbs);
+            r.periodic_dot({rows(xs), out(to), count, components, log_m, limbs}, in(weights));
+        }, Release())
+        .def("periodic_sums", [](const Ring& r, const Addresses& xs, Address coefficients, const Ring& small,
+                                 Address to, std::size_t count, std::size_t components, const Index& limbs) {
+            r.periodic_sums({rows(xs), out(to), count, components, small.log_n(), limbs}, in(coefficients), small);
         }, Release())
         .def("tensor_product", [](const Ring& r, const Addresses& x, const Addresses& y, std::size_t row_count,
                                   std::size_t terms, std::size_t columns, Address to, const Index& limbs) {

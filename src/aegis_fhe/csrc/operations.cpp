@@ -60,25 +60,6 @@ void Ring::dot(const std::vector<const i64*>& xs, const std::vector<const i64*>&
     });
 }
 
-void Ring::periodic_dot(const std::vector<const i64*>& xs, const i64* weights, int log_m, i64* out, std::size_t rows,
-                        std::size_t components, const Index& limbs) const {
-    std::size_t n = degree(), m = std::size_t{1} << log_m, terms = xs.size() / components, count = limbs.size();
-    std::size_t groups = (m + kPeriodicRuns - 1) / kPeriodicRuns;
-    for_rows(groups, count, [&](std::size_t l, std::size_t group) {
-        std::vector<const i64*> x_rows;
-        for (const i64* x : xs) x_rows.push_back(x + l * n);
-        std::vector<i64*> out_rows;
-        for (std::size_t r = 0; r < rows; ++r)
-            for (std::size_t c = 0; c < components; ++c)
-                out_rows.push_back(out + ((r * components + c) * count + l) * n);
-        std::size_t begin = group * kPeriodicRuns, end = begin + kPeriodicRuns < m ? begin + kPeriodicRuns : m;
-        PeriodicJob job{rows,         terms,         components, x_rows.data(),   weights + l * m,
-                        terms * count * m, count * m, out_rows.data(), log_n_ - log_m, begin, end};
-        Scratch scratch(*arena_, kernels_->periodic_scratch(job) + 1);
-        kernels_->periodic(limbs_[limbs[l]], job, scratch.data());
-    });
-}
-
 const ConvertPlan& Ring::plan(const Index& source, const Index& target) const {
     std::lock_guard<std::mutex> lock(mutex_);
     std::unique_ptr<OwnedPlan>& owned = plans_[{source, target}];

@@ -68,6 +68,15 @@ struct TensorProduct {
     std::size_t rows, terms, columns;
 };
 
+// Sums over terms of ciphertexts with plaintexts of M = 2^log_m distinct values.
+struct PeriodicProduct {
+    std::vector<const i64*> x;  // [terms][components] polynomials of [limb, N]
+    i64* out;                   // [rows, components, limb, N]
+    std::size_t rows, components;
+    int log_m;
+    Index limbs;
+};
+
 // x is [outer, limb, N] contiguous; `limbs` names the modulus of each row. Pointers are checked by the caller.
 class Ring {
   public:
@@ -89,9 +98,10 @@ class Ring {
                     const Index& limbs) const;
     void dot(const std::vector<const i64*>& xs, const std::vector<const i64*>& ys, bool y_shared, i64* out,
              std::size_t outer, const Index& limbs) const;
-    // xs[b * components + c] is [limb, N]; weights [rows, b, limb, M]; out [rows, components, limb, N]
-    void periodic_dot(const std::vector<const i64*>& xs, const i64* weights, int log_m, i64* out, std::size_t rows,
-                      std::size_t components, const Index& limbs) const;
+    // weights [rows, terms, limb, M], NTT values
+    void periodic_dot(const PeriodicProduct& job, const i64* weights) const;
+    // coefficients [rows, terms, M], signed; small: the ring of degree M over the same moduli
+    void periodic_sums(const PeriodicProduct& job, const i64* coefficients, const Ring& small) const;
     // out [rows][columns][3][limb, N]
     void tensor_product(const TensorProduct& job, i64* out, const Index& limbs) const;
     void convert(const i64* x, i64* out, std::size_t outer, const Index& source, const Index& target) const;
@@ -123,6 +133,8 @@ class Ring {
     std::size_t degree() const { return std::size_t{1} << log_n_; }
     const ConvertPlan& plan(const Index& source, const Index& target) const;
     const PermutePlan& permutation(u64 galois) const;
+    void periodic_row(const PeriodicProduct& job, std::size_t l, const i64* weights, std::size_t row_stride,
+                      std::size_t term_stride) const;
     struct DigitRows;
     void product_row(const KeyProduct& job, std::size_t l, i64* const (&out)[2]) const;
     void convert_rows(const ConvertPlan& plan, const i64* x, i64* out, std::size_t outer, std::size_t x_outer,

@@ -63,6 +63,16 @@ class Ring:
         components: int,
         limbs: Sequence[int],
     ) -> None: ...
+    def periodic_sums(
+        self,
+        xs: Sequence[int],
+        coefficients: int,
+        small: Ring,
+        to: int,
+        count: int,
+        components: int,
+        limbs: Sequence[int],
+    ) -> None: ...
     def tensor_product(
         self,
         x: Sequence[int],

@@ -72,6 +72,19 @@ class _NoKernels:
         """The rows as coefficients."""
         self._arena.empty((ends[-1] * self._degree,))
 
+    def periodic_sums(
+        self,
+        xs: Sequence[int],
+        coefficients: int,
+        small: _NoKernels,
+        to: int,
+        count: int,
+        components: int,
+        limbs: Sequence[int],
+    ) -> None:
+        """One limb of all weights."""
+        self._arena.empty((count * len(xs) // components * small._degree,))
+
     def add_key_product(self, *arguments: Any) -> None:
         """Both components of one row for each thread."""
         rows = [self._arena.empty((2 * self._degree,)) for _ in range(native.get_threads())]

@@ -50,26 +50,49 @@ class Periodic(Integers, Transform):
         Cost: R B c products per entry.
         Raises LayoutError for wrong tensors, ParameterError for unknown limbs.
         """
-        index = self.check_limbs(limbs)
-        if len(xs) == 0 or xs[0].dim() != 3:
-            raise LayoutError("periodic_dot needs at least one tensor [c, limb, N]")
-        components = xs[0].shape[0]
-        for b, x in enumerate(xs):
-            if in_parts(x) and x.shape[0] == components:
-                self._check(f"xs[{b}][0]", x[0], (len(index), self.degree))
-            else:
-                self._check(f"xs[{b}]", x, (components, len(index), self.degree))
+        index, pointers, components = self._factors(xs, limbs)
         period = self._period(weights)
         rows = self._check("weights", weights, (len(xs), len(index), period))
         if weights.dim() != 4:
             raise LayoutError(f"weights has shape {list(weights.shape)}; [R, B, limb, M] is expected")
         result = self._out((rows, components, len(index), self.degree), out, [*xs, weights])
         log_m = period.bit_length() - 1
-        pointers = [x.data_ptr() + c * x.stride(0) * 8 for x in xs for c in range(components)]
         self._native.periodic_dot(
             pointers, weights.data_ptr(), log_m, result.data_ptr(), rows, components, index
         )
         return result
+
+    def periodic_sums(self, xs: Sequence[Tensor], coefficients: Tensor, limbs: Sequence[int]) -> Tensor:
+        """`periodic_dot` with weights from their signed coefficients, [R, B, M]: transformed limb by limb.
+
+        No more than one limb of all weights is in memory at a time, and each x is read once. Cost: besides the
+        products one transform of degree M for each weight and limb. Raises as periodic_dot.
+        """
+        index, pointers, components = self._factors(xs, limbs)
+        period = self._period(coefficients)
+        rows = self._check("coefficients", coefficients, (len(xs), period))
+        if coefficients.dim() != 3:
+            raise LayoutError(f"coefficients has shape {list(coefficients.shape)}; [R, B, M] is expected")
+        result = self.arena.empty((rows, components, len(index), self.degree))
+        small = self._ring_of_degree(period)._native
+        self._native.periodic_sums(
+            pointers, coefficients.data_ptr(), small, result.data_ptr(), rows, components, index
+        )
+        return result
+
+    def _factors(self, xs: Sequence[Tensor], limbs: Sequence[int]) -> tuple[list[int], list[int], int]:
+        """Limbs, addresses of all components, and how many components each factor has."""
+        index = self.check_limbs(limbs)
+        if len(xs) == 0 or xs[0].dim() != 3:
+            raise LayoutError("periodic products need at least one tensor [c, limb, N]")
+        components = xs[0].shape[0]
+        for b, x in enumerate(xs):
+            if in_parts(x) and x.shape[0] == components:
+                self._check(f"xs[{b}][0]", x[0], (len(index), self.degree))
+            else:
+                self._check(f"xs[{b}]", x, (components, len(index), self.degree))
+        pointers = [x.data_ptr() + c * x.stride(0) * 8 for x in xs for c in range(components)]
+        return index, pointers, components
 
     def _period(self, values: Tensor) -> int:
         period = int(values.shape[-1]) if values.dim() else 0

@@ -100,25 +100,38 @@ class Arithmetic:
     def multiply_sum(self, xs: Sequence[Ciphertext], ys: Sequence[Ciphertext]) -> Ciphertext:
         """sum_i xs[i] * ys[i] as one tensor product, reduced once (lazy relinearisation).
 
-        d_0 = sum x_0 y_0, d_1 = sum x_0 y_1 + x_1 y_0, d_2 = sum x_1 y_1. In: 2 components each, equal scales
-        in xs and in ys. Out: 3 components, scale xs[0].scale * ys[0].scale, lowest level of all.
+        In, out and errors as `multiply_matrix`, of which it is one entry.
         """
         if not xs or len(xs) != len(ys):
             raise CompatibilityError(f"multiply_sum needs equally many factors, got {len(xs)} and {len(ys)}")
-        self._check_operands(xs)
-        self._check_operands(ys)
-        for ciphertext in (*xs, *ys):
-            require_two_components(ciphertext, "multiply")
-        ring, level = self.params.ring, min(c.level for c in (*xs, *ys))
-        scale = self._product_scale(xs[0].scale, ys[0].scale, level)
-        limbs = self.params.q_limbs(level)
-        x0, x1 = ([x.parts[i, : level + 1] for x in xs] for i in range(2))
-        y0, y1 = ([y.parts[i, : level + 1] for y in ys] for i in range(2))
-        parts = ring.arena.empty((3, level + 1, self.params.degree))
-        ring.dot(x0, y0, limbs, out=parts[0])
-        ring.dot(x0 + x1, y1 + y0, limbs, out=parts[1])
-        ring.dot(x1, y1, limbs, out=parts[2])
-        return Ciphertext(parts=parts, scale=scale)
+        return self.multiply_matrix([xs], [[y] for y in ys])[0][0]
+
+    def multiply_matrix(
+        self, xs: Sequence[Sequence[Ciphertext]], ys: Sequence[Sequence[Ciphertext]]
+    ) -> list[list[Ciphertext]]:
+        """The matrix product sum_b xs[r][b] * ys[b][s], slot by slot, not relinearised.
+
+        d_0 = sum x_0 y_0, d_1 = sum x_0 y_1 + x_1 y_0, d_2 = sum x_1 y_1, each reduced once. In: 2 components
+        each, equal scales in xs and in ys. Out: 3 components, the product of both scales, lowest level of all.
+        Cost: 4 products per entry of the residues for each r, b, s. Raises CompatibilityError for ragged rows
+        or 3 components, ScaleError when scales differ or the product does not fit the modulus.
+        """
+        if not xs or not ys or not ys[0] or any(len(row) != len(ys) for row in xs):
+            raise CompatibilityError(
+                f"rows of {sorted({len(row) for row in xs})} ciphertexts do not match {len(ys)} rows of factors"
+            )
+        if any(len(row) != len(ys[0]) for row in ys):
+            raise CompatibilityError(f"rows of {sorted({len(row) for row in ys})} factors; equally many expected")
+        left, right = [x for row in xs for x in row], [y for row in ys for y in row]
+        for operands in (left, right):
+            self._check_operands(operands)
+            for ciphertext in operands:
+                require_two_components(ciphertext, "multiply")
+        level = min(c.level for c in (*left, *right))
+        scale = self._product_scale(left[0].scale, right[0].scale, level)
+        factors = [[[c.parts[:, : level + 1] for c in row] for row in matrix] for matrix in (xs, ys)]
+        products = self.params.ring.tensor_product(*factors, self.params.q_limbs(level))
+        return [[Ciphertext(parts=parts, scale=scale) for parts in row] for row in products]
 
     def rescale(self, x: Ciphertext) -> Ciphertext:
         """round(x / q_level), of 2 or 3 components: level - 1, scale / q_level exactly.

@@ -6,7 +6,8 @@
 namespace aegis {
 namespace {
 
-constexpr std::size_t kChunk = 4096;  // entries of every row handled at once: 32 KiB
+constexpr std::size_t kChunk = 4096;   // entries of every row handled at once: 32 KiB
+constexpr std::size_t kFewDropped = 1;  // up to here ModDown converts row by row
 
 }  // namespace
 
@@ -94,19 +95,21 @@ void Ring::mod_down(const i64* x, i64* out, std::size_t outer, const Index& keep
     std::size_t n = degree(), kept = keep.size(), dropped = drop.size(), all = kept + dropped;
     const ConvertPlan& constants = plan(drop, keep);
     const PermutePlan* order = galois == 1 ? nullptr : &permutation(galois);
-    Scratch coefficients(*arena_, outer * dropped * n), converted(*arena_, order ? outer * kept * n : 1);
+    Scratch coefficients(*arena_, dropped * n), converted(*arena_, order ? kept * n : 1);
     i64* low = reinterpret_cast<i64*>(coefficients.data());
-    i64* rows = order ? reinterpret_cast<i64*>(converted.data()) : out;
-    for_rows(outer, dropped, [&](std::size_t l, std::size_t o) {
-        kernels_->intt(limbs_[drop[l]], log_n_, x + (o * all + kept + l) * n, low + (o * dropped + l) * n);
-    });
-    convert_rows(constants, low, rows, outer, dropped * n, kept * n);
-    for_rows(outer, kept, [&](std::size_t l, std::size_t o) {
-        i64* row = rows + (o * kept + l) * n;
-        kernels_->ntt_subtract_scale(limbs_[keep[l]], log_n_, row, x + (o * all + l) * n,
-                                     constants.product_inverse[l], row);
-        if (order) kernels_->permute(row, *order, out + (o * kept + l) * n);
-    });
+    for (std::size_t o = 0; o < outer; ++o, x += all * n, out += kept * n) {
+        i64* rows = order ? reinterpret_cast<i64*>(converted.data()) : out;
+        for_rows(1, dropped, [&](std::size_t l, std::size_t) {
+            kernels_->intt(limbs_[drop[l]], log_n_, x + (kept + l) * n, low + l * n);
+        });
+        if (dropped > kFewDropped) convert_rows(constants, low, rows, 1, 0, 0);
+        for_rows(1, kept, [&](std::size_t l, std::size_t) {
+            i64* row = rows + l * n;
+            if (dropped <= kFewDropped) convert_row(constants, l, low, row);
+            kernels_->ntt_subtract_scale(limbs_[keep[l]], log_n_, row, x + l * n, constants.product_inverse[l], row);
+            if (order) kernels_->permute(row, *order, out + l * n);
+        });
+    }
 }
 
 }  // namespace aegis

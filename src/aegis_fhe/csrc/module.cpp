@@ -157,6 +157,10 @@ NB_MODULE(_kernels, m) {
                                 std::size_t count, std::size_t components, const Index& limbs) {
             r.periodic_dot(rows(xs), in(weights), log_m, out(to), count, components, limbs);
         }, Release())
+        .def("tensor_product", [](const Ring& r, const Addresses& x, const Addresses& y, std::size_t row_count,
+                                  std::size_t terms, std::size_t columns, Address to, const Index& limbs) {
+            r.tensor_product({rows(x), rows(y), row_count, terms, columns}, out(to), limbs);
+        }, Release())
         .def("convert", [](const Ring& r, Address x, Address to, std::size_t outer, const Index& source,
                            const Index& target) {
             r.convert(in(x), out(to), outer, source, target);

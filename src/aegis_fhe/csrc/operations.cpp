@@ -101,6 +101,21 @@ void Ring::convert_rows(const ConvertPlan& plan, const i64* x, i64* out, std::si
     }
 }
 
+// One target alone: worth it for few sources, when the row is used at once.
+void Ring::convert_row(const ConvertPlan& plan, std::size_t target, const i64* x, i64* out) const {
+    std::size_t n = degree(), block = n < kConvertBlock ? n : kConvertBlock, terms = plan.sources + 1;
+    ConvertPlan one = plan;
+    one.targets = 1;
+    one.target += target;
+    one.weights += target * terms;
+    one.weights_double += target * terms;
+    one.weights_montgomery += target * terms;
+    one.product_inverse += target;
+    Scratch scratch(*arena_, terms * kConvertStride);
+    for (std::size_t at = 0; at < n; at += block)
+        kernels_->convert(one, x + at, out + at, n, block, scratch.data());
+}
+
 void Ring::convert(const i64* x, i64* out, std::size_t outer, const Index& source, const Index& target) const {
     std::size_t n = degree();
     convert_rows(plan(source, target), x, out, outer, source.size() * n, target.size() * n);

@@ -62,6 +62,12 @@ struct KeyProduct {
     std::vector<u64> factors;
 };
 
+// A matrix of rows by terms ciphertexts times one of terms by columns: both components of every entry, row by row.
+struct TensorProduct {
+    std::vector<const i64*> x, y;  // [rows][terms][2] and [terms][columns][2] polynomials of [limb, N]
+    std::size_t rows, terms, columns;
+};
+
 // x is [outer, limb, N] contiguous; `limbs` names the modulus of each row. Pointers are checked by the caller.
 class Ring {
   public:
@@ -86,6 +92,8 @@ class Ring {
     // xs[b * components + c] is [limb, N]; weights [rows, b, limb, M]; out [rows, components, limb, N]
     void periodic_dot(const std::vector<const i64*>& xs, const i64* weights, int log_m, i64* out, std::size_t rows,
                       std::size_t components, const Index& limbs) const;
+    // out [rows][columns][3][limb, N]
+    void tensor_product(const TensorProduct& job, i64* out, const Index& limbs) const;
     void convert(const i64* x, i64* out, std::size_t outer, const Index& source, const Index& target) const;
     // x is [outer, keep + drop, N], NTT domain; out [outer, keep, N]: the automorphism of the quotient
     void mod_down(const i64* x, i64* out, std::size_t outer, const Index& keep, const Index& drop,
@@ -119,6 +127,7 @@ class Ring {
     void product_row(const KeyProduct& job, std::size_t l, i64* const (&out)[2]) const;
     void convert_rows(const ConvertPlan& plan, const i64* x, i64* out, std::size_t outer, std::size_t x_outer,
                       std::size_t out_outer) const;
+    void convert_row(const ConvertPlan& plan, std::size_t target, const i64* x, i64* out) const;
 
     int log_n_;
     const char* path_;

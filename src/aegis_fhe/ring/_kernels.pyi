@@ -63,6 +63,16 @@ class Ring:
         components: int,
         limbs: Sequence[int],
     ) -> None: ...
+    def tensor_product(
+        self,
+        x: Sequence[int],
+        y: Sequence[int],
+        rows: int,
+        terms: int,
+        columns: int,
+        to: int,
+        limbs: Sequence[int],
+    ) -> None: ...
     def convert(self, x: int, to: int, outer: int, source: Sequence[int], target: Sequence[int]) -> None: ...
     def mod_down(
         self, x: int, to: int, outer: int, keep: Sequence[int], drop: Sequence[int], galois: int

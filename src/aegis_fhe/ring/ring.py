@@ -7,10 +7,11 @@ from aegis_fhe.ring.basis import BasisConversion
 from aegis_fhe.ring.elementwise import Elementwise
 from aegis_fhe.ring.keyswitching import KeySwitching
 from aegis_fhe.ring.masking import Masking
+from aegis_fhe.ring.matrix import MatrixProduct
 from aegis_fhe.ring.periodic import Periodic
 
 
-class Ring(Periodic, Elementwise, BasisConversion, Automorphism, KeySwitching, Masking):
+class Ring(Periodic, Elementwise, BasisConversion, Automorphism, KeySwitching, MatrixProduct, Masking):
     """Z_Q[X]/(X^N + 1), Q = prod moduli: immutable, safe to use from several threads.
 
     Polynomials are int64 tensors [..., limb, N], contiguous, with residues in [0, q). Each operation takes

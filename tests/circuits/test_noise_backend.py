@@ -48,6 +48,10 @@ OPERATIONS = {
     "multiply_sum": lambda b, x, y: b.multiply_sum([x, y, x], [y, y, x]),
     "relinearize": lambda b, x, y: b.relinearize(b.multiply(x, y)),
     "rescale": lambda b, x, y: b.rescale(b.mul_scalar(x, 0.5, 2.0**40)),
+    "relinearize_rescale": lambda b, x, y: b.relinearize_rescale(b.multiply(x, y)),
+    "relinearize_rescale of two components": lambda b, x, y: b.relinearize_rescale(
+        b.mul_scalar(x, 0.5, 2.0**40)
+    ),
     "rescale of three components": lambda b, x, y: b.rescale(b.multiply(x, y)),
     "drop_to": lambda b, x, y: b.drop_to(x, 1),
     "rotate": lambda b, x, y: b.rotate(x, 1),
@@ -56,6 +60,11 @@ OPERATIONS = {
     "rotation undone": lambda b, x, y: b.add(b.rotate(b.rotate(x, 2), -2), x),
     "rotate_sum": lambda b, x, y: b.rotate_sum([x, y, x], [1, 2, 0]),
     "rotate_sum repeated": lambda b, x, y: b.rotate_sum([x, x], [1, 1]),
+    "rotate_sum_rescale": lambda b, x, y: b.rotate_sum_rescale([x, y, x], [1, 2, 0]),
+    "rotate_sum_rescale of a large sum": lambda b, x, y: b.rotate_sum_rescale(
+        [b.mul_scalar(x, 0.5, 2.0**40), b.mul_scalar(y, 0.7, 2.0**40)], [1, -3]
+    ),
+    "rotate_sum_rescale of what rests": lambda b, x, y: b.rotate_sum_rescale([x, y], [0, 0]),
     "conjugate": lambda b, x, y: b.conjugate(x),
     "real part": lambda b, x, y: b.add(b.conjugate(x), x),
     "with_scale": lambda b, x, y: b.with_scale(x, 2.0**38),

@@ -34,9 +34,13 @@ OPERATIONS = {
     "add scalar": lambda e, x: e.add_scalar(x, 1.0),
     "add plain": lambda e, x: e.add_plain(x, DENSE),
     "product": lambda e, x: e.rescale(e.relinearize(e.multiply(x, x))),
+    "product and rescale": lambda e, x: e.relinearize_rescale(e.multiply(x, x)),
+    "product at a lower level": lambda e, x: e.relinearize_rescale(e.drop_to(e.multiply(x, x), 4)),
     "rotate": lambda e, x: e.rotate(x, 1),
     "rotate many": lambda e, x: e.rotate_many(x, [0, *STEPS]),
     "rotate sum": lambda e, x: e.rotate_sum([x, x, x, e.add(x, x)], STEPS),
+    "rotate sum and rescale": lambda e, x: e.rotate_sum_rescale([x, x, x, e.add(x, x)], [0, *STEPS[1:]]),
+    "rotate at a lower level": lambda e, x: e.rotate(e.drop_to(x, 4), 1),
     "plain sums": lambda e, x: e.mul_plain_sums([x, x], [[PERIODIC] * 2] * 3, 2.0**40),
     "dense sums": lambda e, x: e.mul_plain_sums([x, x], [[DENSE, None]] * 2, 2.0**40),
 }

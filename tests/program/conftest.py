@@ -23,6 +23,7 @@ from aegis_fhe.ckks.secret import SecretKey, decrypt, encrypt, evaluation_keys
 from aegis_fhe.program import CompiledProgram
 from aegis_fhe.program.clear import ClearBackend
 from aegis_fhe.program.interpret import run_graph
+from aegis_fhe.ring.keyswitching import Digits
 
 from .tiny import TinyAttention, tiny_program
 
@@ -91,8 +92,8 @@ def encrypted(tiny: Tiny) -> EncryptedRun:
         evaluator.executed.clear()
 
     with pytest.MonkeyPatch.context() as patch:
-        for name, rows in (("decompose", 0), ("inner_product", 1), ("mod_down", 1)):
-            patch.setattr(keyswitch, name, _counted(params, name, rows, evaluator.executed))
+        for name, (primitive, argument) in SWITCHING.items():
+            patch.setattr(keyswitch, name, _counted(name, primitive, argument, evaluator.executed))
         inputs = {
             name: encrypt(secret, SlotVector(v), seed=b"tiny").expand(params) for name, v in packed.items()
         }
@@ -110,18 +111,34 @@ def encrypted(tiny: Tiny) -> EncryptedRun:
     )
 
 
+# Functions of `keyswitch`: what each is counted as, and which argument has the polynomial.
+SWITCHING = {
+    "decompose": ("decompose", 1),
+    "inner_product": ("inner_product", 1),
+    "add_inner_product": ("inner_product", 2),
+    "mod_down": ("mod_down", 1),
+    "mod_down_rescale": ("mod_down", 1),
+}
+
+
 def _counted(
-    params: Parameters, name: str, axis: int, executed: Counter[tuple[str, int]]
+    name: str, primitive: str, argument: int, executed: Counter[tuple[str, int]]
 ) -> Callable[..., Any]:
-    """The function of `keyswitch`, counted by the level of its polynomial."""
+    """The function, counted by the level of its polynomial."""
     function = getattr(keyswitch, name)
 
-    def counting(params: Parameters, x: Any, *args: Any, **kwargs: Any) -> Any:
-        special = len(params.p) if axis else 0
-        executed[name, x.shape[axis] - special - 1] += 1
-        return function(params, x, *args, **kwargs)
+    def counting(*args: Any, **kwargs: Any) -> Any:
+        executed[primitive, _level_of(args[0], args[argument])] += 1
+        return function(*args, **kwargs)
 
     return counting
+
+
+def _level_of(params: Parameters, x: Any) -> int:
+    """Of digits, of a polynomial [limb, N], or of two modulo QP: [2, limb, N]."""
+    if isinstance(x, Digits):
+        return x.ends[-1] - 1
+    return int(x.shape[-2]) - 1 - (len(params.p) if x.dim() == 3 else 0)
 
 
 def _clear_values(program: CompiledProgram, packed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -176,7 +176,12 @@ def test_a_tensor_may_die_in_another_thread_and_after_its_arena():
 
 
 def test_tensors_alive_at_the_end_of_the_interpreter():
-    """Kept by a module, a cycle and a daemon thread: the process ends with status 0."""
+    """Kept by a module, a cycle and a daemon thread: the process ends with status 0.
+
+    The thread waits by then. One that still lets tensors go, of whatever memory, may end the process with
+    "terminate called without an active exception": torch takes the interpreter lock back in a destructor,
+    and Python before 3.14 unwinds a daemon thread that asks for it at the end.
+    """
     code = (
         "import sys, threading, time\n"
         "from aegis_fhe.ring.arena import Arena\n"
@@ -184,11 +189,14 @@ def test_tensors_alive_at_the_end_of_the_interpreter():
         "sys.kept = arena.empty((1 << 20,))\n"
         "cycle = [arena.empty((1 << 20,))]\n"
         "cycle.append(cycle)\n"
-        "def loop():\n"
-        "    while True:\n"
+        "ready = threading.Event()\n"
+        "def work():\n"
+        "    for _ in range(20):\n"
         "        x = arena.empty((1 << 20,)); time.sleep(0.001)\n"
-        "threading.Thread(target=loop, daemon=True).start()\n"
-        "time.sleep(0.05)\n"
+        "    ready.set()\n"
+        "    threading.Event().wait()\n"
+        "threading.Thread(target=work, daemon=True).start()\n"
+        "ready.wait()\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

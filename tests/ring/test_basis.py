@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
 import torch
@@ -14,6 +15,8 @@ from . import oracle
 
 DEGREE = 32
 MODULI = find_primes(50, DEGREE, 4) + find_primes(40, DEGREE, 6) + find_primes(30, DEGREE, 2)
+ROUNDS = zip(*(find_primes(bits, DEGREE, 11) for bits in (50, 24, 37)), strict=True)
+MANY = tuple(q for some in ROUNDS for q in some)
 PATHS = (*native.available_paths(), "emulated-ifma")
 SPLITS = [((0,), (4, 5)), ((4, 5, 6), (0, 1, 11)), ((0, 5, 10), (1, 2, 3, 4)), (tuple(range(9)), (9, 10, 11))]
 
@@ -34,6 +37,35 @@ def test_convert_is_exact_and_centred(path: str, src: tuple[int, ...], dst: tupl
     assert torch.equal(ring.convert(x, src, dst), oracle.residues(oracle.centred(x, source), target))
     edges = edge_values(source, DEGREE)
     assert torch.equal(ring.convert(oracle.residues(edges, source), src, dst), oracle.residues(edges, target))
+
+
+def near_half(moduli: tuple[int, ...], count: int) -> list[int]:
+    """Up to Q/2 from below and, by their negatives, from above: some exactly, some at a distance of 2^-k Q.
+
+    k from 37 to 59: the kernels estimate x/Q to about 2^-42, and settle exactly what that leaves in doubt.
+    Among them values where nothing is in doubt, so that lanes of one vector differ.
+    """
+    half, generator = (math.prod(moduli) - 1) // 2, random.Random(len(moduli))
+    values = []
+    for i in range(count):
+        distance = half >> generator.randrange(37, 60)
+        near = half - generator.choice((0, 1, distance, generator.randrange(distance + 1)))
+        value = near if i % 4 else generator.randrange(half)
+        values.append(generator.choice((value, -value)))
+    return values
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_convert_where_the_fraction_is_next_to_one_half(path: str) -> None:
+    """Every number of sources up to 30, of 50, 24 and 37 bits."""
+    ring, dst = Ring(DEGREE, MANY, path), (30, 31, 32)
+    for sources in range(1, 31):
+        moduli = MANY[:sources]
+        values = near_half(moduli, 8 * DEGREE)
+        for start in range(0, len(values), DEGREE):
+            some = values[start : start + DEGREE]
+            got = ring.convert(oracle.residues(some, moduli), range(sources), dst)
+            assert torch.equal(got, oracle.residues(some, MANY[30:])), sources
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -10,6 +10,7 @@ import torch
 
 from aegis_fhe.errors import ParameterError
 from aegis_fhe.ring import Ring, find_primes, native, sampling
+from aegis_fhe.ring.keyswitching import KeyHalves
 
 from . import oracle
 
@@ -44,7 +45,35 @@ def operations(ring: Ring) -> dict[str, Callable[[], torch.Tensor]]:
         "convert down": lambda: ring.convert(both[:, 4:].contiguous(), high, low),
         "mod_down": lambda: ring.mod_down(both, low, high),
         "rescale": lambda: ring.mod_down(both, every[:-1], every[-1:]),
+        "automorphism": lambda: ring.automorphism(both, 2 * degree - 3),
         "periodic_dot": lambda: ring.periodic_dot([both, both.flip(0)], weights, every),
+    } | (switching_operations(ring) if degree >= 8 else {})
+
+
+def switching_operations(ring: Ring) -> dict[str, Callable[[], torch.Tensor]]:
+    """Those of N = 8 and more; the key has a digit more and a level more than the polynomial."""
+    limbs, above, ends = (0, 1, 2, 3, 5, 8), (0, 1, 2, 3, 4, 5, 8), (1, 3, 4)
+    x = sampling.uniform(ring, above, bytes(32), b"x")
+    largest = torch.tensor([[ring.moduli[i] - 1] for i in above]).repeat(1, ring.degree)
+    key = KeyHalves(b=torch.stack([x, largest] * 2), a=torch.stack([largest, x.flip(1), x, largest]))
+    addends = [x[:4].flip(1), largest[:4]]
+
+    def summed(galois: int) -> torch.Tensor:
+        digits = ring.mod_up(x[:4], ends, limbs)
+        total = ring.add_key_product(None, digits, key, 5, addends[:1], 2**90)
+        return ring.add_key_product(total, digits, key, galois, addends, 3)
+
+    return {
+        "mod_up": lambda: ring.mod_up(x[:4], ends, limbs).extended,
+        "mod_up of the largest": lambda: ring.mod_up(largest[:4], ends, limbs).extended,
+        "key_product": lambda: ring.key_product(ring.mod_up(x[:4], ends, limbs), key),
+        "key_product and addends": lambda: ring.key_product(
+            ring.mod_up(largest[:4], ends, limbs), key, addends, 2**90
+        ),
+        "add_key_product": lambda: summed(2 * ring.degree - 3),
+        "mod_down and automorphism": lambda: ring.mod_down(
+            torch.stack([x, largest]), above[:4], above[4:], galois=5
+        ),
     }
 
 

@@ -15,7 +15,8 @@ class Backend(Protocol[V]):
 
     `aegis_fhe.ckks.Evaluator` gives them meaning on ciphertexts; the interpreters of `aegis_fhe.program` on
     float64 slots, on (level, scale) pairs and on operation counters. No operation rescales or relinearises
-    unless its name says so. Level l means l + 1 limbs; a product adds components (2 -> 3) and multiplies scales.
+    unless its name says so. Level l means l + 1 limbs; a product adds components (2 -> 3) and multiplies
+    scales.
     """
 
     @property

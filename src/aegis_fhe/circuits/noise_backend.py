@@ -256,7 +256,7 @@ class NoiseBackend:
         return replace(x, slots=x.slots * (x.scale / scale), scale=scale)
 
     def _moved_sum(self, xs: Sequence[NoiseValue], steps: Sequence[int]) -> tuple[NoiseValue, int]:
-        """The rotated values added up, without the key switches' noise; and how many inner products make that."""
+        """The rotated values added up, without the key switches' noise; how many inner products make that."""
         self._pairs(xs, steps)
         self._two_components(xs)
         self._same_scale(xs)

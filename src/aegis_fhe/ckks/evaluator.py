@@ -96,7 +96,8 @@ class Evaluator(PlainProducts):
     def rotate_sum_rescale(self, xs: Sequence[Ciphertext], steps: Sequence[int]) -> Ciphertext:
         """`rescale(rotate_sum(xs, steps))` with one rounding: one division by P q_level.
 
-        Level: one below the lowest of xs, scale / q_level exactly. Cost: that of `rotate_sum`. Raises as both.
+        Level: one below the lowest of xs, scale / q_level exactly. Cost: that of `rotate_sum`. Raises as
+        both.
         """
         in_qp, still = self._rotated_sum(xs, steps, rescale=True)
         if in_qp is None:

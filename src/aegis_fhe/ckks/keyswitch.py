@@ -4,9 +4,9 @@ For a polynomial d under s_in and a key s_in -> s_out: (u_0, u_1) with u_0 + u_1
 noise. Source: Han and Ki, ePrint 2019/688; hoisting: Halevi and Shoup, ePrint 2018/244; accumulation in QP
 before one ModDown (double hoisting): Bossuat et al., ePrint 2020/1203.
 
-What is added to the result in Q joins the product as its P-fold: round((u + P c) / P) = round(u / P) + c. The
-basis conversion is exact and centred, so it commutes with automorphisms bit for bit. Axes: C component, L limb
-(q_0..q_level, then p), N coefficient; everything in NTT domain.
+What is added to the result in Q joins the product as its P-fold: round((u + P c) / P) = round(u / P) + c.
+The basis conversion is exact and centred, so it commutes with automorphisms bit for bit. Axes: C component,
+L limb (q_0..q_level, then p), N coefficient; everything in NTT domain.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from aegis_fhe.ring.keyswitching import Digits
 def decompose(params: Parameters, d_LN: torch.Tensor) -> Digits:
     """ModUp: digit j is the centred d modulo the primes of digit j, written in all limbs of QP.
 
-    d: [level + 1, N] -> values |d_j| <= Q_j / 2. Cost: one inverse NTT for each limb, one forward NTT for each
-    converted row. The result serves any number of keys (hoisting).
+    d: [level + 1, N] -> values |d_j| <= Q_j / 2. Cost: one inverse NTT for each limb, one forward NTT for
+    each converted row. The result serves any number of keys (hoisting).
     """
     level = d_LN.shape[0] - 1
     ends = [digit[-1] + 1 for digit in params.digits(level)]

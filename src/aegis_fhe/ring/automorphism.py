@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from aegis_fhe.errors import ParameterError
 from aegis_fhe.ring.core import RingCore
 
 
@@ -38,8 +37,3 @@ class Automorphism(RingCore):
         result = self._out(x.shape, out, [x])
         self._native.automorphism_coefficients(x.data_ptr(), result.data_ptr(), outer, index, element)
         return result
-
-    def _galois(self, galois: int) -> int:
-        if galois % 2 == 0:
-            raise ParameterError(f"galois element {galois} is even; automorphisms are X -> X^g for odd g")
-        return galois % (2 * self.degree)

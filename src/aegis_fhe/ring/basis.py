@@ -45,24 +45,27 @@ class BasisConversion(RingCore):
     ) -> Tensor:
         """Division by P = prod q_drop with rounding: (x - c) / P where c = x mod P is centred, |c| < P/2.
 
-        That is round(x / P) for the integer x, then X -> X^galois (odd; N at least 8). NTT domain: [..., len(keep) + len(drop), N] (dropped limbs
-        last; contiguous components are enough) -> [..., len(keep), N] in [0, q). Scale: divided by P. With
-        one dropped limb it is the rescale. `out` must not overlap x. Cost: len(drop) inverse and len(keep)
-        forward transforms and one conversion.
-        Raises LayoutError for a wrong tensor, ParameterError for unknown or repeated limbs.
+        That is round(x / P) for the integer x, then X -> X^galois (odd; 1 where N is less than 8). NTT
+        domain: [..., len(keep) + len(drop), N] (dropped limbs last; contiguous components are enough) ->
+        [..., len(keep), N] in [0, q). Scale: divided by P. With one dropped limb it is the rescale. `out`
+        must not overlap x. Cost: len(drop) inverse and len(keep) forward transforms and one conversion.
+        Raises LayoutError for a wrong tensor, ParameterError for unknown or repeated limbs, an even element.
         """
         if in_parts(x):
             result = self._out((x.shape[0], len(keep), self.degree), out, [x])
             for part, to in zip(x, result, strict=True):
                 self.mod_down(part, keep, drop, galois=galois, out=to)
             return result
-        if galois % 2 == 0:
-            raise ParameterError(f"galois element {galois} is even; automorphisms are X -> X^g for odd g")
+        element = self._galois(galois)
+        if element != 1 and self.degree < 8:
+            raise ParameterError(
+                f"an automorphism with the division needs a degree of 8 or more, not {self.degree}"
+            )
         kept, dropped = self.check_limbs(keep), self.check_limbs(drop)
         self._distinct([*kept, *dropped])
         outer = self._check("x", x, (len(kept) + len(dropped), self.degree))
         result = self._out((*x.shape[:-2], len(kept), self.degree), out, [x])
-        self._native.mod_down(x.data_ptr(), result.data_ptr(), outer, kept, dropped, galois % (2 * self.degree))
+        self._native.mod_down(x.data_ptr(), result.data_ptr(), outer, kept, dropped, element)
         return result
 
     def _distinct(self, limbs: Sequence[int]) -> list[int]:

@@ -56,6 +56,12 @@ class RingCore:
             raise ParameterError(f"limbs {index} given; this ring has limbs 0 to {len(self.moduli) - 1}")
         return index
 
+    def _galois(self, galois: int) -> int:
+        """The element modulo 2N; raise ParameterError unless X -> X^galois is an automorphism."""
+        if galois % 2 == 0:
+            raise ParameterError(f"galois element {galois} is even; automorphisms are X -> X^g for odd g")
+        return galois % (2 * self.degree)
+
     def _check(self, name: str, x: Tensor, tail: tuple[int, ...]) -> int:
         """Check dtype, device, contiguity and the last axes of x; return the product of the leading axes."""
         _check_storage(name, x, torch.int64)

@@ -36,6 +36,8 @@ from aegis_fhe.service.container_format import (
 )
 from aegis_fhe.service.container_tensors import encode_tensors, tensor_bytes
 
+# Tensor data of large chunks start on a cache line of the file, so that kernels can work on the mapped file.
+ALIGNMENT, ALIGNED_FROM_BYTES = 64, 4096
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -111,6 +113,9 @@ class ContainerWriter:
         record = RecordHeader(name, dict(metadata or {}))
         header = encode_json(record, self._limits.record_header_bytes, f"{where}: metadata")
         payload_header, ordered, payload_bytes = encode_tensors(tensors, self._limits, where)
+        if payload_bytes >= ALIGNED_FROM_BYTES:
+            data = self._offset + RECORD.size + len(header) + len(payload_header)
+            header += b" " * (-data % ALIGNMENT)  # still JSON, and the digest covers it
         if payload_bytes > self._limits.chunk_bytes:
             raise ContainerError(
                 f"{where} takes {payload_bytes} bytes, at most {self._limits.chunk_bytes} fit; split it"

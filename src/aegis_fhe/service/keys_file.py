@@ -12,6 +12,7 @@ import torch
 from aegis_fhe.ckks.keys import EvaluationKeys, KeyRequest, KeySwitchKey, half_bytes, key_limbs
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.errors import AegisError, CompatibilityError, ContainerError
+from aegis_fhe.ring.threads import for_each
 from aegis_fhe.service.container import ContainerReader, ContainerWriter
 from aegis_fhe.service.residues import check_residues
 
@@ -42,19 +43,27 @@ def save_keys(
 
 
 def load_keys(params: Parameters, requests: list[KeyRequest], path: Path) -> EvaluationKeys:
-    """The keys for `requests`; every shape, level and residue is checked.
+    """The keys for `requests`; every shape, level and residue is checked, by several threads.
+
+    Their b are views of the mapped file, which nobody may write to while they live.
 
     Raises ContainerError for a damaged file, CompatibilityError for keys of other parameters or a missing
     key.
     """
-    with ContainerReader(path, KIND) as reader:
+    with ContainerReader(path, KIND, mapped=True) as reader:
         metadata = reader.metadata
         found = metadata.get("parameters") if isinstance(metadata, dict) else None
         if found != params.fingerprint():
             raise CompatibilityError(
                 f"{path} holds keys of other parameters than the program's: generate keys for this program"
             )
-        keys = EvaluationKeys.collect(params, (_key(params, path, *chunk) for chunk in reader))
+        found_keys: list[KeySwitchKey | None] = [None] * len(reader)
+
+        def load(index: int) -> None:
+            found_keys[index] = _key(params, path, *reader.read(reader.names[index]))
+
+        for_each(len(reader), load)
+        keys = EvaluationKeys.collect(params, (key for key in found_keys if key is not None))
     for request in requests:
         keys.find(request, params.degree)
     return keys

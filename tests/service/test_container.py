@@ -246,12 +246,12 @@ def test_interrupted_writer_leaves_what_was_there(tmp_path: Path) -> None:
 
 
 def test_full_disk_is_said_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(descriptor: int, data: memoryview) -> int:
+    def full(descriptor: int, data: memoryview, offset: int) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def filling() -> None:
         with ContainerWriter(tmp_path / "x", "keys") as writer:
-            monkeypatch.setattr(container_writer.os, "write", full)
+            monkeypatch.setattr(container_writer.os, "pwrite", full)
             writer.add("a", {"t": torch.ones(10)})
 
     with pytest.raises(CapacityError, match="disk is full"):
@@ -358,3 +358,32 @@ def test_data_are_on_the_disk_before_the_name_is(tmp_path: Path, monkeypatch: py
         )
     write(tmp_path / "x")
     assert calls == ["fsync", "replace", "fsync"]
+
+
+def test_a_file_of_the_moment_is_not_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(container_writer.os, "fsync", lambda *a: pytest.fail("synced"))
+    with ContainerWriter(tmp_path / "x", "keys", durable=False) as writer:
+        writer.add("a", {"t": torch.ones(10)})
+    with ContainerReader(tmp_path / "x", "keys") as reader:
+        assert reader.names == ("a",)
+
+
+def test_chunks_lie_in_the_order_of_their_places_whenever_they_are_written(tmp_path: Path) -> None:
+    chunks = {f"c{number}": {"t": torch.arange(number << 10)} for number in range(1, 6)}
+    with ContainerWriter(tmp_path / "in-order", "keys") as writer:
+        for name, tensors in chunks.items():
+            writer.add(name, tensors, {"of": name})
+    with ContainerWriter(tmp_path / "late", "keys") as other:
+        for write_chunk in reversed([other.place(name, t, {"of": name}) for name, t in chunks.items()]):
+            write_chunk()
+    assert other.digest == writer.digest
+    assert (tmp_path / "late").read_bytes() == (tmp_path / "in-order").read_bytes()
+
+
+def test_a_place_that_nobody_writes_makes_no_file(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ContainerError, match="could not be written"),
+        ContainerWriter(tmp_path / "x", "keys") as writer,
+    ):
+        writer.place("a", {"t": torch.ones(10)})
+    assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,10 @@ import torch
 from aegis_fhe.ckks import KeyRequest, KeySwitchKey, Parameters, presets
 from aegis_fhe.ckks.keys import half_bytes
 from aegis_fhe.ckks.secret import SecretKey, evaluation_keys
-from aegis_fhe.errors import CompatibilityError, ContainerError, MissingKeyError
+from aegis_fhe.errors import CapacityError, CompatibilityError, ContainerError, MissingKeyError
+from aegis_fhe.ring import native
+from aegis_fhe.service import container_writer
+from aegis_fhe.service.client import Client
 from aegis_fhe.service.container import ContainerReader, ContainerWriter
 from aegis_fhe.service.keys_file import KIND, load_keys, save_keys
 
@@ -166,3 +172,37 @@ def test_no_file_is_left_when_generation_fails(
     with pytest.raises(RuntimeError, match="stopped"):
         save_keys(small, REQUESTS, failing(), tmp_path / "k")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_equal_seeds_give_equal_files_on_any_number_of_threads(job: Job, tmp_path: Path) -> None:
+    """Keys are written by several threads while others are generated: the bytes must not tell."""
+    before, digests = native.get_threads(), set()
+    try:
+        for threads in (1, 2, 3):
+            native.set_threads(threads)
+            Client(job.program, seed=SEED).write_keys(tmp_path / "k", durable=False)
+            digests.add(hashlib.sha256((tmp_path / "k").read_bytes()).hexdigest())
+    finally:
+        native.set_threads(before)
+    assert len(digests) == 1
+
+
+def test_a_full_disk_while_keys_are_written_is_said_and_leaves_nothing(
+    small: Parameters, keys: list[KeySwitchKey], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The refusal comes to a writer's thread, late: here with the last chunk."""
+    write, last = os.pwrite, 2 * half_bytes(small, 2)
+
+    def filling(descriptor: int, data: memoryview, offset: int) -> int:
+        if offset > last:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(descriptor, data, offset)
+
+    monkeypatch.setattr(container_writer.os, "pwrite", filling)
+    with pytest.raises(CapacityError, match="disk is full"):
+        save_keys(small, REQUESTS[:1] * 8, (rename(keys[0], step) for step in range(8)), tmp_path / "k")
+    assert list(tmp_path.iterdir()) == []
+
+
+def rename(key: KeySwitchKey, step: int) -> KeySwitchKey:
+    return replace(key, request=KeyRequest(step, key.level))

@@ -49,15 +49,20 @@ class Client:
         self._secret = SecretKey.generate(program.params, seed=seed)
 
     def write_keys(
-        self, path: Path, *, advance: Callable[[str, float], None] = lambda name, weight: None
+        self,
+        path: Path,
+        *,
+        advance: Callable[[str, float], None] = lambda name, weight: None,
+        durable: bool = True,
     ) -> None:
         """The evaluation keys that the program uses, and no others.
 
-        `advance` is told the bytes of each key.
+        `advance` is told the bytes of each key. durable: the file is on the disk, not in the system's memory
+        only, when this returns.
         """
         requests = self.program.key_requests()
         keys = evaluation_keys(self._secret, requests, seed=self._seed)
-        save_keys(self.program.params, requests, keys, path, advance=advance)
+        save_keys(self.program.params, requests, keys, path, advance=advance, durable=durable)
 
     def write_input(self, hidden: Array, path: Path) -> None:
         """Encrypts hidden states [tokens, features] block by block, at the highest level.

@@ -43,6 +43,11 @@ class RunningDigest:
         else:
             self._pending = self._pool.submit(self._hash.update, buffer)
 
+    def update_here(self, buffer: memoryview) -> None:
+        """Append `buffer` on the calling thread: for callers that are several threads themselves."""
+        self._wait()
+        self._hash.update(buffer)
+
     def digest(self) -> bytes:
         """The digest of everything appended so far."""
         self._wait()

@@ -32,10 +32,13 @@ from aegis_fhe.service.container_format import (
     whole_digest,
 )
 from aegis_fhe.service.container_tensors import decode_tensors
+from aegis_fhe.service.mapped_file import map_file
+
+MAPPED_ALIGNMENT = 8  # of the widest type: a payload that starts elsewhere is copied, which aligns it
 
 
 class Chunk(NamedTuple):
-    """A named group of tensors (views into one buffer of the chunk's size) and its metadata."""
+    """A named group of tensors (views into one buffer, or into the mapped file) and its metadata."""
 
     name: str
     tensors: dict[str, Tensor]
@@ -49,10 +52,16 @@ class ContainerReader:
     own checksum, then every tensor's type, shape and place. Memory: one chunk, no second copy, never more
     than the file's length. Safe for reading from several threads. Use as a context manager, or call `close`.
 
+    mapped: where the system can, tensors are views of the file's pages in the system's cache instead of
+    copies (see `map_file`: nobody may write to the file as long as a tensor lives). The checks are the same,
+    made on those pages, on the calling thread.
+
     Raises `ContainerError` (one line: what is wrong, and the cure), `CapacityError` (a chunk does not fit).
     """
 
-    def __init__(self, path: str | os.PathLike[str], kind: str, *, limits: Limits | None = None) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], kind: str, *, limits: Limits | None = None, mapped: bool = False
+    ) -> None:
         self.path = Path(path)
         self.kind = kind
         self._limits = limits or Limits()
@@ -65,6 +74,7 @@ class ContainerReader:
             self.total_bytes = os.fstat(self._file).st_size
             preamble = self._read_header()
             self._index = self._read_index(preamble)
+            self._map = map_file(self._file, self.total_bytes) if mapped else None
         except BaseException:
             self.close()
             raise
@@ -184,6 +194,10 @@ class ContainerReader:
 
     def _payload(self, offset: int, length: int, digest: RunningDigest, where: str) -> Tensor:
         self._check_inside(offset, length)
+        if self._map is not None and offset % MAPPED_ALIGNMENT == 0:
+            payload = self._map[offset : offset + length]
+            digest.update_here(payload.numpy().data)
+            return payload
         try:
             payload = torch.empty(length, dtype=torch.uint8)
         except RuntimeError:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,12 @@ import torch
 from aegis_fhe.ckks.keys import EvaluationKeys, KeyRequest, KeySwitchKey, half_bytes, key_limbs
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.errors import AegisError, CompatibilityError, ContainerError
+from aegis_fhe.ring.threads import for_each
 from aegis_fhe.service.container import ContainerReader, ContainerWriter
 from aegis_fhe.service.residues import check_residues
 
 KIND = "evaluation-keys"
+WRITERS = 2  # most of a write is the system finding and clearing pages, which takes a core as generation does
 
 
 class _KeyFacts(msgspec.Struct, forbid_unknown_fields=True):
@@ -31,30 +35,59 @@ def save_keys(
     path: Path,
     *,
     advance: Callable[[str, float], None] = lambda name, weight: None,
+    durable: bool = True,
 ) -> None:
-    """Writes keys as they are generated: one is in memory at a time. `advance` is told the bytes of each."""
+    """Writes keys while the next ones are generated; no more than `WRITERS` + 2 are in memory at a time.
+
+    `advance` is told the bytes of each, in order, on the calling thread. durable: as of `ContainerWriter`.
+    The bytes of the file depend on the keys alone, not on the order in which threads write them.
+    """
     expected = sum(half_bytes(params, request.level) for request in requests)
-    with ContainerWriter(path, KIND, {"parameters": params.fingerprint()}, expected_bytes=expected) as writer:
+    written: deque[tuple[float, Future[None]]] = deque()
+
+    def finish_first() -> None:
+        weight, future = written.popleft()
+        future.result()
+        advance("keys", weight)
+
+    with (
+        ContainerWriter(
+            path, KIND, {"parameters": params.fingerprint()}, expected_bytes=expected, durable=durable
+        ) as writer,
+        ThreadPoolExecutor(WRITERS, thread_name_prefix="keys-writer") as pool,
+    ):
         for key in keys:
             facts = {"step": key.request.step, "level": key.level, "seed": key.seed.hex()}
-            writer.add(f"key {key.request.step}", {"b": key.b}, metadata=facts)
-            advance("keys", float(half_bytes(params, key.level)))
+            write = writer.place(f"key {key.request.step}", {"b": key.b}, metadata=facts)
+            written.append((float(half_bytes(params, key.level)), pool.submit(write)))
+            if len(written) > WRITERS:
+                finish_first()
+        while written:
+            finish_first()
 
 
 def load_keys(params: Parameters, requests: list[KeyRequest], path: Path) -> EvaluationKeys:
-    """The keys for `requests`; every shape, level and residue is checked.
+    """The keys for `requests`; every shape, level and residue is checked, by several threads.
+
+    Their b are views of the mapped file, which nobody may write to while they live.
 
     Raises ContainerError for a damaged file, CompatibilityError for keys of other parameters or a missing
     key.
     """
-    with ContainerReader(path, KIND) as reader:
+    with ContainerReader(path, KIND, mapped=True) as reader:
         metadata = reader.metadata
         found = metadata.get("parameters") if isinstance(metadata, dict) else None
         if found != params.fingerprint():
             raise CompatibilityError(
                 f"{path} holds keys of other parameters than the program's: generate keys for this program"
             )
-        keys = EvaluationKeys.collect(params, (_key(params, path, *chunk) for chunk in reader))
+        found_keys: list[KeySwitchKey | None] = [None] * len(reader)
+
+        def load(index: int) -> None:
+            found_keys[index] = _key(params, path, *reader.read(reader.names[index]))
+
+        for_each(len(reader), load)
+        keys = EvaluationKeys.collect(params, (key for key in found_keys if key is not None))
     for request in requests:
         keys.find(request, params.degree)
     return keys

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from aegis_fhe.ckks.parameters import Parameters
@@ -22,11 +23,10 @@ def check_residues(
         raise CompatibilityError(
             f"{what} has shape {list(residues.shape)} of {residues.dtype}, expected {list(expected)} of int64"
         )
-    rows = residues.reshape(-1, len(limbs), params.degree)
-    moduli = torch.tensor([(*params.q, *params.p)[limb] for limb in limbs])
-    for row in rows:
-        lowest, highest = torch.aminmax(row, dim=1)
-        if bool((lowest < 0).any()) or bool((highest >= moduli).any()):
-            raise CompatibilityError(
-                f"{what} holds residues outside [0, q): it is damaged or of other parameters"
-            )
+    # As unsigned words, negative ones are the largest: one comparison for both ends of the range.
+    words = residues.contiguous().numpy().view(np.uint64).reshape(-1, len(limbs), params.degree)
+    moduli = np.array([(*params.q, *params.p)[limb] for limb in limbs], dtype=np.uint64)
+    if bool((words.max(axis=2) >= moduli).any()):
+        raise CompatibilityError(
+            f"{what} holds residues outside [0, q): it is damaged or of other parameters"
+        )

@@ -59,7 +59,7 @@ def run_session(
         save_program(program, files.program)
         client.write_input(hidden, files.inputs)
         clock.lap("encrypt")
-        client.write_keys(files.keys, advance=advance_keys)
+        client.write_keys(files.keys, advance=advance_keys, durable=folder is not None)
         clock.lap("keys")
         report = run_job(
             program, files, devices, threads=threads, on_progress=on_progress, on_output=on_output

@@ -129,8 +129,8 @@ class Arithmetic:
                 require_two_components(ciphertext, "multiply")
         level = min(c.level for c in (*left, *right))
         scale = self._product_scale(left[0].scale, right[0].scale, level)
-        factors = [[[c.parts[:, : level + 1] for c in row] for row in matrix] for matrix in (xs, ys)]
-        products = self.params.ring.tensor_product(*factors, self.params.q_limbs(level))
+        x_parts, y_parts = ([[c.parts[:, : level + 1] for c in row] for row in m] for m in (xs, ys))
+        products = self.params.ring.tensor_product(x_parts, y_parts, self.params.q_limbs(level))
         return [[Ciphertext(parts=parts, scale=scale) for parts in row] for row in products]
 
     def rescale(self, x: Ciphertext) -> Ciphertext:

@@ -14,7 +14,7 @@ in the manner of Jiang, Kim, Lauter, Song (CCS 2018), for all heads and zones of
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 import numpy as np
@@ -27,6 +27,8 @@ from aegis_fhe.program.layout import TokenMajorLayout
 from aegis_fhe.program.operators.context import Context
 
 V = TypeVar("V")
+
+CHUNK = 8  # rotations alive at a time in sums over them
 
 
 class Shear(msgspec.Struct, frozen=True, tag=True):
@@ -93,22 +95,47 @@ class Attend(msgspec.Struct, frozen=True, tag=True):
             base=layout.ladder_base,
         )
         by_token = dict(ladder.rotations(backend, v, range(layout.tokens)))
-        scale = plain_scale(backend, p, context.scale)
-        sums: list[V | None] = [None] * layout.zones
+        denominators = _Denominators(backend, layout, self.weight, plain_scale(backend, p, context.scale))
 
         def masked() -> Iterator[tuple[V, V]]:
             for r, probability in _column_rotations(backend, p, layout):
                 inside = _inside(layout, r)
-                for zone, total in enumerate(sums):
-                    part = SlotVector(self.weight * inside.values * layout.columns(np.ones((1, 1)), zone))
-                    term = backend.mul_plain(probability, part, scale)
-                    sums[zone] = term if total is None else backend.add(total, term)
+                denominators.take(probability, inside)
                 value = multiply_plain(backend, by_token[r % layout.tokens], inside, context.scale)
                 yield probability, value
 
-        output = _sum_of_products(backend, masked())
-        denominators = [backend.rescale(total) for total in sums if total is not None]
-        return [backend.relinearize_rescale(output), *denominators]
+        output = backend.relinearize_rescale(_sum_of_products(backend, masked()))
+        return [output, *(backend.rescale(total) for total in denominators.totals())]
+
+
+class _Denominators(Generic[V]):
+    """sum_r weight * inside_r * p_r for each zone alone, some rotations at a time as one matrix product."""
+
+    def __init__(self, backend: Backend[V], layout: TokenMajorLayout, weight: float, scale: float) -> None:
+        self._backend, self._scale = backend, scale
+        self._zones = [weight * layout.columns(np.ones((1, 1)), zone) for zone in range(layout.zones)]
+        self._held: list[tuple[V, SlotVector]] = []
+        self._totals: list[V] = []
+
+    def take(self, p: V, inside: SlotVector) -> None:
+        """Adds the next rotation."""
+        self._held.append((p, inside))
+        if len(self._held) == CHUNK:
+            self._flush()
+
+    def totals(self) -> list[V]:
+        """One sum for each zone, not rescaled."""
+        self._flush()
+        return self._totals
+
+    def _flush(self) -> None:
+        if not self._held:
+            return
+        rows = [[SlotVector(inside.values * zone) for _, inside in self._held] for zone in self._zones]
+        sums = self._backend.mul_plain_sums([p for p, _ in self._held], rows, self._scale)
+        pairs = zip(self._totals, sums, strict=True)
+        self._totals = [self._backend.add(x, y) for x, y in pairs] if self._totals else sums
+        self._held.clear()
 
 
 def _inside(layout: TokenMajorLayout, r: int) -> SlotVector:
@@ -140,8 +167,8 @@ def _diagonal_rotations(backend: Backend[V], x: V, layout: TokenMajorLayout) -> 
             yield a * base + b, value
 
 
-def _sum_of_products(backend: Backend[V], pairs: Iterator[tuple[V, V]], chunk: int = 8) -> V:
-    """sum_i x_i y_i with three components, `chunk` products at a time."""
+def _sum_of_products(backend: Backend[V], pairs: Iterator[tuple[V, V]]) -> V:
+    """sum_i x_i y_i with three components, CHUNK products at a time."""
     total: V | None = None
     xs: list[V] = []
     ys: list[V] = []
@@ -156,7 +183,7 @@ def _sum_of_products(backend: Backend[V], pairs: Iterator[tuple[V, V]], chunk: i
     for x, y in pairs:
         xs.append(x)
         ys.append(y)
-        if len(xs) == chunk:
+        if len(xs) == CHUNK:
             flush()
     if xs:
         flush()

@@ -112,16 +112,18 @@ class Arithmetic:
         """The matrix product sum_b xs[r][b] * ys[b][s], slot by slot, not relinearised.
 
         d_0 = sum x_0 y_0, d_1 = sum x_0 y_1 + x_1 y_0, d_2 = sum x_1 y_1, each reduced once. In: 2 components
-        each, equal scales in xs and in ys. Out: 3 components, the product of both scales, lowest level of all.
+        each, equal scales in xs and in ys. Out: 3 components, the product of both scales, the lowest level.
         Cost: 4 products per entry of the residues for each r, b, s. Raises CompatibilityError for ragged rows
         or 3 components, ScaleError when scales differ or the product does not fit the modulus.
         """
         if not xs or not ys or not ys[0] or any(len(row) != len(ys) for row in xs):
             raise CompatibilityError(
-                f"rows of {sorted({len(row) for row in xs})} ciphertexts do not match {len(ys)} rows of factors"
+                f"rows of {sorted({len(row) for row in xs})} ciphertexts do not match {len(ys)} of factors"
             )
         if any(len(row) != len(ys[0]) for row in ys):
-            raise CompatibilityError(f"rows of {sorted({len(row) for row in ys})} factors; equally many expected")
+            raise CompatibilityError(
+                f"rows of {sorted({len(row) for row in ys})} factors; one length expected"
+            )
         left, right = [x for row in xs for x in row], [y for row in ys for y in row]
         for operands in (left, right):
             self._check_operands(operands)

@@ -65,7 +65,7 @@ class Periodic(Integers, Transform):
     def periodic_sums(self, xs: Sequence[Tensor], coefficients: Tensor, limbs: Sequence[int]) -> Tensor:
         """`periodic_dot` with weights from their signed coefficients, [R, B, M]: transformed limb by limb.
 
-        No more than one limb of all weights is in memory at a time, and each x is read once. Cost: besides the
+        No more than one limb of all weights is in memory at a time; each x is read once. Cost: besides the
         products one transform of degree M for each weight and limb. Raises as periodic_dot.
         """
         index, pointers, components = self._factors(xs, limbs)

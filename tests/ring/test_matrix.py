@@ -1,4 +1,4 @@
-"""Matrix products of ciphertexts: every path and thread count against Python integers and elementary operations."""
+"""Matrix products of ciphertexts: every path and thread count against integers and elementary operations."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ def factors(ring: Ring, rows: int, columns: int, label: bytes) -> list[list[torc
     limbs = range(len(ring.moduli))
     return [
         [
-            torch.stack([sampling.uniform(ring, limbs, bytes(32), b"%s %d %d %d" % (label, r, s, c)) for c in (0, 1)])
+            torch.stack(
+                [sampling.uniform(ring, limbs, bytes(32), b"%s %d %d %d" % (label, r, s, c)) for c in (0, 1)]
+            )
             for s in range(columns)
         ]
         for r in range(rows)

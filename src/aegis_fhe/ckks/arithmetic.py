@@ -112,16 +112,19 @@ class Arithmetic:
         """The matrix product sum_b xs[r][b] * ys[b][s], slot by slot, not relinearised.
 
         d_0 = sum x_0 y_0, d_1 = sum x_0 y_1 + x_1 y_0, d_2 = sum x_1 y_1, each reduced once. In: 2 components
-        each, equal scales in xs and in ys. Out: 3 components, the product of both scales, lowest level of all.
+        each, equal scales in xs and in ys. Out: 3 components, the product of both scales, the lowest level.
         Cost: 4 products per entry of the residues for each r, b, s. Raises CompatibilityError for ragged rows
         or 3 components, ScaleError when scales differ or the product does not fit the modulus.
         """
         if not xs or not ys or not ys[0] or any(len(row) != len(ys) for row in xs):
             raise CompatibilityError(
-                f"rows of {sorted({len(row) for row in xs})} ciphertexts do not match {len(ys)} rows of factors"
+                f"rows of {sorted({len(row) for row in xs})} ciphertexts do not match {len(ys)} rows of "
+                "factors"
             )
         if any(len(row) != len(ys[0]) for row in ys):
-            raise CompatibilityError(f"rows of {sorted({len(row) for row in ys})} factors; equally many expected")
+            raise CompatibilityError(
+                f"rows of {sorted({len(row) for row in ys})} factors; equally many expected"
+            )
         left, right = [x for row in xs for x in row], [y for row in ys for y in row]
         for operands in (left, right):
             self._check_operands(operands)
@@ -129,8 +132,8 @@ class Arithmetic:
                 require_two_components(ciphertext, "multiply")
         level = min(c.level for c in (*left, *right))
         scale = self._product_scale(left[0].scale, right[0].scale, level)
-        factors = [[[c.parts[:, : level + 1] for c in row] for row in matrix] for matrix in (xs, ys)]
-        products = self.params.ring.tensor_product(*factors, self.params.q_limbs(level))
+        x, y = ([[c.parts[:, : level + 1] for c in row] for row in matrix] for matrix in (xs, ys))
+        products = self.params.ring.tensor_product(x, y, self.params.q_limbs(level))
         return [[Ciphertext(parts=parts, scale=scale) for parts in row] for row in products]
 
     def rescale(self, x: Ciphertext) -> Ciphertext:

@@ -63,9 +63,9 @@ class _NoKernels:
     def mod_down(
         self, x: int, to: int, outer: int, keep: Sequence[int], drop: Sequence[int], galois: int
     ) -> None:
-        """The dropped rows as coefficients, and what they become before an automorphism."""
-        dropped = self._arena.empty((outer * len(drop) * self._degree,))
-        converted = self._arena.empty((outer * len(keep) * self._degree if galois != 1 else 1,))
+        """Of one component the dropped rows as coefficients, and what they become before an automorphism."""
+        dropped = self._arena.empty((len(drop) * self._degree,))
+        converted = self._arena.empty((len(keep) * self._degree if galois != 1 else 1,))
         del dropped, converted
 
     def mod_up(self, d: int, to: int, ends: Sequence[int], limbs: Sequence[int]) -> None:

@@ -19,7 +19,7 @@ class MatrixProduct(RingCore):
         """out[r, s] = sum_b xs[r][b] (x) ys[b][s], with x (x) y = (x_0 y_0, x_0 y_1 + x_1 y_0, x_1 y_1).
 
         xs: R rows of B tensors, ys: B rows of S tensors, each [2, limb, N] with contiguous components, NTT
-        domain in [0, q) -> [R, S, 3, limb, N] in [0, q), every sum reduced once. Scale: product of the scales.
+        domain in [0, q) -> [R, S, 3, limb, N] in [0, q), every sum reduced once. Scale: that of the product.
         Cost: 4 R S B products per entry; each operand is read from memory once where R B + B S entries of all
         of them fit the cache. Raises LayoutError for wrong tensors or ragged rows, ParameterError for unknown
         limbs.

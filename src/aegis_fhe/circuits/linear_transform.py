@@ -47,13 +47,10 @@ class PeriodicTransform:
         n_in, n_out = matrix.shape
         if max(n_in, n_out) > period:
             raise LayoutError(f"a {n_in} x {n_out} matrix does not fit into windows of {period} slots")
-        diagonals: dict[int, Array] = {}
-        for r in range(-(n_out - 1), n_in):
-            g = np.arange(max(0, -r), min(n_out, n_in - r))
-            values = matrix[g + r, g]
-            if np.any(values):
-                diagonals[r] = np.zeros(period)
-                diagonals[r][g] = values
+        f, g = np.indices(matrix.shape)
+        table = np.zeros((n_in + n_out - 1, period))  # row n_out - 1 + r: diagonal r
+        table[f - g + n_out - 1, g] = matrix
+        diagonals = {int(row) - (n_out - 1): table[row] for row in np.flatnonzero(table.any(axis=1))}
         if not diagonals:
             diagonals[0] = np.zeros(period)
         return cls(diagonals)
@@ -66,11 +63,9 @@ class PeriodicTransform:
         """The inner plaintexts: one row for each giant index, one column for each baby step."""
         rows: list[list[SlotVector | None]] = []
         for i in self.giants(giant):
-            row: list[SlotVector | None] = []
-            for j in babies:
-                diagonal = self.diagonals.get(giant * i + j)
-                row.append(None if diagonal is None else SlotVector(np.roll(diagonal, giant * i)))
-            rows.append(row)
+            found = {j: self.diagonals[giant * i + j] for j in babies if giant * i + j in self.diagonals}
+            rolled = dict(zip(found, np.roll([*found.values()], giant * i, axis=1), strict=True))
+            rows.append([SlotVector(rolled[j]) if j in rolled else None for j in babies])
         return rows
 
     def apply(self, backend: Backend[V], babies: Mapping[int, V], giant: int, target_scale: float) -> V:

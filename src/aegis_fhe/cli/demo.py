@@ -6,6 +6,7 @@ import hashlib
 import json
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,11 +23,12 @@ from aegis_fhe.models.minilm import TOKENS, compile_first_attention
 from aegis_fhe.models.text_encoder import TextEncoder
 from aegis_fhe.observe.progress import Progress
 from aegis_fhe.observe.table import format_bytes, format_seconds, results_table
-from aegis_fhe.placement import plan_tokens
+from aegis_fhe.placement import MemoryEstimate, plan_tokens
 from aegis_fhe.program.compiled import CompiledProgram
 from aegis_fhe.ring import native
 from aegis_fhe.runtime.events import ProgressEvent
 from aegis_fhe.runtime.executor import share_of
+from aegis_fhe.runtime.garbage import no_collection
 from aegis_fhe.runtime.launch import LaunchOptions
 from aegis_fhe.runtime.memory import peak_bytes
 from aegis_fhe.service.client import Client
@@ -69,13 +71,14 @@ def demo(
     console = Console(stderr=True, quiet=quiet)
     native.set_threads(LaunchOptions().threads_per_worker)
     samples = _lines(calibration)
-    encoder = TextEncoder.load(model)
-    ids = encoder.token_ids(text)
-    program = compile_first_attention(encoder, calibration=samples).with_kernels(kernels)
-    program.context(len(ids))
-    hidden = encoder.embed(ids)
-    reference = encoder.reference(hidden)
-    estimates = require_memory(program, devices)
+    with no_collection():
+        encoder = TextEncoder.load(model)
+        ids = encoder.token_ids(text)
+        program = compile_first_attention(encoder, calibration=samples).with_kernels(kernels)
+        program.context(len(ids))
+        hidden = encoder.embed(ids)
+        reference = encoder.reference(hidden)
+        estimates = require_memory(program, devices)
     if keep is not None:
         _make_folder(keep)
     params = program.params
@@ -87,7 +90,7 @@ def demo(
     if params.security_bits < STANDARD_BITS:
         typer.echo("the parameters are INSECURE: anyone can read what is encrypted under them", err=True)
     client = Client(program, seed=None if seed is None else hashlib.sha256(seed.encode()).digest())
-    session = _run(program, client, hidden, devices, keep, quiet or as_json)
+    session = _run(program, client, hidden, estimates, keep, quiet or as_json)
     facts = _facts(program, session, hidden, reference, time.monotonic() - start)
     facts["predicted_peak_memory_bytes"] = max(e.total_bytes for e in estimates)
     facts["predicted_peak_memory_bytes_by_worker"] = [e.total_bytes for e in estimates]
@@ -102,9 +105,15 @@ def demo(
 
 
 def _run(
-    program: CompiledProgram, client: Client, hidden: Array, devices: int, keep: Path | None, quiet: bool
+    program: CompiledProgram,
+    client: Client,
+    hidden: Array,
+    estimates: Sequence[MemoryEstimate],
+    keep: Path | None,
+    quiet: bool,
 ) -> SessionResult:
     """The session under two progress bars in turn: bytes of keys, then operations weighted by their cost."""
+    devices = len(estimates)
     plan = plan_tokens(program, devices)
     key_bytes = sum(half_bytes(program.params, request.level) for request in program.key_requests())
     work = max(share_of(program, plan, rank) for rank in range(devices))
@@ -123,6 +132,7 @@ def _run(
             client,
             hidden,
             devices=devices,
+            estimates=estimates,
             folder=keep,
             advance_keys=keys.advance,
             on_progress=on_progress,

@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from aegis_fhe.errors import AegisError, CompatibilityError
+from aegis_fhe.runtime.garbage import no_collection
 
 # name -> its line in `aegis --help`. The command is the function of that name in `aegis_fhe.cli.<name>`, and
 # the line is the first line of the function's docstring (a test holds them together).
@@ -34,7 +35,8 @@ def load_command(name: str) -> Any:
     Raises `CompatibilityError` when something that the command imports cannot be imported here.
     """
     try:
-        module = importlib.import_module(f"aegis_fhe.cli.{name}")
+        with no_collection():
+            module = importlib.import_module(f"aegis_fhe.cli.{name}")
     except (ImportError, OSError) as error:  # OSError: a shared library that does not load
         raise CompatibilityError(f"{name} cannot start: {error}; `aegis doctor` names the cure") from error
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)

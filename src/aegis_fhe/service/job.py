@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,14 +17,9 @@ from aegis_fhe.runtime.memory import available_bytes
 
 WORKER_MODULE = "aegis_fhe.service.worker"
 
-# The stored keys are read into memory that they keep: huge pages halve its first touch (10.7 s, then 5.4 s).
-# Everything else of size comes from the ring's arena. Threads that spin while they wait take the cores from
-# those they wait for when anything else runs: on 2 busy cores, relinearise + rotate + rescale at N = 2^16
-# took 0.65 s spinning, 0.39 s sleeping.
-_ENVIRONMENT = {
-    "OMP_WAIT_POLICY": "passive",
-    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
-}
+# Threads that spin while they wait take the cores from those they wait for when anything else runs: on 2 busy
+# cores, relinearise + rotate + rescale at N = 2^16 took 0.65 s spinning, 0.39 s sleeping.
+_ENVIRONMENT = {"OMP_WAIT_POLICY": "passive"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,10 +60,16 @@ class JobReport:
     ledger: Ledger
 
 
-def require_memory(program: CompiledProgram, devices: int) -> list[MemoryEstimate]:
-    """Estimates of all workers of this machine; raises CapacityError before any work when they do not fit."""
-    plan = plan_tokens(program, devices)
-    estimates = [estimate_memory(program, plan, rank) for rank in range(devices)]
+def require_memory(
+    program: CompiledProgram, devices: int, estimates: Sequence[MemoryEstimate] | None = None
+) -> Sequence[MemoryEstimate]:
+    """Estimates of all workers of this machine; raises CapacityError before any work when they do not fit.
+
+    estimates: of the same program and devices, where they are known from an earlier call.
+    """
+    if estimates is None:
+        plan = plan_tokens(program, devices)
+        estimates = [estimate_memory(program, plan, rank) for rank in range(devices)]
     needed, available = sum(e.total_bytes for e in estimates), available_bytes()
     if needed > available:
         raise CapacityError(
@@ -85,15 +86,17 @@ def run_job(
     devices: int,
     *,
     threads: int | None = None,
+    estimates: Sequence[MemoryEstimate] | None = None,
     on_progress: Callable[[ProgressEvent], None] | None = None,
     on_output: Callable[[int, str], None] | None = None,
 ) -> JobReport:
     """Runs the files' job on `devices` worker processes of this machine; results of all of them, or none.
 
-    The workers use the program's kernel path, by default the best one. Raises CapacityError, WorkerError.
+    The workers use the program's kernel path, by default the best one. estimates: see `require_memory`.
+    Raises CapacityError, WorkerError.
     """
     plan = plan_tokens(program, devices)
-    require_memory(program, devices)
+    require_memory(program, devices, estimates)
     config = {
         "program": str(files.program),
         "keys": str(files.keys),

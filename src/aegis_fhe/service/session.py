@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aegis_fhe.placement import MemoryEstimate
 from aegis_fhe.program.compiled import CompiledProgram
 from aegis_fhe.runtime.events import ProgressEvent
 from aegis_fhe.service.client import Client, DecryptedResult
@@ -41,6 +42,7 @@ def run_session(
     devices: int = 1,
     threads: int | None = None,
     folder: Path | None = None,
+    estimates: Sequence[MemoryEstimate] | None = None,
     advance_keys: Callable[[str, float], None] = lambda name, weight: None,
     on_progress: Callable[[ProgressEvent], None] | None = None,
     on_output: Callable[[int, str], None] | None = None,
@@ -48,11 +50,12 @@ def run_session(
     """Writes program, keys and ciphertexts, runs `devices` workers on them, decrypts.
 
     threads: of each worker, by default cores // devices. folder: where the files go when all went well; by
-    default, and after an error, they are removed. Memory is checked before any work. Raises RangeError or
+    default, and after an error, they are removed; only there the keys are synced to the disk. Memory is
+    checked before any work, by `estimates` of `require_memory` where they are given. Raises RangeError or
     LayoutError for hidden states that the program does not take, CapacityError, WorkerError.
     """
     program.context(len(hidden))
-    require_memory(program, devices)
+    estimates = require_memory(program, devices, estimates)
     with tempfile.TemporaryDirectory(prefix="aegis-", dir=folder) as temporary:
         files = JobFiles(folder=Path(temporary))
         clock = _Clock()
@@ -62,7 +65,13 @@ def run_session(
         client.write_keys(files.keys, advance=advance_keys, durable=folder is not None)
         clock.lap("keys")
         report = run_job(
-            program, files, devices, threads=threads, on_progress=on_progress, on_output=on_output
+            program,
+            files,
+            devices,
+            threads=threads,
+            estimates=estimates,
+            on_progress=on_progress,
+            on_output=on_output,
         )
         clock.lap("workers")
         result = client.read_results(files.results(devices), len(hidden))

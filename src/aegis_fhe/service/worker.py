@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from aegis_fhe.runtime.garbage import no_collection
 from aegis_fhe.runtime.worker import WorkerContext, run_worker
 
 FORBIDDEN = ("aegis_fhe.ckks.secret", "aegis_fhe.service.client")
@@ -30,21 +31,23 @@ def work(context: WorkerContext) -> Any:
     """One worker's share of a job. Returns its seconds by stage and its ledger."""
     import time
 
-    from aegis_fhe.ckks.evaluator import Evaluator
-    from aegis_fhe.placement import plan_tokens
-    from aegis_fhe.ring import native
-    from aegis_fhe.runtime.executor import execute, share_of
-    from aegis_fhe.service.ciphertexts_file import load_input, save_results
-    from aegis_fhe.service.keys_file import load_keys
-    from aegis_fhe.service.program_file import load_program
+    with no_collection():
+        from aegis_fhe.ckks.evaluator import Evaluator
+        from aegis_fhe.placement import plan_tokens
+        from aegis_fhe.ring import native
+        from aegis_fhe.runtime.executor import execute, share_of
+        from aegis_fhe.service.ciphertexts_file import load_input, save_results
+        from aegis_fhe.service.keys_file import load_keys
+        from aegis_fhe.service.program_file import load_program
 
     config = msgspec.convert(context.config, WorkerConfig)
     communicator = context.connect()
     native.set_threads(context.threads)
     start = time.monotonic()
     context.report("load", 0.0)
-    program = load_program(Path(config.program)).with_kernels(config.kernels)
-    plan = plan_tokens(program, context.world_size)
+    with no_collection():
+        program = load_program(Path(config.program)).with_kernels(config.kernels)
+        plan = plan_tokens(program, context.world_size)
     job = load_input(program, Path(config.inputs))
     keys = load_keys(program.params, program.key_requests(), Path(config.keys))
     mine = {

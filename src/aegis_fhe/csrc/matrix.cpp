@@ -8,6 +8,8 @@ namespace {
 
 constexpr std::size_t kCacheWords = std::size_t{1} << 15;  // 256 KiB of operands
 constexpr std::size_t kShortest = 64;
+constexpr std::size_t kWeightWords = std::size_t{1} << 20;  // 8 MiB of periodic weights
+constexpr std::size_t kTasks = 16;                          // of one limb of a periodic product
 
 std::size_t chunk_of(std::size_t operands, std::size_t n) {
     std::size_t chunk = n;
@@ -41,38 +43,49 @@ void Ring::tensor_product(const TensorProduct& job, i64* out, const Index& limbs
     });
 }
 
-void Ring::periodic_row(const PeriodicProduct& job, std::size_t l, const i64* weights, std::size_t row_stride,
-                        std::size_t term_stride) const {
-    std::size_t n = degree(), m = std::size_t{1} << job.log_m, groups = (m + kPeriodicRuns - 1) / kPeriodicRuns;
-    std::vector<const i64*> x;
-    for (const i64* polynomial : job.x) x.push_back(polynomial + l * n);
-    std::vector<i64*> out;
-    for (std::size_t r = 0; r < job.rows * job.components; ++r) out.push_back(job.out + (r * job.limbs.size() + l) * n);
-    for_rows(1, groups, [&](std::size_t group, std::size_t) {
-        std::size_t begin = group * kPeriodicRuns, end = begin + kPeriodicRuns < m ? begin + kPeriodicRuns : m;
-        PeriodicJob runs{job.rows,  x.size() / job.components, job.components, x.data(),           weights,
-                         row_stride, term_stride,              out.data(),     log_n_ - job.log_m, begin,  end};
-        Scratch scratch(*arena_, kernels_->periodic_scratch(runs) + 1);
-        kernels_->periodic(limbs_[job.limbs[l]], runs, scratch.data());
+// Limbs [first, last) of the job; element (r, b, limb, run) of the weights at r row + b term + limb limb_stride + run.
+void Ring::periodic_limbs(const PeriodicProduct& job, std::size_t first, std::size_t last,
+                          const PeriodicWeights& weights) const {
+    std::size_t n = degree(), m = std::size_t{1} << job.log_m, count = job.limbs.size();
+    std::size_t runs = m / kTasks < kPeriodicRuns ? kPeriodicRuns : m / kTasks;  // of a task
+    for_rows((m + runs - 1) / runs, last - first, [&](std::size_t i, std::size_t task) {
+        std::size_t l = first + i, end = (task + 1) * runs < m ? (task + 1) * runs : m;
+        std::vector<const i64*> x;
+        for (const i64* polynomial : job.x) x.push_back(polynomial + l * n);
+        std::vector<i64*> out;
+        for (std::size_t r = 0; r < job.rows * job.components; ++r) out.push_back(job.out + (r * count + l) * n);
+        PeriodicJob part{job.rows,   x.size() / job.components, job.components, x.data(), weights.values + i * weights.limb,
+                         weights.row, weights.term, out.data(), log_n_ - job.log_m, 0, kPeriodicRuns < m ? kPeriodicRuns : m};
+        Scratch scratch(*arena_, kernels_->periodic_scratch(part) + 1);
+        for (std::size_t run = task * runs; run < end; run += kPeriodicRuns) {
+            part.run_begin = run;
+            part.run_end = run + kPeriodicRuns < end ? run + kPeriodicRuns : end;
+            kernels_->periodic(limbs_[job.limbs[l]], part, scratch.data());
+        }
     });
 }
 
 void Ring::periodic_dot(const PeriodicProduct& job, const i64* weights) const {
     std::size_t m = std::size_t{1} << job.log_m, count = job.limbs.size(), terms = job.x.size() / job.components;
-    for (std::size_t l = 0; l < count; ++l) periodic_row(job, l, weights + l * m, terms * count * m, count * m);
+    periodic_limbs(job, 0, count, {weights, terms * count * m, count * m, m});
 }
 
+// As many limbs at a time as keep their weights in cache.
 void Ring::periodic_sums(const PeriodicProduct& job, const i64* coefficients, const Ring& small) const {
     std::size_t m = std::size_t{1} << job.log_m, terms = job.x.size() / job.components, weights = job.rows * terms;
-    Scratch memory(*arena_, weights * m);
+    std::size_t count = job.limbs.size(), batch = kWeightWords / (weights * m) + 1;
+    batch = batch < count ? batch : count;
+    Scratch memory(*arena_, batch * weights * m);
     i64* values = reinterpret_cast<i64*>(memory.data());
-    for (std::size_t l = 0; l < job.limbs.size(); ++l) {
-        const Limb& limb = small.limbs_[job.limbs[l]];
-        for_rows(1, weights, [&](std::size_t w, std::size_t) {
-            loops_->from_signed(coefficients + w * m, m, limb.m, values + w * m);
-            small.kernels_->ntt(limb, small.log_n_, values + w * m, values + w * m);
+    for (std::size_t first = 0; first < count; first += batch) {
+        std::size_t last = first + batch < count ? first + batch : count;
+        for_rows(weights, last - first, [&](std::size_t i, std::size_t w) {
+            const Limb& limb = small.limbs_[job.limbs[first + i]];
+            i64* to = values + (i * weights + w) * m;
+            loops_->from_signed(coefficients + w * m, m, limb.m, to);
+            small.kernels_->ntt(limb, small.log_n_, to, to);
         });
-        periodic_row(job, l, values, terms * m, m);
+        periodic_limbs(job, first, last, {values, terms * m, m, weights * m});
     }
 }
 

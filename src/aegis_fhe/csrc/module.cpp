@@ -81,6 +81,7 @@ nb::dict build_info() {
 
 NB_MODULE(_kernels, m) {
     using Release = nb::call_guard<nb::gil_scoped_release>;
+    nb::set_leak_warnings(false);  // a frozen garbage collector leaves its objects to the end of the process
     m.def("available_paths", [] {
         std::vector<std::string> names;
         for (const Kernels* path : available_paths()) names.emplace_back(path->name);

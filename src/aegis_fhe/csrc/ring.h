@@ -68,6 +68,12 @@ struct TensorProduct {
     std::size_t rows, terms, columns;
 };
 
+// NTT values of periodic plaintexts, and how far apart those of neighbouring rows, terms and limbs lie.
+struct PeriodicWeights {
+    const i64* values;
+    std::size_t row, term, limb;
+};
+
 // Sums over terms of ciphertexts with plaintexts of M = 2^log_m distinct values.
 struct PeriodicProduct {
     std::vector<const i64*> x;  // [terms][components] polynomials of [limb, N]
@@ -133,8 +139,8 @@ class Ring {
     std::size_t degree() const { return std::size_t{1} << log_n_; }
     const ConvertPlan& plan(const Index& source, const Index& target) const;
     const PermutePlan& permutation(u64 galois) const;
-    void periodic_row(const PeriodicProduct& job, std::size_t l, const i64* weights, std::size_t row_stride,
-                      std::size_t term_stride) const;
+    void periodic_limbs(const PeriodicProduct& job, std::size_t first, std::size_t last,
+                        const PeriodicWeights& weights) const;
     struct DigitRows;
     void product_row(const KeyProduct& job, std::size_t l, i64* const (&out)[2]) const;
     void convert_rows(const ConvertPlan& plan, const i64* x, i64* out, std::size_t outer, std::size_t x_outer,

@@ -82,8 +82,9 @@ class _NoKernels:
         components: int,
         limbs: Sequence[int],
     ) -> None:
-        """One limb of all weights."""
-        self._arena.empty((count * len(xs) // components * small._degree,))
+        """The weights of as many limbs as fit 8 MiB, and one more."""
+        words = count * (len(xs) // components) * small._degree
+        self._arena.empty((min(len(limbs), (1 << 20) // words + 1) * words,))
 
     def add_key_product(self, *arguments: Any) -> None:
         """Both components of one row for each thread."""

@@ -196,7 +196,7 @@ def test_key_switch_and_rescale_in_one_division(tight, rng, level):
     for values in messages(tight, rng):
         x = tight.encrypt(values, level=level, scale=2.0**20)
         product = tight.evaluator.multiply(x, x)
-        sums = keyswitch.inner_product(p, keyswitch.decompose(p, product.parts[2]), key)
+        sums = keyswitch.inner_product(p, keyswitch.decompose(p, product.parts[2]), key.halves)
         lifted = p.ring.mul_scalar(product.parts[:2], [special] * len(limbs), limbs)
         sums[:, : level + 1] = p.ring.add(sums[:, : level + 1].contiguous(), lifted, limbs)
         parts = p.ring.mod_down(sums, limbs[:-1], limbs[-1:] + p.p_limbs)

@@ -39,12 +39,9 @@ class _DryEncoder(Encoder):
 
 
 class _DryKey(KeySwitchKey):
-    @cached_property
-    def a(self) -> torch.Tensor:
-        """Memory of the uniform half, and of one digit more while it is drawn."""
-        half = self.params.ring.arena.empty(self.b.shape)
-        self.params.ring.arena.empty(self.b.shape[1:])
-        return half
+    def expand(self) -> torch.Tensor:
+        """Memory of the uniform half."""
+        return self.params.ring.arena.empty(self.b.shape)
 
 
 def dry_evaluator(params: Parameters, requests: Iterable[KeyRequest]) -> Evaluator:
@@ -65,7 +62,7 @@ def key_switch_workspace_bytes(params: Parameters, level: int) -> int:
     evaluator = dry_evaluator(params, [KeyRequest(1, level)])
     (key,) = evaluator.keys.rotations.values()
     arena = evaluator.params.ring.arena
-    x, _ = dry_input(evaluator.params, level, params.scale), key.a
+    x, _ = dry_input(evaluator.params, level, params.scale), evaluator.expanded.halves(key)
     arena.trim()
     arena.reset_peaks()
     before = arena.bytes().in_use

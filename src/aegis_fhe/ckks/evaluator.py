@@ -10,6 +10,7 @@ import torch
 from aegis_fhe.ckks import keyswitch
 from aegis_fhe.ckks.arithmetic import require_two_components
 from aegis_fhe.ckks.ciphertext import Ciphertext
+from aegis_fhe.ckks.expanded_keys import EXPANDED_BYTES, ExpandedKeys
 from aegis_fhe.ckks.keys import CONJUGATION, RELINEARISATION, EvaluationKeys, KeyRequest, KeySwitchKey
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.ckks.plain_products import PlainProducts
@@ -25,13 +26,16 @@ class Evaluator(PlainProducts):
     bit for bit. Raises CompatibilityError for keys of other parameters.
     """
 
-    def __init__(self, params: Parameters, keys: EvaluationKeys) -> None:
+    def __init__(
+        self, params: Parameters, keys: EvaluationKeys, *, expanded_bytes: int = EXPANDED_BYTES
+    ) -> None:
         super().__init__(params)
         if keys.fingerprint != params.fingerprint():
             raise CompatibilityError(
                 "the evaluation keys were made for other parameters: generate them anew for these"
             )
         self.keys = keys
+        self.expanded = ExpandedKeys(expanded_bytes)
 
     def relinearize(self, x: Ciphertext) -> Ciphertext:
         """3 components -> 2, same message, level and scale; a 2-component ciphertext returns as it is.
@@ -137,8 +141,8 @@ class Evaluator(PlainProducts):
         """Adds one ciphertext, rotated by each key."""
         digits = keyswitch.decompose(self.params, parts[1])
         for key in keys:
-            galois = self._galois(key)
-            in_qp = keyswitch.add_inner_product(self.params, in_qp, digits, key, galois, (parts[0],))
+            galois, halves = self._galois(key), self.expanded.halves(key)
+            in_qp = keyswitch.add_inner_product(self.params, in_qp, digits, halves, galois, (parts[0],))
         return in_qp
 
     def _add_still(self, in_qp: torch.Tensor, parts: torch.Tensor) -> None:
@@ -156,13 +160,14 @@ class Evaluator(PlainProducts):
 
     def _relinearized(self, x: Ciphertext) -> torch.Tensor:
         """P times the relinearised ciphertext, modulo QP."""
-        key = self._key(RELINEARISATION, x.level)
+        key = self.expanded.halves(self._key(RELINEARISATION, x.level))
         digits = keyswitch.decompose(self.params, x.parts[2])
         return keyswitch.inner_product(self.params, digits, key, tuple(x.parts[:2]))
 
     def _apply(self, x: Ciphertext, digits: Digits, key: KeySwitchKey) -> Ciphertext:
         """sigma(c_0 + u_0, u_1) with (u_0, u_1) the key switch of c_1."""
-        product = keyswitch.inner_product(self.params, digits, key, (x.parts[0],))
+        halves = self.expanded.halves(key)
+        product = keyswitch.inner_product(self.params, digits, halves, (x.parts[0],))
         return Ciphertext(parts=keyswitch.mod_down(self.params, product, self._galois(key)), scale=x.scale)
 
     def _check_rotate_sum(self, xs: Sequence[Ciphertext], steps: Sequence[int]) -> int:

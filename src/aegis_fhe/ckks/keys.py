@@ -76,12 +76,16 @@ class KeySwitchKey:
 
     @cached_property
     def a(self) -> torch.Tensor:
-        """The uniform half; public. Cost at first use: digit * limb uniform limbs."""
+        """The uniform half, kept from its first use on. Evaluators bound what they keep: `ExpandedKeys`."""
+        return self.expand()
+
+    def expand(self) -> torch.Tensor:
+        """The uniform half, drawn anew; public. Cost: digit * limb uniform limbs."""
         return uniform_half(self.params, self.level, self.seed)
 
     @property
     def halves(self) -> KeyHalves:
-        """Both halves, for `Ring.key_product`."""
+        """Both halves, kept."""
         return KeyHalves(b=self.b, a=self.a)
 
     @property

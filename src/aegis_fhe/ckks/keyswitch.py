@@ -16,9 +16,9 @@ from collections.abc import Sequence
 
 import torch
 
-from aegis_fhe.ckks.keys import KeySwitchKey, key_limbs
+from aegis_fhe.ckks.keys import key_limbs
 from aegis_fhe.ckks.parameters import Parameters
-from aegis_fhe.ring.keyswitching import Digits
+from aegis_fhe.ring.keyswitching import Digits, KeyHalves
 
 
 def decompose(params: Parameters, d_LN: torch.Tensor) -> Digits:
@@ -33,25 +33,25 @@ def decompose(params: Parameters, d_LN: torch.Tensor) -> Digits:
 
 
 def inner_product(
-    params: Parameters, digits: Digits, key: KeySwitchKey, addends: Sequence[torch.Tensor] = ()
+    params: Parameters, digits: Digits, key: KeyHalves, addends: Sequence[torch.Tensor] = ()
 ) -> torch.Tensor:
     """(sum_j d_j b_j + P c_0, sum_j d_j a_j + P c_1) modulo Q_level * P: [2, L, N]; addends c_0, or both.
 
     The key's level may be higher: its rows above are skipped, digits beyond those of d are not used.
     """
-    return params.ring.key_product(digits, key.halves, addends, math.prod(params.p))
+    return params.ring.key_product(digits, key, addends, math.prod(params.p))
 
 
 def add_inner_product(
     params: Parameters,
     total: torch.Tensor | None,
     digits: Digits,
-    key: KeySwitchKey,
+    key: KeyHalves,
     galois: int,
     addends: Sequence[torch.Tensor] = (),
 ) -> torch.Tensor:
     """total + X -> X^galois of `inner_product`, in place; total None is zero."""
-    return params.ring.add_key_product(total, digits, key.halves, galois, addends, math.prod(params.p))
+    return params.ring.add_key_product(total, digits, key, galois, addends, math.prod(params.p))
 
 
 def mod_down(params: Parameters, x_CLN: torch.Tensor, galois: int = 1) -> torch.Tensor:

@@ -17,9 +17,9 @@ from aegis_fhe.runtime.memory import available_bytes
 
 WORKER_MODULE = "aegis_fhe.service.worker"
 
-# Threads that spin for long while they wait take the cores from those they wait for when anything else runs: on 2
-# busy cores, relinearise + rotate + rescale at N = 2^16 took 0.65 s spinning, 0.39 s sleeping. Some microseconds of
-# it bridge the gap between two kernels: a rotation on 2 idle cores took 20.0 ms instead of 21.3.
+# Threads that spin for long while they wait take the cores from those they wait for when anything else runs:
+# on 2 busy cores, relinearise + rotate + rescale at N = 2^16 took 0.65 s spinning, 0.39 s sleeping. Some
+# microseconds of it bridge the gap between two kernels: a rotation on 2 idle cores took 20.0 ms, not 21.3.
 _ENVIRONMENT = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "5000"}
 
 

@@ -164,7 +164,26 @@ struct IfmaPath {
     static constexpr int kFraction = 50;
     static constexpr u64 kFractionError = u64{1} << 8;
 
+    // One source: x or x - q, whichever is nearer to 0, modulo the target.
+    static void convert_one(const ConvertPlan& plan, std::size_t target, const i64* x, i64* out, std::size_t count) {
+        const Modulus& m = plan.target[target]->m;
+        const IfmaField<L> f(m);
+        const Word zero = L::all(0), one = L::all(1), one_shoup = L::all(m.one_shoup);
+        const Word negative = L::all((u64{1} << 52) - m.q), above = L::all((plan.source[0]->m.q + 1) / 2);
+        const Word minus_q = L::all(plan.weights[2 * target + 1]);
+        for (std::size_t j = 0; j < count; j += kLanes) {
+            Word value = load_row<L>(x + j);
+            Word residue = L::both(L::low(value, L::high(zero, value, one_shoup), negative), f.mask);  // [0, 2p)
+            Word centred = L::sub(one, L::template right<63>(L::sub(value, above)));  // 1 when value > q/2
+            store_row<L>(out + j, f.canonical4(L::low(residue, centred, minus_q)));
+        }
+    }
+
     static void convert(const ConvertPlan& plan, const i64* x, i64* out, std::size_t stride, std::size_t count, u64* y) {
+        if (plan.sources == 1) {
+            for (std::size_t t = 0; t < plan.targets; ++t) convert_one(plan, t, x, out + t * stride, count);
+            return;
+        }
         std::size_t terms = plan.sources + 1;
         u64* overflow = y + plan.sources * kConvertStride;  // first the sum of the fractions
         for (std::size_t j = 0; j < count; j += kLanes) L::store(overflow + j, L::all(0));

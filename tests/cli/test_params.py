@@ -70,6 +70,7 @@ def test_bytes_of_every_level_are_those_of_real_keys_and_ciphertexts() -> None:
         assert row["ciphertext bytes"] == x.size_bytes
         assert row["product bytes"] == 3 * fresh.body.nbytes
         assert (row["stored key bytes"], row["key bytes"]) == (key.b.nbytes, key.b.nbytes + key.a.nbytes)
+        evaluator.expanded.halves(key)
         arena.trim()
         arena.reset_peaks()
         before = arena.bytes().in_use

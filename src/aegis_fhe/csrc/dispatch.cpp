@@ -1,11 +1,12 @@
 #include "dispatch.h"
 
 #include <atomic>
-#include <cstring>
 
 #if defined(_OPENMP)
 #include <omp.h>
 #endif
+
+#include "processor.h"
 
 namespace aegis {
 namespace {
@@ -14,16 +15,12 @@ std::atomic<int> thread_count{0};
 
 }  // namespace
 
-// __builtin_cpu_supports asks the operating system too: it reports AVX states only where XGETBV shows them enabled.
 std::vector<const Kernels*> available_paths() {
     std::vector<const Kernels*> paths;
 #if defined(AEGIS_X86)
-    __builtin_cpu_init();
-    bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-                  __builtin_cpu_supports("avx512vl");
-    if (avx512 && __builtin_cpu_supports("avx512ifma")) paths.push_back(&kAvx512Ifma);
-    if (avx512) paths.push_back(&kAvx512);
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) paths.push_back(&kAvx2);
+    if (has_avx512ifma()) paths.push_back(&kAvx512Ifma);
+    if (has_avx512()) paths.push_back(&kAvx512);
+    if (has_avx2()) paths.push_back(&kAvx2);
 #endif
     paths.push_back(&kPortable);
     return paths;

@@ -12,6 +12,19 @@ namespace {
 
 constexpr std::size_t kBatchWords = 1 << 12;  // of work below which one more thread costs more than it saves
 
+// work(k, x, y) for each of `count` vectors of n complex values, with memory for two split rows.
+template <class Work>
+void for_vectors(std::size_t count, std::size_t n, const Work& work) {
+    [[maybe_unused]] int threads = get_threads();
+#pragma omp parallel num_threads(threads) if (threads > 1 && count > 1 && count * n > kBatchWords)
+    {
+        Buffer memory(4 * n);
+        double* x = reinterpret_cast<double*>(memory.data());
+#pragma omp for schedule(static)
+        for (std::size_t k = 0; k < count; ++k) work(k, x, x + 2 * n);
+    }
+}
+
 }  // namespace
 
 Embedding::Embedding(int log_slots, const Loops* loops) : loops_(loops), half_root_(std::sqrt(0.5)) {
@@ -59,18 +72,10 @@ double Embedding::encode(const double* values, int log_n, double factor, i64* ou
                          const std::vector<std::size_t>& rows, std::size_t step) const {
     const std::size_t n = std::size_t{1} << log_n, count = rows.size();
     std::vector<double> largest(count);
-    [[maybe_unused]] int threads = get_threads();
-#pragma omp parallel num_threads(threads) if (threads > 1 && count > 1 && count * n > kBatchWords)
-    {
-        Buffer memory(4 * n);
-        double* x = reinterpret_cast<double*>(memory.data());
-        double* y = x + 2 * n;
-#pragma omp for schedule(static)
-        for (std::size_t k = 0; k < count; ++k) {
-            loops_->enter(values + 2 * n * k, n, x);
-            largest[k] = loops_->round(interpolate(n, x, y), 2 * n, factor, out + 2 * n * step * rows[k], step);
-        }
-    }
+    for_vectors(count, n, [&](std::size_t k, double* x, double* y) {
+        loops_->enter(values + 2 * n * k, n, x);
+        largest[k] = loops_->round(interpolate(n, x, y), 2 * n, factor, out + 2 * n * step * rows[k], step);
+    });
     double result = 0;
     for (double magnitude : largest) result = std::isnan(result) || magnitude <= result ? result : magnitude;
     return result;
@@ -78,17 +83,9 @@ double Embedding::encode(const double* values, int log_n, double factor, i64* ou
 
 void Embedding::decode(const double* coefficients, std::size_t count, int log_n, double factor, double* out) const {
     const std::size_t n = std::size_t{1} << log_n;
-    [[maybe_unused]] int threads = get_threads();
-#pragma omp parallel num_threads(threads) if (threads > 1 && count > 1 && count * n > kBatchWords)
-    {
-        Buffer memory(4 * n);
-        double* x = reinterpret_cast<double*>(memory.data());
-        double* y = x + 2 * n;
-#pragma omp for schedule(static)
-        for (std::size_t k = 0; k < count; ++k) {
-            loops_->leave(evaluate(n, log_n % 2, coefficients + 2 * n * k, x, y), n, factor, out + 2 * n * k);
-        }
-    }
+    for_vectors(count, n, [&](std::size_t k, double* x, double* y) {
+        loops_->leave(evaluate(n, log_n % 2, coefficients + 2 * n * k, x, y), n, factor, out + 2 * n * k);
+    });
 }
 
 }  // namespace aegis

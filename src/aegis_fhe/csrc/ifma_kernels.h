@@ -10,31 +10,41 @@
 
 namespace aegis {
 
-template <class L>
-struct IfmaField {
-    using Word = typename L::Word;
-    Word q, q2, mask;
-    explicit IfmaField(const Modulus& m) : q(L::all(m.q)), q2(L::all(2 * m.q)), mask(L::all((u64{1} << 52) - 1)) {}
-
-    // min(x, x - b) over unsigned words: x - b if x >= b, else x
-    static Word fold(Word x, Word b) { return L::min(x, L::sub(x, b)); }
-    Word canonical4(Word x) const { return fold(fold(x, q2), q); }
-
-    // x < 2^52 any, w < q constant -> x w mod q in [0, 2q)
-    Word mul_lazy(Word x, Word w, Word w_shoup) const {
-        const Word zero = L::all(0);
-        Word quotient = L::high(zero, x, w_shoup);
-        return L::both(L::sub(L::low(zero, x, w), L::low(zero, quotient, q)), mask);
-    }
-    Word mul_exact(Word x, Word w, Word w_shoup) const { return fold(mul_lazy(x, w, w_shoup), q); }
-};
-
 // A constant with its Shoup factor, in all lanes.
 template <class L>
 struct IfmaConstant {
     typename L::Word w, shoup;
+    IfmaConstant() = default;
     IfmaConstant(u64 value, u64 q) : w(L::all(value)), shoup(L::all(shoup_factor52(value, q))) {}
     IfmaConstant(u64 value, u64 factor, int) : w(L::all(value)), shoup(L::all(factor)) {}
+};
+
+template <class L>
+struct IfmaField {
+    using Word = typename L::Word;
+    Word q, q2, mask, negative, one_shoup;  // negative: -q mod 2^52
+    explicit IfmaField(const Modulus& m)
+        : q(L::all(m.q)),
+          q2(L::all(2 * m.q)),
+          mask(L::all((u64{1} << 52) - 1)),
+          negative(L::all((u64{1} << 52) - m.q)),
+          one_shoup(L::all(m.one_shoup)) {}
+
+    // min(x, x - b) over unsigned words: x - b if x >= b, else x
+    AEGIS_INLINE static Word fold(Word x, Word b) { return L::min(x, L::sub(x, b)); }
+    AEGIS_INLINE Word canonical4(Word x) const { return fold(fold(x, q2), q); }
+
+    // x < 2^52 any, w < q constant -> x w mod q in [0, 2q); open: with anything above 52 bits
+    AEGIS_INLINE Word mul_open(Word x, const IfmaConstant<L>& w) const {
+        const Word zero = L::all(0);
+        return L::low(L::low(zero, x, w.w), L::high(zero, x, w.shoup), negative);
+    }
+    AEGIS_INLINE Word mul_lazy(Word x, const IfmaConstant<L>& w) const { return L::both(mul_open(x, w), mask); }
+    AEGIS_INLINE Word mul_exact(Word x, const IfmaConstant<L>& w) const { return fold(mul_lazy(x, w), q); }
+
+    // the same for w = 1
+    AEGIS_INLINE Word reduce_open(Word x) const { return L::low(x, L::high(L::all(0), x, one_shoup), negative); }
+    AEGIS_INLINE Word reduce_lazy(Word x) const { return L::both(reduce_open(x), mask); }
 };
 
 // sum a_i b_i as two sums of 52-bit halves; up to 2^12 terms.
@@ -54,20 +64,19 @@ constexpr std::size_t kIfmaMaxTerms = 1024;
 template <class L>
 struct IfmaReducer {
     IfmaField<L> f;
-    IfmaConstant<L> one, two52, two104;
+    IfmaConstant<L> two52, two104;
     typename L::Word q4;
     explicit IfmaReducer(const Modulus& m)
         : f(m),
-          one(1, m.one_shoup, 0),
           two52(m.two52, m.two52_shoup, 0),
           two104(m.two104, m.two104_shoup, 0),
           q4(L::all(4 * m.q)) {}
 
     typename L::Word reduce(const IfmaSum<L>& sum) const {
         typename L::Word high = L::add(sum.high, L::template right<52>(sum.low));
-        typename L::Word bottom = f.mul_lazy(L::both(sum.low, f.mask), one.w, one.shoup);
-        typename L::Word middle = f.mul_lazy(L::both(high, f.mask), two52.w, two52.shoup);
-        typename L::Word top = f.mul_lazy(L::template right<52>(high), two104.w, two104.shoup);
+        typename L::Word bottom = f.reduce_lazy(L::both(sum.low, f.mask));
+        typename L::Word middle = f.mul_lazy(L::both(high, f.mask), two52);
+        typename L::Word top = f.mul_lazy(L::template right<52>(high), two104);
         typename L::Word total = L::add(L::add(bottom, middle), top);  // [0, 6q)
         return f.canonical4(f.fold(total, q4));
     }

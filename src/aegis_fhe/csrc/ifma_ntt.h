@@ -35,12 +35,10 @@ struct IfmaTransform {
     // What the inverse passes take and give: Harvey's half range, or what three stages leave without folding.
     static constexpr int kInverseBound = kFolds ? kLimit / 2 : 16;
 
-    struct Twiddle {
-        Word w, shoup;
-    };
+    using Twiddle = IfmaConstant<L>;
 
     IfmaField<L> f;
-    Word half, negative, q_inverse, one_shoup, bias;  // kLimit/2 q; -q and q^-1 mod 2^52
+    Word half, q_inverse, bias;  // kLimit/2 q; q^-1 mod 2^52
     const u64* table;
     const u64* leaf;
     Twiddle i, z, zi;
@@ -48,9 +46,7 @@ struct IfmaTransform {
     IfmaTransform(const Modulus& m, const u64* table, int log_n)
         : f(m),
           half(L::all(kLimit / 2 * m.q)),
-          negative(L::all((u64{1} << 52) - m.q)),
           q_inverse(L::all(m.inverse52)),
-          one_shoup(L::all(m.one_shoup)),
           bias(L::all(2 * static_cast<u64>(log_n) * m.q)),
           table(table),
           leaf(table + (std::size_t{1} << log_n) / 4) {
@@ -60,17 +56,10 @@ struct IfmaTransform {
         zi = broadcast(constants, 2);
     }
 
-    AEGIS_INLINE static Twiddle broadcast(const u64* table, std::size_t k) { return {L::all(table[2 * k]), L::all(table[2 * k + 1])}; }
+    AEGIS_INLINE static Twiddle broadcast(const u64* table, std::size_t k) { return {table[2 * k], table[2 * k + 1], 0}; }
 
-    // x < 2^52, w < q -> [0, 2q) modulo 2^52
-    AEGIS_INLINE Word product_open(Word x, const Twiddle& w) const {
-        const Word zero = L::all(0);
-        Word quotient = L::high(zero, x, w.shoup);
-        return L::low(L::low(zero, x, w.w), quotient, negative);
-    }
-    // The same, with what lies above 52 bits cut off.
-    AEGIS_INLINE Word product(Word x, const Twiddle& w) const { return L::both(product_open(x, w), f.mask); }
-    AEGIS_INLINE Word factor(Word x, const Twiddle& w) const { return kFolds ? product(x, w) : product_open(x, w); }
+    // x < 2^52, w < q -> [0, 2q); modulo 2^52 where nothing is folded
+    AEGIS_INLINE Word product(Word x, const Twiddle& w) const { return kFolds ? f.mul_lazy(x, w) : f.mul_open(x, w); }
 
     // x w 2^-52: x < 2^52, w < q -> (0, 2q). Also for w < 2q when x < 2^51. Both low halves agree, so none borrows.
     AEGIS_INLINE Word montgomery(Word x, Word w) const {
@@ -79,12 +68,9 @@ struct IfmaTransform {
         return L::sub(L::high(f.q, x, w), L::high(zero, m, f.q));
     }
 
-    // x < 2^52 -> [0, 2q), both modulo 2^52
-    AEGIS_INLINE Word reduced(Word x) const { return L::low(x, L::high(L::all(0), x, one_shoup), negative); }
-
     // [0, kLimit q) -> [0, q)
     AEGIS_INLINE Word canonical(Word x) const {
-        if (!kFolds) return f.fold(L::both(reduced(x), f.mask), f.q);
+        if (!kFolds) return f.fold(f.reduce_lazy(x), f.q);
         if (kLimit == 8) x = f.fold(x, half);
         return f.canonical4(x);
     }
@@ -137,19 +123,27 @@ struct IfmaTransform {
             for (int g = 0; g < (1 << s); ++g) *to++ = broadcast(table, (k << s) + g);
     }
 
-    template <int kStages>
-    AEGIS_INLINE void stages_forward(Word* x, const Twiddle* w) const {
+    // visit(near, far, twiddle) for the butterflies of stage s over `count` times 2^kStages vectors. Twiddles are
+    // numbered as load_twiddles lays them down, those of each next 2^kStages vectors after the ones before.
+    template <int kStages, class Visit>
+    AEGIS_INLINE static void stage(int s, int count, Word* x, const Visit& visit) {
+        const int distance = 1 << (kStages - 1 - s), size = 1 << kStages;
 #pragma GCC unroll 4
-        for (int s = 0; s < kStages; ++s) {
-            const int distance = 1 << (kStages - 1 - s);
+        for (int n = 0; n < count; ++n)
 #pragma GCC unroll 8
             for (int g = 0; g < (1 << s); ++g)
 #pragma GCC unroll 8
                 for (int j = 0; j < distance; ++j) {
-                    Word &near = x[2 * distance * g + j], &far = x[2 * distance * g + j + distance];
-                    join(near, far, factor(far, w[(1 << s) - 1 + g]), s);
+                    Word* near = x + size * n + 2 * distance * g + j;
+                    visit(near[0], near[distance], (size - 1) * n + (1 << s) - 1 + g);
                 }
-        }
+    }
+
+    template <int kStages>
+    AEGIS_INLINE void stages_forward(Word* x, const Twiddle* w) const {
+#pragma GCC unroll 4
+        for (int s = 0; s < kStages; ++s)
+            stage<kStages>(s, 1, x, [&](Word& near, Word& far, int t) AEGIS_LAMBDA { join(near, far, product(far, w[t]), s); });
     }
 
     // kBound: what the values are below, in units of q. The last stage of the transform multiplies by 1/N as well.
@@ -157,26 +151,21 @@ struct IfmaTransform {
     AEGIS_INLINE void stages_inverse(Word* x, const Twiddle* w, const Twiddle& scale, const Twiddle& scale_last) const {
 #pragma GCC unroll 4
         for (int s = kStages - 1; s >= 0; --s) {
-            const int distance = 1 << (kStages - 1 - s);
             const bool last = kLast && s == 0;
-            Word bound = kFolds ? half : L::times_power(f.q, kBound * distance);
-#pragma GCC unroll 8
-            for (int g = 0; g < (1 << s); ++g)
-#pragma GCC unroll 8
-                for (int j = 0; j < distance; ++j) {
-                    Word &near = x[2 * distance * g + j], &far = x[2 * distance * g + j + distance];
-                    if (last) {
-                        Word difference = L::add(L::sub(near, far), bound);
-                        near = f.fold(product(L::add(near, far), scale), f.q);
-                        far = f.fold(product(difference, scale_last), f.q);
-                    } else {
-                        part(near, far, bound);
-                        far = factor(far, w[(1 << s) - 1 + g]);
-                    }
+            Word bound = kFolds ? half : L::times_power(f.q, kBound << (kStages - 1 - s));
+            stage<kStages>(s, 1, x, [&](Word& near, Word& far, int t) AEGIS_LAMBDA {
+                if (last) {
+                    Word difference = L::add(L::sub(near, far), bound);
+                    near = f.mul_exact(L::add(near, far), scale);
+                    far = f.mul_exact(difference, scale_last);
+                } else {
+                    part(near, far, bound);
+                    far = product(far, w[t]);
                 }
+            });
         }
         // Values multiplied in the first stage have doubled since, at most to 2^kStages q; the sum of all is larger.
-        if (!kFolds && !kLast) x[0] = reduced(x[0]);
+        if (!kFolds && !kLast) x[0] = f.reduce_open(x[0]);
     }
 
     // ---- passes over memory ------------------------------------------------------------------------------------------
@@ -243,11 +232,11 @@ struct IfmaTransform {
         Word square = settle(montgomery(a, a));
         w[0] = settle(montgomery(square, square));
         w[1] = square;
-        w[2] = settle(factor(square, i));
+        w[2] = settle(product(square, i));
         w[3] = a;
-        w[4] = settle(factor(a, i));
-        w[5] = settle(factor(a, z));
-        w[6] = settle(factor(a, zi));
+        w[4] = settle(product(a, i));
+        w[5] = settle(product(a, z));
+        w[6] = settle(product(a, zi));
     }
 
     template <int kCount>
@@ -256,18 +245,8 @@ struct IfmaTransform {
         for (int n = 0; n < kCount; ++n) leaf_twiddles(first + n, v + 7 * n);
         for (int n = 0; n < kCount; ++n) transpose(x + 8 * n);
 #pragma GCC unroll 3
-        for (int s = 0; s < 3; ++s) {
-            const int distance = 4 >> s;
-#pragma GCC unroll 4
-            for (int n = 0; n < kCount; ++n)
-#pragma GCC unroll 4
-                for (int g = 0; g < (1 << s); ++g)
-#pragma GCC unroll 4
-                    for (int j = 0; j < distance; ++j) {
-                        Word* near = x + 8 * n + 2 * distance * g + j;
-                        join(near[0], near[distance], montgomery(near[distance], v[7 * n + (1 << s) - 1 + g]), s);
-                    }
-        }
+        for (int s = 0; s < 3; ++s)
+            stage<3>(s, kCount, x, [&](Word& near, Word& far, int t) AEGIS_LAMBDA { join(near, far, montgomery(far, v[t]), s); });
         for (int n = 0; n < kCount; ++n) transpose(x + 8 * n);
     }
 
@@ -279,18 +258,11 @@ struct IfmaTransform {
         for (int n = 0; n < kCount; ++n) transpose(x + 8 * n);
 #pragma GCC unroll 3
         for (int s = 2; s >= 0; --s) {
-            const int distance = 4 >> s;
-            Word bound = kFolds ? half : L::times_power(f.q, distance);
-#pragma GCC unroll 4
-            for (int n = 0; n < kCount; ++n)
-#pragma GCC unroll 4
-                for (int g = 0; g < (1 << s); ++g)
-#pragma GCC unroll 4
-                    for (int j = 0; j < distance; ++j) {
-                        Word* near = x + 8 * n + 2 * distance * g + j;
-                        part(near[0], near[distance], bound);
-                        near[distance] = montgomery(near[distance], v[7 * n + (1 << s) - 1 + g]);
-                    }
+            Word bound = kFolds ? half : L::times_power(f.q, 4 >> s);
+            stage<3>(s, kCount, x, [&](Word& near, Word& far, int t) AEGIS_LAMBDA {
+                part(near, far, bound);
+                far = montgomery(far, v[t]);
+            });
         }
         for (int n = 0; n < kCount; ++n) transpose(x + 8 * n);
     }

@@ -31,7 +31,7 @@ struct IfmaPath {
         with_ifma_transform<L>(limb.m, limb.forward, log_n, [&](const auto& transform) {
             auto finish = [x, out, by](const auto& self, std::size_t at, Word value) {
                 Word difference = L::add(L::sub(load_row<L>(x + at), self.canonical(value)), self.f.q);
-                store_row<L>(out + at, self.f.fold(self.product(difference, {by.w, by.shoup}), self.f.q));
+                store_row<L>(out + at, self.f.mul_exact(difference, by));
             };
             transform.forward(words(coefficients), words(coefficients), log_n, 1, 0, finish);
         });
@@ -40,8 +40,7 @@ struct IfmaPath {
     static void intt(const Limb& limb, int log_n, const i64* in, i64* out) {
         with_ifma_transform<L>(limb.m, limb.inverse, log_n, [&](const auto& transform) {
             IfmaConstant<L> scale(limb.n_inverse, limb.m.q), last(limb.n_inverse_last, limb.m.q);
-            transform.template inverse<true>(words(in), words(out), log_n, 1, 0, {scale.w, scale.shoup},
-                                             {last.w, last.shoup});
+            transform.template inverse<true>(words(in), words(out), log_n, 1, 0, scale, last);
         });
     }
 
@@ -73,7 +72,7 @@ struct IfmaPath {
         IfmaField<L> f(limb.m);
         IfmaConstant<L> s(scalar, limb.m.q);
         for (std::size_t j = 0; j < n; j += kLanes)
-            store_row<L>(out + j, f.mul_exact(load_row<L>(x + j), s.w, s.shoup));
+            store_row<L>(out + j, f.mul_exact(load_row<L>(x + j), s));
     }
 
     static void dot(const Limb& limb, const i64* const* xs, const i64* const* ys, std::size_t terms, i64* out,
@@ -168,14 +167,12 @@ struct IfmaPath {
     static void convert_one(const ConvertPlan& plan, std::size_t target, const i64* x, i64* out, std::size_t count) {
         const Modulus& m = plan.target[target]->m;
         const IfmaField<L> f(m);
-        const Word zero = L::all(0), one = L::all(1), one_shoup = L::all(m.one_shoup);
-        const Word negative = L::all((u64{1} << 52) - m.q), above = L::all((plan.source[0]->m.q + 1) / 2);
+        const Word one = L::all(1), above = L::all((plan.source[0]->m.q + 1) / 2);
         const Word minus_q = L::all(plan.weights[2 * target + 1]);
         for (std::size_t j = 0; j < count; j += kLanes) {
             Word value = load_row<L>(x + j);
-            Word residue = L::both(L::low(value, L::high(zero, value, one_shoup), negative), f.mask);  // [0, 2p)
             Word centred = L::sub(one, L::template right<63>(L::sub(value, above)));  // 1 when value > q/2
-            store_row<L>(out + j, f.canonical4(L::low(residue, centred, minus_q)));
+            store_row<L>(out + j, f.canonical4(L::low(f.reduce_lazy(value), centred, minus_q)));
         }
     }
 
@@ -193,7 +190,7 @@ struct IfmaPath {
             IfmaConstant<L> hat_inverse(plan.hat_inverse[i], m.q);
             Word inverse = L::all(static_cast<u64>((u128{1} << (kFraction + m.bits)) / m.q));
             for (std::size_t j = 0; j < count; j += kLanes) {
-                Word value = f.mul_exact(load_row<L>(x + i * stride + j), hat_inverse.w, hat_inverse.shoup);
+                Word value = f.mul_exact(load_row<L>(x + i * stride + j), hat_inverse);
                 L::store(y + i * kConvertStride + j, value);
                 L::store(overflow + j, L::high(L::load(overflow + j), L::left(value, 52 - m.bits), inverse));
             }

@@ -56,14 +56,10 @@ void Ring::product_row(const KeyProduct& job, std::size_t l, i64* const (&out)[2
     const Limb& limb = limbs_[job.limbs[l]];
     DigitRows rows(job, l, n);
     std::size_t addends = l < job.digits.back().end ? job.addends.size() : 0;
-    Scratch memory(*arena_, chunk);
-    i64* scaled = reinterpret_cast<i64*>(memory.data());
     for (std::size_t at = 0; at < n; at += chunk) {
         for (std::size_t c = 0; c < 2; ++c) {
             kernels_->dot(limb, rows.x.data(), rows.key[c].data(), rows.x.size(), out[c] + at, chunk);
-            if (c >= addends) continue;
-            kernels_->mul_scalar(limb, job.addends[c] + l * n + at, job.factors[l], scaled, chunk);
-            kernels_->add(limb, out[c] + at, scaled, out[c] + at, chunk);
+            if (c < addends) add_scaled(limb, job.addends[c] + l * n + at, job.factors[l], out[c] + at, chunk);
         }
         for (auto* row : {&rows.x, &rows.key[0], &rows.key[1]})
             for (const i64*& pointer : *row) pointer += chunk;

@@ -1,15 +1,14 @@
 #include "loops.h"
 
+#include "processor.h"
+
 namespace aegis {
 
 std::vector<const Loops*> available_loops() {
     std::vector<const Loops*> sets;
 #if defined(AEGIS_X86)
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("fma"))
-        sets.push_back(&kLoopsAvx512);
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) sets.push_back(&kLoopsAvx2);
+    if (has_avx512()) sets.push_back(&kLoopsAvx512);
+    if (has_avx2()) sets.push_back(&kLoopsAvx2);
 #endif
     sets.push_back(&kLoopsPortable);
     return sets;

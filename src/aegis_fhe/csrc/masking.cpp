@@ -32,15 +32,10 @@ void Ring::from_signed_ntt(const i64* coefficients, i64* out, std::size_t outer,
 
 void Ring::lift_row(const i64* message, const i64* source, u64 factor, i64* row, int index) const {
     const Limb& limb = limbs_[index];
-    std::size_t n = degree(), block = std::min(n, kBlock);
+    std::size_t n = degree();
     loops_->from_signed(message, n, limb.m, row);
     kernels_->ntt(limb, log_n_, row, row);
-    if (source == nullptr) return;
-    alignas(64) i64 lifted[kBlock];
-    for (std::size_t at = 0; at < n; at += block) {
-        kernels_->mul_scalar(limb, source + at, factor, lifted, block);
-        kernels_->add(limb, row + at, lifted, row + at, block);
-    }
+    if (source != nullptr) add_scaled(limb, source, factor, row, n);
 }
 
 std::size_t Ring::mask_row(const u64* words, std::size_t count, const i64* secret, i64* row, std::size_t wanted,

@@ -43,7 +43,7 @@ void Ring::tensor_product(const TensorProduct& job, i64* out, const Index& limbs
     });
 }
 
-// Limbs [first, last) of the job; element (r, b, limb, run) of the weights at r row + b term + limb limb_stride + run.
+// Limbs [first, last) of the job, the weights' first limb being `first`.
 void Ring::periodic_limbs(const PeriodicProduct& job, std::size_t first, std::size_t last,
                           const PeriodicWeights& weights) const {
     std::size_t n = degree(), m = std::size_t{1} << job.log_m, count = job.limbs.size();
@@ -54,8 +54,17 @@ void Ring::periodic_limbs(const PeriodicProduct& job, std::size_t first, std::si
         for (const i64* polynomial : job.x) x.push_back(polynomial + l * n);
         std::vector<i64*> out;
         for (std::size_t r = 0; r < job.rows * job.components; ++r) out.push_back(job.out + (r * count + l) * n);
-        PeriodicJob part{job.rows,   x.size() / job.components, job.components, x.data(), weights.values + i * weights.limb,
-                         weights.row, weights.term, out.data(), log_n_ - job.log_m, 0, kPeriodicRuns < m ? kPeriodicRuns : m};
+        PeriodicJob part{job.rows,
+                         x.size() / job.components,
+                         job.components,
+                         x.data(),
+                         weights.values + i * weights.limb,
+                         weights.row,
+                         weights.term,
+                         out.data(),
+                         log_n_ - job.log_m,
+                         0,
+                         kPeriodicRuns < m ? kPeriodicRuns : m};
         Scratch scratch(*arena_, kernels_->periodic_scratch(part) + 1);
         for (std::size_t run = task * runs; run < end; run += kPeriodicRuns) {
             part.run_begin = run;
@@ -70,11 +79,14 @@ void Ring::periodic_dot(const PeriodicProduct& job, const i64* weights) const {
     periodic_limbs(job, 0, count, {weights, terms * count * m, count * m, m});
 }
 
-// As many limbs at a time as keep their weights in cache.
+std::size_t periodic_batch(std::size_t weight_words, std::size_t limbs) {
+    std::size_t batch = kWeightWords / weight_words + 1;
+    return batch < limbs ? batch : limbs;
+}
+
 void Ring::periodic_sums(const PeriodicProduct& job, const i64* coefficients, const Ring& small) const {
     std::size_t m = std::size_t{1} << job.log_m, terms = job.x.size() / job.components, weights = job.rows * terms;
-    std::size_t count = job.limbs.size(), batch = kWeightWords / (weights * m) + 1;
-    batch = batch < count ? batch : count;
+    std::size_t count = job.limbs.size(), batch = periodic_batch(weights * m, count);
     Scratch memory(*arena_, batch * weights * m);
     i64* values = reinterpret_cast<i64*>(memory.data());
     for (std::size_t first = 0; first < count; first += batch) {

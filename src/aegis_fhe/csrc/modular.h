@@ -11,6 +11,7 @@
 #endif
 
 #define AEGIS_INLINE inline __attribute__((always_inline))
+#define AEGIS_LAMBDA __attribute__((always_inline))
 
 namespace aegis {
 

@@ -89,6 +89,7 @@ NB_MODULE(_kernels, m) {
     });
     m.def("build_info", &build_info);
     m.def("get_threads", &get_threads);
+    m.def("periodic_batch", &periodic_batch, "weight_words"_a, "limbs"_a);
     m.def("set_threads", &set_threads, "threads"_a);
     m.def("sample_uniform", [](Address words, std::size_t count, u64 q, Address to, std::size_t wanted,
                                const std::string& path) {

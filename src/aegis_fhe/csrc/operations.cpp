@@ -48,6 +48,17 @@ void Ring::mul_scalar(const i64* x, const std::vector<u64>& scalars, i64* out, s
     });
 }
 
+// Block by block, so that the multiple stays in the first-level cache.
+void Ring::add_scaled(const Limb& limb, const i64* x, u64 factor, i64* row, std::size_t count) const {
+    constexpr std::size_t kBlock = 512;
+    alignas(64) i64 scaled[kBlock];
+    std::size_t block = count < kBlock ? count : kBlock;
+    for (std::size_t at = 0; at < count; at += block) {
+        kernels_->mul_scalar(limb, x + at, factor, scaled, block);
+        kernels_->add(limb, row + at, scaled, row + at, block);
+    }
+}
+
 void Ring::dot(const std::vector<const i64*>& xs, const std::vector<const i64*>& ys, bool y_shared, i64* out,
                std::size_t outer, const Index& limbs) const {
     std::size_t n = degree();

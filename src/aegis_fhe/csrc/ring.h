@@ -141,6 +141,7 @@ class Ring {
     const PermutePlan& permutation(u64 galois) const;
     void periodic_limbs(const PeriodicProduct& job, std::size_t first, std::size_t last,
                         const PeriodicWeights& weights) const;
+    void add_scaled(const Limb& limb, const i64* x, u64 factor, i64* row, std::size_t count) const;
     struct DigitRows;
     void product_row(const KeyProduct& job, std::size_t l, i64* const (&out)[2]) const;
     void convert_rows(const ConvertPlan& plan, const i64* x, i64* out, std::size_t outer, std::size_t x_outer,
@@ -160,5 +161,8 @@ class Ring {
 };
 
 u64 bit_reverse(u64 value, int bits);
+
+// How many limbs of periodic weights, of so many words each, Ring::periodic_sums has in memory at a time.
+std::size_t periodic_batch(std::size_t weight_words, std::size_t limbs);
 
 }  // namespace aegis

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from aegis_fhe.ring import native
+from aegis_fhe.ring import _kernels, native
 from aegis_fhe.ring.arena import Arena
 from aegis_fhe.ring.ring import Ring
 
@@ -82,9 +82,9 @@ class _NoKernels:
         components: int,
         limbs: Sequence[int],
     ) -> None:
-        """The weights of as many limbs as fit 8 MiB, and one more."""
+        """The weights of a batch of limbs."""
         words = count * (len(xs) // components) * small._degree
-        self._arena.empty((min(len(limbs), (1 << 20) // words + 1) * words,))
+        self._arena.empty((_kernels.periodic_batch(words, len(limbs)) * words,))
 
     def add_key_product(self, *arguments: Any) -> None:
         """Both components of one row for each thread."""

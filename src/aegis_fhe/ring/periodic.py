@@ -63,10 +63,10 @@ class Periodic(Integers, Transform):
         return result
 
     def periodic_sums(self, xs: Sequence[Tensor], coefficients: Tensor, limbs: Sequence[int]) -> Tensor:
-        """`periodic_dot` with weights from their signed coefficients, [R, B, M]: transformed limb by limb.
+        """`periodic_dot` with weights from their signed coefficients, [R, B, M].
 
-        No more than one limb of all weights is in memory at a time; each x is read once. Cost: besides the
-        products one transform of degree M for each weight and limb. Raises as periodic_dot.
+        They are transformed as many limbs at a time as fit 8 MiB, and one more; each x is read once. Cost:
+        besides the products one transform of degree M for each weight and limb. Raises as periodic_dot.
         """
         index, pointers, components = self._factors(xs, limbs)
         period = self._period(coefficients)

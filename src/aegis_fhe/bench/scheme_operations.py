@@ -154,6 +154,5 @@ class SchemeOperations:
         return Evaluator(self.params, EvaluationKeys.collect(self.params, keys))
 
     def _encoded(self, values: SlotVector) -> Tensor:
-        ring = self.params.ring
-        plain = ring.from_signed(self.params.encoder.encode(values, self.params.scale), self.limbs)
-        return ring.ntt(plain, self.limbs, out=plain)
+        coefficients = self.params.encoder.encode(values, self.params.scale)
+        return self.params.ring.from_signed_ntt(coefficients, self.limbs)

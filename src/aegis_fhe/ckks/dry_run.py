@@ -39,7 +39,8 @@ class _DryEncoder(Encoder):
 
 
 class _DryKey(KeySwitchKey):
-    def expand(self) -> torch.Tensor:
+    @property
+    def a(self) -> torch.Tensor:
         """Memory of the uniform half."""
         return self.params.ring.arena.empty(self.b.shape)
 

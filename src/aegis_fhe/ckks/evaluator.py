@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -92,10 +93,10 @@ class Evaluator(PlainProducts):
         whatever the number of terms. Raises MissingKeyError as `rotate`, CompatibilityError for lengths that
         differ.
         """
-        in_qp, still = self._rotated_sum(xs, steps)
-        if in_qp is None:
-            return still
-        return Ciphertext(parts=keyswitch.mod_down(self.params, in_qp), scale=xs[0].scale)
+        total = self._rotated_sum(xs, steps)
+        if isinstance(total, Ciphertext):
+            return total
+        return Ciphertext(parts=keyswitch.mod_down(self.params, total), scale=xs[0].scale)
 
     def rotate_sum_rescale(self, xs: Sequence[Ciphertext], steps: Sequence[int]) -> Ciphertext:
         """`rescale(rotate_sum(xs, steps))` with one rounding: one division by P q_level.
@@ -103,37 +104,33 @@ class Evaluator(PlainProducts):
         Level: one below the lowest of xs, scale / q_level exactly. Cost: that of `rotate_sum`. Raises as
         both.
         """
-        in_qp, still = self._rotated_sum(xs, steps, rescale=True)
-        if in_qp is None:
-            return self.rescale(still)
-        level = still.level
-        parts = keyswitch.mod_down_rescale(self.params, in_qp)
+        level = self._check_rotate_sum(xs, steps)
+        self._require_rescale(level)
+        total = self._rotated_sum(xs, steps)
+        if isinstance(total, Ciphertext):
+            return self.rescale(total)
+        parts = keyswitch.mod_down_rescale(self.params, total)
         return Ciphertext(parts=parts, scale=xs[0].scale / self.params.q[level])
 
-    def _rotated_sum(
-        self, xs: Sequence[Ciphertext], steps: Sequence[int], *, rescale: bool = False
-    ) -> tuple[torch.Tensor | None, Ciphertext]:
-        """The sum modulo QP, P-fold; when nothing is rotated None, and the sum itself (else any summand)."""
+    def _rotated_sum(self, xs: Sequence[Ciphertext], steps: Sequence[int]) -> torch.Tensor | Ciphertext:
+        """The sum modulo QP, P-fold; as it is when nothing is rotated."""
         level = self._check_rotate_sum(xs, steps)
-        if rescale:
-            self._require_rescale(level)
         keys_of: dict[int, list[KeySwitchKey | None]] = {}
         for x, step in zip(xs, steps, strict=True):
             keys_of.setdefault(id(x), []).append(self._rotation_key(step, level))
         in_qp: torch.Tensor | None = None
         still: list[Ciphertext] = []
         for x in {id(x): x for x in xs}.values():
-            low = self.drop_to(x, level)
-            keys = keys_of[id(x)]
+            low, keys = self.drop_to(x, level), keys_of[id(x)]
             still += [low] * keys.count(None)
             moving = [key for key in keys if key is not None]
             if moving:
                 in_qp = self._accumulate(in_qp, low.parts, moving)
-        if in_qp is not None:
-            for x in still:
-                self._add_still(in_qp, x.parts)
-            return in_qp, self.drop_to(xs[0], level)
-        return None, self._sum(still)
+        if in_qp is None:
+            return functools.reduce(self.add, still)
+        for x in still:
+            self._add_still(in_qp, x.parts)
+        return in_qp
 
     def _accumulate(
         self, in_qp: torch.Tensor | None, parts: torch.Tensor, keys: Sequence[KeySwitchKey]
@@ -151,12 +148,6 @@ class Evaluator(PlainProducts):
         lifted = ring.mul_scalar(parts, [math.prod(self.params.p)] * len(limbs), limbs)
         for part, to in zip(lifted, in_qp[:, : len(limbs)], strict=True):
             ring.add(to, part, limbs, out=to)
-
-    def _sum(self, xs: Sequence[Ciphertext]) -> Ciphertext:
-        total = xs[0]
-        for x in xs[1:]:
-            total = self.add(total, x)
-        return total
 
     def _relinearized(self, x: Ciphertext) -> torch.Tensor:
         """P times the relinearised ciphertext, modulo QP."""

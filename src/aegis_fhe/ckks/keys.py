@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 
@@ -60,8 +59,7 @@ class KeySwitchKey:
     digit j and 0 modulo all others. No digit depends on the primes above it, so dropping limb rows leaves a
     valid key: one made for `request.level` serves every level below.
 
-    b: int64 [digit, limb (q_0..q_level, then p), N], NTT domain. a: the same shape, expanded from `seed` at
-    first use.
+    b: int64 [digit, limb (q_0..q_level, then p), N], NTT domain. a: the same shape, from `seed`.
     """
 
     params: Parameters
@@ -74,18 +72,14 @@ class KeySwitchKey:
         """Highest ciphertext level the key serves."""
         return self.request.level
 
-    @cached_property
+    @property
     def a(self) -> torch.Tensor:
-        """The uniform half, kept from its first use on. Evaluators bound what they keep: `ExpandedKeys`."""
-        return self.expand()
-
-    def expand(self) -> torch.Tensor:
-        """The uniform half, drawn anew; public. Cost: digit * limb uniform limbs."""
+        """The uniform half; public. Drawn anew every time, digit * limb uniform limbs: see `ExpandedKeys`."""
         return uniform_half(self.params, self.level, self.seed)
 
     @property
     def halves(self) -> KeyHalves:
-        """Both halves, kept."""
+        """Both halves, at the cost of `a`."""
         return KeyHalves(b=self.b, a=self.a)
 
     @property

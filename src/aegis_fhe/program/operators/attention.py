@@ -13,8 +13,8 @@ in the manner of Jiang, Kim, Lauter, Song (CCS 2018), for all heads and zones of
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -27,6 +27,7 @@ from aegis_fhe.program.layout import TokenMajorLayout
 from aegis_fhe.program.operators.context import Context
 
 V = TypeVar("V")
+T = TypeVar("T")
 
 CHUNK = 8  # rotations alive at a time in sums over them
 
@@ -69,7 +70,7 @@ class Scores(msgspec.Struct, frozen=True, tag=True):
             for (r, query), (_, key) in pairs:
                 yield multiply_plain(backend, query, _inside(layout, r), context.scale), key
 
-        product = _sum_of_products(backend, masked())
+        (product,) = _sums(backend, masked(), lambda pairs: [_products(backend, pairs)])
         return [backend.relinearize_rescale(product)]
 
 
@@ -95,47 +96,22 @@ class Attend(msgspec.Struct, frozen=True, tag=True):
             base=layout.ladder_base,
         )
         by_token = dict(ladder.rotations(backend, v, range(layout.tokens)))
-        denominators = _Denominators(backend, layout, self.weight, plain_scale(backend, p, context.scale))
+        zones = [self.weight * layout.columns(np.ones((1, 1)), zone) for zone in range(layout.zones)]
+        scale = plain_scale(backend, p, context.scale)
 
-        def masked() -> Iterator[tuple[V, V]]:
+        def masked() -> Iterator[tuple[V, V, SlotVector]]:
             for r, probability in _column_rotations(backend, p, layout):
                 inside = _inside(layout, r)
-                denominators.take(probability, inside)
                 value = multiply_plain(backend, by_token[r % layout.tokens], inside, context.scale)
-                yield probability, value
+                yield probability, value, inside
 
-        output = backend.relinearize_rescale(_sum_of_products(backend, masked()))
-        return [output, *(backend.rescale(total) for total in denominators.totals())]
+        def partial(terms: Sequence[tuple[V, V, SlotVector]]) -> list[V]:
+            rows = [[SlotVector(inside.values * zone) for _, _, inside in terms] for zone in zones]
+            denominators = backend.mul_plain_sums([x for x, _, _ in terms], rows, scale)
+            return [_products(backend, [(x, y) for x, y, _ in terms]), *denominators]
 
-
-class _Denominators(Generic[V]):
-    """sum_r weight * inside_r * p_r for each zone alone, some rotations at a time as one matrix product."""
-
-    def __init__(self, backend: Backend[V], layout: TokenMajorLayout, weight: float, scale: float) -> None:
-        self._backend, self._scale = backend, scale
-        self._zones = [weight * layout.columns(np.ones((1, 1)), zone) for zone in range(layout.zones)]
-        self._held: list[tuple[V, SlotVector]] = []
-        self._totals: list[V] = []
-
-    def take(self, p: V, inside: SlotVector) -> None:
-        """Adds the next rotation."""
-        self._held.append((p, inside))
-        if len(self._held) == CHUNK:
-            self._flush()
-
-    def totals(self) -> list[V]:
-        """One sum for each zone, not rescaled."""
-        self._flush()
-        return self._totals
-
-    def _flush(self) -> None:
-        if not self._held:
-            return
-        rows = [[SlotVector(inside.values * zone) for _, inside in self._held] for zone in self._zones]
-        sums = self._backend.mul_plain_sums([p for p, _ in self._held], rows, self._scale)
-        pairs = zip(self._totals, sums, strict=True)
-        self._totals = [self._backend.add(x, y) for x, y in pairs] if self._totals else sums
-        self._held.clear()
+        output, *denominators = _sums(backend, masked(), partial)
+        return [backend.relinearize_rescale(output), *(backend.rescale(d) for d in denominators)]
 
 
 def _inside(layout: TokenMajorLayout, r: int) -> SlotVector:
@@ -167,25 +143,27 @@ def _diagonal_rotations(backend: Backend[V], x: V, layout: TokenMajorLayout) -> 
             yield a * base + b, value
 
 
-def _sum_of_products(backend: Backend[V], pairs: Iterator[tuple[V, V]]) -> V:
-    """sum_i x_i y_i with three components, CHUNK products at a time."""
-    total: V | None = None
-    xs: list[V] = []
-    ys: list[V] = []
+def _products(backend: Backend[V], pairs: Sequence[tuple[V, V]]) -> V:
+    """sum_i x_i y_i, three components."""
+    return backend.multiply_sum([x for x, _ in pairs], [y for _, y in pairs])
+
+
+def _sums(backend: Backend[V], terms: Iterator[T], partial: Callable[[Sequence[T]], list[V]]) -> list[V]:
+    """The sums that `partial` makes of CHUNK terms at a time, added up; no more terms are alive at once."""
+    totals: list[V] = []
+    held: list[T] = []
 
     def flush() -> None:
-        nonlocal total
-        product = backend.multiply_sum(xs, ys)
-        total = product if total is None else backend.add(total, product)
-        xs.clear()
-        ys.clear()
+        nonlocal totals
+        sums = partial(held)
+        held.clear()
+        totals = [backend.add(x, y) for x, y in zip(totals, sums, strict=True)] if totals else sums
 
-    for x, y in pairs:
-        xs.append(x)
-        ys.append(y)
-        if len(xs) == CHUNK:
+    for term in terms:
+        held.append(term)
+        del term  # or the last one would stay alive
+        if len(held) == CHUNK:
             flush()
-    if xs:
+    if held:
         flush()
-    assert total is not None
-    return total
+    return totals

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from aegis_fhe.circuits import PeriodicTransform, RotationLadder
-from aegis_fhe.circuits.linear_transform import baby_steps
 from aegis_fhe.ckks import KeyRequest
 from aegis_fhe.errors import LayoutError
 from aegis_fhe.program.symbolic import Symbol, SymbolicBackend
@@ -14,7 +13,12 @@ from aegis_fhe.program.symbolic import Symbol, SymbolicBackend
 SCALE = 2.0**40
 TARGET = 2.0**40 * 0.875
 PERIOD = 32
-LADDER = RotationLadder(coarse_unit=2, fine_unit=1, base=2)
+BABIES = RotationLadder((2, 1), (2,))
+
+
+def giants(giant: int) -> RotationLadder:
+    """Two giant steps to a stride."""
+    return RotationLadder((2 * giant, giant), (2,))
 
 
 def window_products(x: np.ndarray, matrix: np.ndarray) -> np.ndarray:
@@ -32,9 +36,7 @@ def test_matrix_in_every_window(shape, giant, clear, rng):
     matrix = rng.normal(size=shape)
     x = rng.normal(size=clear.slots)
     transform = PeriodicTransform.of_matrix(matrix, PERIOD)
-    value = clear.encode(x, 3, SCALE)
-    babies = baby_steps(clear, value, [transform], giant, LADDER)
-    result = transform.apply(clear, babies, giant, TARGET)
+    result = transform.apply(clear, clear.encode(x, 3, SCALE), BABIES, giants(giant), TARGET)
     np.testing.assert_allclose(result.slots, window_products(x, matrix), atol=1e-12)
     assert (result.symbol.level, result.symbol.components) == (2, 2)
     assert abs(result.symbol.scale / TARGET - 1) < 2.0**-48
@@ -46,42 +48,56 @@ def test_transform_is_what_its_docstring_says(clear, rng):
     x = rng.normal(size=clear.slots)
     expected = sum(np.tile(d, clear.slots // 8) * np.roll(x, -r) for r, d in diagonals.items())
     transform = PeriodicTransform(diagonals)
-    babies = baby_steps(clear, clear.encode(x, 1, SCALE), [transform], 4, LADDER)
-    np.testing.assert_allclose(transform.apply(clear, babies, 4, SCALE).slots, expected, atol=1e-12)
+    result = transform.apply(clear, clear.encode(x, 1, SCALE), BABIES, giants(4), SCALE)
+    np.testing.assert_allclose(result.slots, expected, atol=1e-12)
     assert transform.giants(4) == [-2, -1, 0, 1]
 
 
-def test_encrypted_matrices_share_their_baby_steps(client, rng):
-    matrices = [rng.normal(size=(16, 16)) / 4 for _ in range(2)]
+def test_matrices_side_by_side_and_complex_ones(clear, rng):
+    """Each window holds two inputs of 16 slots; each meets its own real and imaginary matrix."""
+    matrices = rng.normal(size=(2, 16, 16)) + 1j * rng.normal(size=(2, 16, 16))
+    x = rng.normal(size=clear.slots)
+    windows = x.reshape(-1, 2, 16)
+    expected = np.einsum("wzf,zfg->wzg", windows, matrices).reshape(-1)
+    transform = PeriodicTransform.of_matrices([*matrices], PERIOD)
+    result = transform.apply(clear, clear.encode(x, 3, SCALE), BABIES, giants(4), TARGET)
+    np.testing.assert_allclose(result.slots, expected, atol=1e-12)
+    one = PeriodicTransform.of_matrix(matrices[0].real, PERIOD)
+    assert set(one.diagonals) == set(transform.diagonals), "they share their rotations"
+
+
+def test_encrypted_complex_matrices(client, rng):
+    """Two real matrices in one transform: its real and its imaginary part."""
+    matrices = rng.normal(size=(2, 16, 16)) / 4
     x = rng.normal(size=client.params.slots)
-    transforms = [PeriodicTransform.of_matrix(matrix, PERIOD) for matrix in matrices]
-    steps = {*range(-16, 16, 4), 1, 2} - {0}
+    transform = PeriodicTransform.of_matrix(matrices[0] + 1j * matrices[1], PERIOD)
+    steps = {-16, -8, 8, 4, 1, 2}
     evaluator = client.evaluator([KeyRequest(step, 2) for step in steps])
-    babies = baby_steps(evaluator, client.encrypt(x, 2), transforms, 4, LADDER)
-    for matrix, transform in zip(matrices, transforms, strict=True):
-        result = transform.apply(evaluator, babies, 4, TARGET)
-        assert result.level == 1
-        assert np.abs(client.decrypt(result) - window_products(x, matrix)).max() < 2.0**-18
+    result = transform.apply(evaluator, client.encrypt(x, 2), BABIES, giants(4), TARGET)
+    assert result.level == 1
+    real, minus_imaginary = (client.decrypt(value) for value in (result, evaluator.mul_i(result)))
+    assert np.abs(real - window_products(x, matrices[0])).max() < 2.0**-18
+    assert np.abs(minus_imaginary + window_products(x, matrices[1])).max() < 2.0**-18
 
 
-def test_operations_of_two_square_matrices(rng):
-    """n = 16, giant 4: 3 baby rotations once; for each matrix 7 giant steps, one ModDown, 2n - 1 products.
+def test_operations_of_a_square_matrix(rng):
+    """n = 16, giant 4: 3 baby rotations, giants -4 ... 3 in strides of two, 2n - 1 products.
 
-    The ModDown rescales too.
+    4 strides add up two giants each, one of them moved; 3 of the strides move then. Each sum has one ModDown,
+    and the last one's rescales too.
     """
     backend = SymbolicBackend([2**50, 2**40, 2**40], 1024)
-    transforms = [PeriodicTransform.of_matrix(rng.normal(size=(16, 16)), PERIOD) for _ in range(2)]
-    babies = baby_steps(backend, Symbol(2, SCALE), transforms, 4, LADDER)
-    for transform in transforms:
-        transform.apply(backend, babies, 4, SCALE)
+    transform = PeriodicTransform.of_matrix(rng.normal(size=(16, 16)), PERIOD)
+    transform.apply(backend, Symbol(2, SCALE), BABIES, giants(4), SCALE)
+    assert set(backend.counts.keys) == {1, 2, 4, 8, 1024 - 8, 1024 - 16}
     assert backend.counts.totals() == {
         "rotation": 3,
-        "accumulated rotation": 2 * 7,
-        # One for the coarse step of the ladder, two for its fine steps, one for each giant step.
-        "mod up": 3 + 2 * 7,
-        "mod down": 2,
-        "plain product": 2 * 31,
-        "add": 2 * 7,
+        "accumulated rotation": 4 + 3,
+        # One for the coarse step of the babies, two for their fine steps, one for each giant step and stride.
+        "mod up": 3 + 4 + 3,
+        "mod down": 4 + 1,
+        "plain product": 31,
+        "add": 4 + 3,
     }
 
 
@@ -93,12 +109,14 @@ def test_zero_diagonals_cost_nothing(rng):
 def test_zero_matrix_still_has_a_result(clear):
     transform = PeriodicTransform.of_matrix(np.zeros((4, 4)), PERIOD)
     value = clear.encode(np.ones(clear.slots), 1, SCALE)
-    result = transform.apply(clear, baby_steps(clear, value, [transform], 4, LADDER), 4, SCALE)
+    result = transform.apply(clear, value, BABIES, giants(4), SCALE)
     assert not result.slots.any()
 
 
 def test_what_does_not_fit_is_refused():
     with pytest.raises(LayoutError, match="does not fit"):
         PeriodicTransform.of_matrix(np.ones((PERIOD + 1, 4)), PERIOD)
+    with pytest.raises(LayoutError, match="3 times a 12 x 4 matrix does not fit"):
+        PeriodicTransform.of_matrices([np.ones((12, 4))] * 3, PERIOD)
     with pytest.raises(LayoutError, match="one common period"):
         PeriodicTransform({0: np.ones(4), 1: np.ones(8)})

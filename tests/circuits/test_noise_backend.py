@@ -42,6 +42,8 @@ OPERATIONS = {
     "mul_scalar": lambda b, x, y: b.mul_scalar(x, 0.3, 2.0**30),
     "mul_scalar at a tiny scale": lambda b, x, y: b.mul_scalar(x, 0.3, 4.0),
     "mul_integer": lambda b, x, y: b.mul_integer(x, -7),
+    "mul_i": lambda b, x, y: b.mul_i(x),
+    "imaginary part": lambda b, x, y: b.mul_i(b.sub(b.conjugate(x), x)),
     "multiply": lambda b, x, y: b.multiply(x, y),
     "square": lambda b, x, y: b.multiply(x, x),
     "fourth power": lambda b, x, y: _square(b, _square(b, x)),

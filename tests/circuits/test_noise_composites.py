@@ -18,7 +18,6 @@ from aegis_fhe.circuits import (
     RotationLadder,
     evaluate_polynomial,
 )
-from aegis_fhe.circuits.linear_transform import baby_steps
 from aegis_fhe.circuits.products import multiply_plain
 from aegis_fhe.circuits.rotations import sum_of_rotations
 from aegis_fhe.ckks import SlotVector, presets
@@ -27,7 +26,7 @@ from .measured_noise import measure
 
 TOLERANCE = 1 / 16
 SCALE = 2.0**40
-LADDER = RotationLadder(coarse_unit=2, fine_unit=1, base=2)
+BABIES, GIANTS = RotationLadder((2, 1), (2,)), RotationLadder((8, 4), (2,))
 MATRIX = np.random.default_rng(5).normal(size=(16, 16)) / 4
 SERIES = ChebyshevSeries(-1.0, 1.0, tuple(np.random.default_rng(6).uniform(-1, 1, 16).tolist()))
 INSECURE, SECURE = presets.insecure(11, levels=6, digit_size=4), presets.n14()
@@ -36,7 +35,7 @@ INSECURE, SECURE = presets.insecure(11, levels=6, digit_size=4), presets.n14()
 def linear(b, xs):
     """Hoisted babies, double-hoisted giants; windows of 32 slots."""
     transform = PeriodicTransform.of_matrix(MATRIX, 32)
-    return transform.apply(b, baby_steps(b, xs[0], [transform], 4, LADDER), 4, SCALE)
+    return transform.apply(b, xs[0], BABIES, GIANTS, SCALE)
 
 
 def polynomial(b, xs):

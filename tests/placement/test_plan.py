@@ -45,16 +45,15 @@ def test_shares_are_contiguous_and_even(program, world):
 def test_exactly_the_expected_values_move(program, world):
     """To each device: keys and values of every foreign block, the moved key of the block before its first.
 
-    Blocks of an odd zone are moved into it by their owner, before they travel.
+    Their owner sheared them and put them into their places; values of odd blocks come out of the shear there.
     """
     plan = plan_tokens(program, world)
     expected = set()
     for rank in range(world):
         mine = blocks_of(plan, rank)
         for block in set(range(4)) - set(mine):
-            form = "placed" if block % 2 else "sheared"
-            for name in ("keys", "values"):
-                expected.add((f"{name}.{form}[{block}]", plan.owner[block], rank))
+            for name in ("keys.placed", "values.sheared" if block % 2 else "values.placed"):
+                expected.add((f"{name}[{block}]", plan.owner[block], rank))
         if mine[0] > 0:
             expected.add((f"k.moved[{mine[0] - 1}]", plan.owner[mine[0] - 1], rank))
     transfers = [t for stage in plan.stages for t in stage.transfers]
@@ -143,4 +142,4 @@ def test_without_anchors_no_previous_key_travels():
     program = tiny_program(16, 11, 0.0)[2]
     plan = plan_tokens(program, 2)
     moved = {t.value for stage in plan.stages for t in stage.transfers}
-    assert moved == {"keys.sheared[0]", "values.sheared[0]", "keys.placed[1]", "values.placed[1]"}
+    assert moved == {"keys.placed[0]", "values.placed[0]", "keys.placed[1]", "values.sheared[1]"}

@@ -41,7 +41,7 @@ class Tiny:
 
 @dataclass(frozen=True)
 class EncryptedRun:
-    """Ciphertexts, decrypted and clear slots of every value of a run on TOKENS tokens; what it executed."""
+    """Ciphertexts, decrypted (complex) and clear slots of every value of a run on TOKENS tokens; counts."""
 
     program: CompiledProgram
     secret: SecretKey
@@ -98,7 +98,7 @@ def encrypted(tiny: Tiny) -> EncryptedRun:
             name: encrypt(secret, SlotVector(v), seed=b"tiny").expand(params) for name, v in packed.items()
         }
         results = run_graph(program.graph, evaluator, inputs, program.context(TOKENS), observe=observe)
-    decrypted = {name: decrypt(secret, value).real.values for name, value in values.items()}
+    decrypted = {name: decrypt(secret, value).values for name, value in values.items()}
     return EncryptedRun(
         program=program,
         secret=secret,
@@ -107,7 +107,7 @@ def encrypted(tiny: Tiny) -> EncryptedRun:
         decrypted=decrypted,
         clear=_clear_values(program, packed),
         executed=executed,
-        result=program.unpack([decrypted[name] for name in results], TOKENS),
+        result=program.unpack([decrypted[name].real for name in results], TOKENS),
     )
 
 

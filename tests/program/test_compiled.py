@@ -42,13 +42,13 @@ def test_clear_program_equals_pytorch_for_every_length(tiny, tokens):
 
 
 @pytest.mark.parametrize(
-    ("log_degree", "tokens", "anchor"), [(10, 32, 0.5), (11, 32, 0.0), (12, 8, 0.5), (10, 8, 0.0)]
+    ("log_degree", "tokens", "anchor"), [(10, 32, 0.5), (11, 24, 0.0), (12, 8, 0.5), (10, 8, 0.0)]
 )
 def test_other_sizes(log_degree, tokens, anchor):
-    """Two key groups of two zones, one group of four, one block; with and without an anchored head."""
+    """Two key groups, one of them not full, one block; with and without an anchored head."""
     module, hidden, program = tiny_program(tokens, log_degree, anchor)
     assert program.blocks == tokens // 8
-    assert program.layout.zones == min(program.blocks, 2 ** (log_degree - 9))
+    assert program.layout.zones == min(program.blocks, 2)
     for length in (1, tokens - 7, tokens):
         rows = hidden[:length]
         assert np.abs(program.run_clear(rows) - reference(module, rows)).max() < 5e-6
@@ -170,13 +170,12 @@ def test_missing_constants_are_named(tiny):
         "query.weight",
         "query.bias",
         "key.weight",
-        "key.bias",
         "value.weight",
-        "value.bias",
+        "key_value.bias",
         "output.weight",
         "output.bias",
         "anchor",
-        "zone_0",
+        "score.part",
         "score.shift",
         "score.floor",
         "denominator.offset",

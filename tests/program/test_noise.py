@@ -36,7 +36,7 @@ def test_noise_of_every_value_is_the_predicted_one(encrypted, tiny):
         np.testing.assert_allclose(value.slots, encrypted.clear[name], atol=1e-9)
         errors = encrypted.decrypted[name] - encrypted.clear[name]
         predicted.append(noise.slot_std(params, value.noise, value.scale))
-        ratios[name] = float(np.sqrt(np.mean(errors**2))) / predicted[-1]
+        ratios[name] = float(np.sqrt(np.mean(np.abs(errors) ** 2) / 2)) / predicted[-1]
         assert -np.log2(np.abs(errors).max()) > backend.precision(value).worst_bits, name
     assert {name: ratio for name, ratio in ratios.items() if not 1 / 2 < ratio < 2} == {}
     assert abs(np.median(list(ratios.values())) - 1) < 1 / 16

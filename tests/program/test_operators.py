@@ -11,7 +11,9 @@ from aegis_fhe.program import TokenMajorLayout
 from aegis_fhe.program.clear import ClearBackend, ClearValue
 from aegis_fhe.program.operators import (
     Attend,
+    ComplexParts,
     Context,
+    MultiplyI,
     MultiplyPlain,
     PlainSum,
     Project,
@@ -22,6 +24,7 @@ from aegis_fhe.program.operators import (
     SumOfRotations,
 )
 from aegis_fhe.program.operators.plain import Term
+from aegis_fhe.program.symbolic import Symbol
 
 SCALE = 2.0**40
 # Different on purpose: a scale that comes out by luck shows.
@@ -54,7 +57,7 @@ def context(layout: TokenMajorLayout, **constants: np.ndarray) -> Context:
 
 def value(layout: TokenMajorLayout, table: np.ndarray, level: int, scale: float = SCALE) -> ClearValue:
     """A table [token, zone, column, head] in its slots; all other slots hold rubbish."""
-    slots = np.full((layout.tokens, layout.sub_slots), 1e3)
+    slots = np.full((layout.tokens, layout.sub_slots), 1e3, dtype=table.dtype)
     zones = table.shape[1]
     slots[:, : zones * layout.width] = table.reshape(layout.tokens, -1)
     return backend(layout).encode(slots.reshape(-1), level, scale)
@@ -81,29 +84,37 @@ def sheared(table: np.ndarray) -> np.ndarray:
     return out
 
 
-def test_shear(layout, rng):
-    table = random_table(layout, rng, 1)
-    (result,) = Shear().lower(backend(layout), [value(layout, table, 3)], context(layout))
-    found, rest = split(layout, result)
-    np.testing.assert_array_equal(found[:, :1], sheared(table))
-    assert not found[:, 1:].any()
-    assert not rest.any()
-    assert result.symbol.level == 2
-    assert result.symbol.scale == pytest.approx(SCALE, rel=2.0**-50)
+@pytest.mark.parametrize("zones", [(0,), (1,), (0, 1)])
+def test_shear(layout, rng, zones):
+    """An output for each zone, in that zone."""
+    table = random_table(layout, rng, 2)
+    results = Shear(zones).lower(backend(layout), [value(layout, table, 3)], context(layout))
+    assert len(results) == len(zones)
+    for zone, result in zip(zones, results, strict=True):
+        rows = result.slots.reshape(layout.tokens, layout.sub_slots)
+        found = rows[:, : 2 * layout.width].reshape(table.shape)
+        np.testing.assert_array_equal(found[:, zone], sheared(table)[:, zone])
+        assert np.count_nonzero(rows) == np.count_nonzero(found[:, zone])
+        assert result.symbol.level == 2
+        assert result.symbol.scale == pytest.approx(SCALE, rel=2.0**-50)
 
 
-def test_scores(layout, rng):
-    """scores(t, z, x, h) = sum_c q(t, c, h) k_z(t + x, c, h), for all heads and zones at once."""
-    q, k = random_table(layout, rng, 1), random_table(layout, rng, layout.zones)
-    copied = np.repeat(q, layout.zones, axis=1)
-    inputs = [value(layout, copied, 4), value(layout, sheared(k), 3, SCALE * 1.01)]
+@pytest.mark.parametrize("parts", [1, 2])
+def test_scores(layout, rng, parts):
+    """scores(t, x, h) = sum_c q(t, c, h) k(t + x, c, h), for all heads and a real or complex k at once."""
+    q, k = random_table(layout, rng, 1), random_table(layout, rng, 1)
+    if parts == 2:
+        k = k + 1j * random_table(layout, rng, 1)
+    inputs = [
+        value(layout, np.repeat(q, 2, axis=1), 4),
+        value(layout, np.repeat(sheared(k), 2, axis=1), 3, SCALE * 1.01),
+    ]
     (result,) = Scores().lower(backend(layout), inputs, context(layout))
-    expected = np.zeros_like(k)
-    for t, z, x, h in np.ndindex(k.shape):
-        expected[t, z, x, h] = q[t, 0, :, h] @ k[(t + x) % layout.tokens, z, :, h]
-    found, rest = split(layout, result)
-    np.testing.assert_allclose(found, expected, atol=1e-10)
-    np.testing.assert_array_equal(rest, 0.0)
+    expected = np.zeros_like(k[:, 0])
+    for t, x, h in np.ndindex(expected.shape):
+        expected[t, x, h] = q[t, 0, :, h] @ k[(t + x) % layout.tokens, 0, :, h]
+    found = result.slots.reshape(layout.tokens, layout.sub_slots)[:, : layout.width]
+    np.testing.assert_allclose(found.reshape(expected.shape), expected, atol=1e-10)
     assert result.symbol.level == 2
     assert result.symbol.components == 2
     assert result.symbol.scale == pytest.approx(SCALE * SCALE * 1.01 / MODULI[3], rel=2.0**-48)
@@ -134,36 +145,47 @@ def test_attend(layout, rng):
         assert denominator.symbol.scale == pytest.approx(SCALE, rel=2.0**-48)
 
 
-def test_project(layout, rng):
-    """y_i = x W_i from zone 0 to zone 0, zero elsewhere."""
-    weights = [rng.normal(size=(layout.width, layout.width)) for _ in range(2)]
+@pytest.mark.parametrize("names", [(("a",),), (("a", "b"),), (("a", "b"), ("a", "c"))])
+def test_project(layout, rng, names):
+    """y = x (W + i W') in each zone, zero elsewhere."""
+    weights = {name: rng.normal(size=(layout.width, layout.width)) for name in "abc"}
     table = random_table(layout, rng, 1)
-    inputs, constants = [value(layout, table, 3)], context(layout, a=weights[0], b=weights[1])
-    results = Project(("a", "b")).lower(backend(layout), inputs, constants)
-    for result, weight in zip(results, weights, strict=True):
-        found, rest = split(layout, result)
-        expected = table.reshape(layout.tokens, -1) @ weight
-        np.testing.assert_allclose(found[:, 0].reshape(layout.tokens, -1), expected, atol=1e-10)
-        assert not found[:, 1:].any()
-        assert not rest.any()
-        assert (result.symbol.level, result.symbol.scale) == (2, pytest.approx(SCALE, rel=2.0**-50))
+    copies = np.repeat(table, len(names), axis=1)
+    inputs, constants = [value(layout, copies, 3)], context(layout, **weights)
+    (result,) = Project(names).lower(backend(layout), inputs, constants)
+    rows = result.slots.reshape(layout.tokens, layout.sub_slots)
+    for zone, (real, *imaginary) in enumerate(names):
+        weight = weights[real] + (1j * weights[imaginary[0]] if imaginary else 0)
+        found = rows[:, zone * layout.width : (zone + 1) * layout.width]
+        np.testing.assert_allclose(found, table.reshape(layout.tokens, -1) @ weight, atol=1e-10)
+    assert not rows[:, len(names) * layout.width :].any()
+    assert (result.symbol.level, result.symbol.scale) == (2, pytest.approx(SCALE, rel=2.0**-50))
 
 
-def test_plain_sum_meets_the_scale_of_its_last_input(layout, rng):
-    """Inputs of different levels and scales; the sum has the scale of the extra input."""
+def test_complex_parts(layout, rng):
+    """Twice each part, both real; i x is x turned by a quarter."""
+    x = rng.normal(size=layout.slots) + 1j * rng.normal(size=layout.slots)
+    cleartext, facts = backend(layout), context(layout)
+    parts = ComplexParts().lower(cleartext, [cleartext.encode(x, 2, SCALE)], facts)
+    for part, expected in zip(parts, (2 * x.real, 2 * x.imag), strict=True):
+        assert part.slots.dtype == np.float64
+        np.testing.assert_array_equal(part.slots, expected)
+        assert part.symbol == Symbol(2, SCALE)
+    (turned,) = MultiplyI().lower(cleartext, [cleartext.encode(x, 2, SCALE)], facts)
+    np.testing.assert_array_equal(turned.slots, 1j * x)
+
+
+def test_plain_sum_of_other_levels_and_scales(layout, rng):
+    """Inputs of different levels and scales; the sum has the nominal one."""
     x, y = rng.normal(size=(2, layout.slots))
     a, b = rng.normal(size=(2, layout.sub_slots))
     cleartext = backend(layout)
-    inputs = [
-        cleartext.encode(x, 5, SCALE),
-        cleartext.encode(y, 3, SCALE * 1.3),
-        cleartext.encode(x, 4, SCALE * 0.8),
-    ]
-    operator = PlainSum((Term("a"), Term("b", "first token")), scale_like=True)
+    inputs = [cleartext.encode(x, 5, SCALE), cleartext.encode(y, 3, SCALE * 1.3)]
+    operator = PlainSum((Term("a"), Term("b", "first token")))
     (result,) = operator.lower(cleartext, inputs, context(layout, a=a, b=b))
     first = (np.arange(layout.slots) < layout.sub_slots) * np.tile(b, layout.tokens)
     np.testing.assert_allclose(result.slots, x * np.tile(a, layout.tokens) + y * first, atol=1e-12)
-    assert (result.symbol.level, result.symbol.scale) == (2, pytest.approx(SCALE * 0.8, rel=2.0**-50))
+    assert (result.symbol.level, result.symbol.scale) == (2, pytest.approx(SCALE, rel=2.0**-50))
 
 
 def test_rotations_and_sums(layout, rng):

@@ -71,17 +71,11 @@ def test_supports_are_sound(tiny, encrypted):
         assert not values[supports[name] == 0].any(), name
 
 
-# A window sum, scores and attention each rely on zeros; these operators put something there.
+# A window sum and attention rely on zeros; these operators put something there.
 EVERYWHERE = AddPlain((Term("score.floor"),))
 SPOILT = {
     "a window sum of a window sum": ("variance[0]", "z.squared[0]", SumOfRotations((1, 2)), "variance"),
     "a window sum of a shifted value": ("variance[0]", "z.squared[0]", RotateSum((-32,)), "variance"),
-    "scores of keys with a constant beside": (
-        "scores.group0[0]",
-        "keys.group0[0]",
-        EVERYWHERE,
-        r"scores\.group0",
-    ),
     "attention of values with a constant beside": (
         "o.group0[0]",
         "values.group0[0]",

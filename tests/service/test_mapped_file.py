@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
 
 from aegis_fhe.errors import ContainerError
+from aegis_fhe.service import mapped_file
 from aegis_fhe.service.container import ContainerReader, ContainerWriter
 from aegis_fhe.service.container_writer import ALIGNMENT
-from aegis_fhe.service.mapped_file import map_file
+from aegis_fhe.service.mapped_file import MAPPED_FROM_BYTES, map_file, write_at
 
 LARGE = torch.arange(3 << 10).reshape(3, -1)
 
@@ -71,3 +76,45 @@ def test_a_file_that_cannot_be_mapped_is_read_instead(path: Path, monkeypatch: p
         assert map_file(file.fileno(), 10) is None
     with ContainerReader(path, "keys", mapped=True) as reader:
         assert torch.equal(reader.read("large").tensors["b"], LARGE)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[int]:
+    descriptor = os.open(tmp_path / "written", os.O_RDWR | os.O_CREAT)
+    yield descriptor
+    os.close(descriptor)
+
+
+def test_pages_written_by_several_threads_are_the_file(file: int) -> None:
+    """Neighbours share pages, for no piece begins or ends where a page does."""
+    sizes = [MAPPED_FROM_BYTES + 1, 5, MAPPED_FROM_BYTES - 1, 3 * MAPPED_FROM_BYTES + 77, 1] * 3
+    pieces = [memoryview(os.urandom(size)) for size in sizes]
+    starts = [sum(sizes[:i]) for i in range(len(sizes))]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda i: write_at(file, pieces[i], starts[i]), range(len(sizes)))) == sizes
+    assert os.pread(file, sum(sizes) + 1, 0) == b"".join(pieces)
+
+
+def test_a_file_that_cannot_be_mapped_is_written_all_the_same(
+    file: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+
+    monkeypatch.setattr(mapped_file.mmap, "mmap", refuse)
+    data = memoryview(os.urandom(MAPPED_FROM_BYTES))
+    assert write_at(file, data, 100) == len(data)
+    assert os.pread(file, len(data), 100) == data
+
+
+def test_no_room_for_pages_is_an_error_before_any_is_touched(
+    file: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(mapped_file.os, "posix_fallocate", full)
+    monkeypatch.setattr(mapped_file, "mmap", None)
+    with pytest.raises(OSError, match="No space left"):
+        write_at(file, memoryview(bytes(MAPPED_FROM_BYTES)), 0)
+    assert os.fstat(file).st_size == 0

@@ -75,6 +75,10 @@ class Backend(Protocol[V]):
         """x * m, scale unchanged."""
         ...
 
+    def mul_i(self, x: V) -> V:
+        """The imaginary unit times x: exact, level and scale unchanged."""
+        ...
+
     def multiply(self, x: V, y: V) -> V:
         """x * y, three components; scales multiply."""
         ...

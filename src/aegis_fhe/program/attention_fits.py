@@ -95,15 +95,16 @@ def attention_constants(
     everywhere, zone_0 = np.ones(layout.sub_slots), layout.columns(np.ones((1, 1)))
     zones = [layout.columns(shift[None, :], zone) for zone in range(layout.zones)]
     variance = fits.inverse_sqrt.slope * layer.norm_eps + fits.inverse_sqrt.offset
+    query, key, value = layer.query.bias * score_scale, layer.key.bias - offset, layer.value.bias
     return {
-        "query.weight": layout.matrix(layer.query.weight.T * score_scale),
-        "query.bias": layout.features(layer.query.bias * score_scale),
-        "key.weight": layout.matrix(layer.key.weight.T),
-        "key.bias": layout.features(layer.key.bias - offset),
-        "value.weight": layout.matrix(layer.value.weight.T),
-        "value.bias": layout.features(layer.value.bias),
+        # Queries come out as a real part, keys and values as an imaginary one, and twice: see ComplexParts.
+        "query.weight": layout.matrix(layer.query.weight.T * score_scale / 2),
+        "key.weight": layout.matrix(layer.key.weight.T / 2),
+        "value.weight": layout.matrix(layer.value.weight.T / 2),
+        "query.bias": layout.features(query) + layout.features(query, 1),
+        "key_value.bias": layout.features(key) + layout.features(value, 1),
         "anchor": layout.columns(np.array(ranges.anchor)[None, :]),
-        "zone_0": zone_0,
+        "score.part": zone_0 / layout.zones,
         "score.shift": np.sum(zones, axis=0),
         "score.floor": -everywhere,
         "denominator.offset": fits.reciprocal.offset * zone_0,

@@ -1,8 +1,8 @@
 """One encrypted self-attention sub-layer, written once as a graph on token blocks.
 
-Blocks p hold the query tokens; key blocks are folded, `zones` at a time, into one ciphertext (key group g). A
-value crosses from one block to another in two places alone: the previous token's key, and the folded keys and
-values.
+Blocks p hold the query tokens; key blocks are folded, `zones` at a time, into one ciphertext (key group g):
+keys as its real and its imaginary part, values side by side. A value crosses from one block to another in two
+places alone: the previous token's key, and the folded keys and values.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from aegis_fhe.program.operators import (
     AddPlain,
     AddScalar,
     Attend,
+    ComplexParts,
     Input,
     Multiply,
+    MultiplyI,
     MultiplyPlain,
     PlainSum,
     Polynomial,
@@ -31,6 +33,9 @@ from aegis_fhe.program.operators import (
     SumOfRotations,
 )
 from aegis_fhe.program.operators.plain import Term
+
+# Key blocks of one group at most: a number has two parts, and two zones are sure to fit.
+KEY_BLOCKS = 2
 
 
 class AttentionLayer:
@@ -45,12 +50,12 @@ class AttentionLayer:
         b = GraphBuilder()
         blocks = range(self.blocks)
         x = self._inputs(b, level)
-        q, k, v = self._project(b, x)
-        placed_keys, placed_values = self._place(b, k, "keys"), self._place(b, v, "values")
-        moved = self._previous_token(b, k) if self.anchored else []
+        q, kv = self._project(b, x)
+        placed_keys, placed_values = self._place(b, kv)
+        moved = self._previous_token(b, kv) if self.anchored else []
         b.stage = "exchange"
         keys, values = self._fold(b, placed_keys, "keys"), self._fold(b, placed_values, "values")
-        previous = self._previous_keys(b, k, moved) if self.anchored else []
+        previous = self._previous_keys(b, kv, moved) if self.anchored else []
         anchors = self._anchor(b, q, previous) if self.anchored else None
         scores = self._scores(b, q, keys, anchors)
         probabilities = self._exponential(b, scores)
@@ -63,30 +68,35 @@ class AttentionLayer:
         b.stage = "project"
         return [b.one("x", Input(level), p) for p in range(self.blocks)]
 
-    def _project(self, b: GraphBuilder, x: list[str]) -> tuple[list[str], list[str], list[str]]:
-        """Q, K, V of every block in zone 0; zero on padding, so that padding keys score zero."""
-        weights = ("query.weight", "key.weight", "value.weight")
-        q: list[str] = []
-        k: list[str] = []
-        v: list[str] = []
-        for p, value in enumerate(x):
-            projected = b.many(("q0", "k0", "v0"), Project(weights), p, (value,))
-            for name, raw, out in zip(("query", "key", "value"), projected, (q, k, v), strict=True):
-                bias = AddPlain((Term(f"{name}.bias", "real tokens", p),))
-                out.append(b.one(name[0], bias, p, raw))
-        return q, k, v
+    def _project(self, b: GraphBuilder, x: list[str]) -> tuple[list[str], list[str]]:
+        """(Q in zones 0 and 1) and (K in zone 0, V in zone 1) of every block; zero on padding.
 
-    def _place(self, b: GraphBuilder, x: list[str], name: str) -> list[str]:
-        """Sheared, each block moved into its zone."""
-        layout = self.layout
-        placed = []
+        Together one transform of x: Q is its real part, K and V its imaginary part.
+        """
+        copies = RotateSum((0, -self.layout.width))
+        weights = Project((("query.weight", "key.weight"), ("query.weight", "value.weight")))
+        q, kv = [], []
         for p, value in enumerate(x):
-            sheared = b.one(f"{name}.sheared", Shear(), p, value)
-            zone = p % layout.zones
-            placed.append(
-                b.one(f"{name}.placed", RotateSum((-zone * layout.width,)), p, sheared) if zone else sheared
-            )
-        return placed
+            projected = b.one("qkv", weights, p, b.one("x.copied", copies, p, value))
+            real, imaginary = b.many(("q0", "kv0"), ComplexParts(), p, (projected,))
+            q.append(b.one("q", AddPlain((Term("query.bias", "real tokens", p),)), p, real))
+            kv.append(b.one("kv", AddPlain((Term("key_value.bias", "real tokens", p),)), p, imaginary))
+        return q, kv
+
+    def _place(self, b: GraphBuilder, kv: list[str]) -> tuple[list[str], list[str]]:
+        """Keys and values of every block, sheared, as their group takes them.
+
+        Keys of the group's second block become imaginary; all lie in zones 0 and 1. Values move to their
+        block's zone.
+        """
+        width, keys, values = self.layout.width, [], []
+        for p, value in enumerate(kv):
+            zone = p % self.layout.zones
+            key, value = b.many(("keys.sheared", "values.sheared"), Shear((0, 1)), p, (value,))
+            key = b.one("keys.imaginary", MultiplyI(), p, key) if zone else key
+            keys.append(b.one("keys.placed", RotateSum((0, -width)), p, key))
+            values.append(value if zone else b.one("values.placed", RotateSum((width,)), p, value))
+        return keys, values
 
     def _fold(self, b: GraphBuilder, placed: list[str], name: str) -> list[list[str]]:
         """[block][group]: the blocks of a group added up.
@@ -100,14 +110,14 @@ class AttentionLayer:
             for p in range(self.blocks)
         ]
 
-    def _previous_token(self, b: GraphBuilder, k: list[str]) -> list[str]:
+    def _previous_token(self, b: GraphBuilder, kv: list[str]) -> list[str]:
         """Keys moved by one token, cyclically inside the block."""
         step = -self.layout.sub_slots
-        return [b.one("k.moved", RotateSum((step,)), p, value) for p, value in enumerate(k)]
+        return [b.one("k.moved", RotateSum((step,)), p, value) for p, value in enumerate(kv)]
 
-    def _previous_keys(self, b: GraphBuilder, k: list[str], moved: list[str]) -> list[str]:
+    def _previous_keys(self, b: GraphBuilder, kv: list[str], moved: list[str]) -> list[str]:
         """anchor_h k_{i-1}: a block's first token looks into the block before, the text's at itself."""
-        first = [k[0], *moved[:-1]]
+        first = [kv[0], *moved[:-1]]
         terms = (Term("anchor", "later tokens"), Term("anchor", "first token"))
         return [
             b.one("k.previous", PlainSum(terms), p, later, earlier)
@@ -130,35 +140,41 @@ class AttentionLayer:
     ) -> list[list[str]]:
         """Normalised scores u in [-1, 1]; padding keys and unused slots at -1, where exp vanishes."""
         b.stage = "scores"
-        layout = self.layout
-        copies = RotateSum(tuple(-z * layout.width for z in range(layout.zones)))
         scores: list[list[str]] = []
         for p in range(self.blocks):
-            copied = b.one("q.copied", copies, p, q[p]) if layout.zones > 1 else q[p]
+            anchor = self._anchor_of_group(b, p, anchors[p]) if anchors is not None else ""
             row = []
             for g in range(self.groups):
-                first = g * layout.zones
-                s = b.one(f"scores.group{g}", Scores(), p, copied, keys[p][g])
-                if anchors is not None:
-                    s = b.one(
-                        f"scores.relative{g}", Subtract(), p, s, self._anchor_of(b, p, g, anchors[p], s)
-                    )
+                s = b.one(f"scores.group{g}", Scores(), p, q[p], keys[p][g])
+                if anchor:
+                    s = b.one(f"scores.relative{g}", Subtract(), p, s, anchor)
+                first = g * self.layout.zones
                 shift = AddPlain(
                     (Term("score.shift", "real keys", first), Term("score.floor", "other keys", first))
                 )
-                row.append(b.one(f"u.group{g}", shift, p, s))
+                row.append(b.one(f"u.group{g}", shift, p, self._zones_of_scores(b, p, g, s)))
             scores.append(row)
         return scores
 
-    def _anchor_of(self, b: GraphBuilder, p: int, g: int, anchor: str, like: str) -> str:
-        """The anchor on the real keys of group g, at the scale of the scores."""
-        layout = self.layout
-        parts = []
-        for z in range(layout.zones):
-            mask = PlainSum((Term("zone_0", "real keys", g * layout.zones + z),), scale_like=True)
-            parts.append(b.one(f"anchor.group{g}.zone{z}", mask, p, anchor, like))
-        steps = tuple(-z * layout.width for z in range(layout.zones))
-        return b.one(f"anchor.group{g}", RotateSum(steps), p, *parts)
+    def _anchor_of_group(self, b: GraphBuilder, p: int, anchor: str) -> str:
+        """The anchor for every key block of a group: (1 + i) a for two."""
+        if self.layout.zones == 1:
+            return anchor
+        return b.one("anchor.group", Add(), p, anchor, b.one("anchor.imaginary", MultiplyI(), p, anchor))
+
+    def _zones_of_scores(self, b: GraphBuilder, p: int, g: int, scores: str) -> str:
+        """The scores of key block z in zone z, zero on padding keys and outside the zones."""
+        zones, width = self.layout.zones, self.layout.width
+        names = (f"scores.group{g}.real", f"scores.group{g}.imaginary")
+        parts = b.many(names, ComplexParts(), p, (scores,)) if zones > 1 else [scores]
+        masks = [MultiplyPlain(Term("score.part", "real keys", g * zones + z)) for z in range(zones)]
+        masked = [
+            b.one(f"scores.group{g}.zone{z}", mask, p, part)
+            for z, (mask, part) in enumerate(zip(masks, parts, strict=True))
+        ]
+        if zones == 1:
+            return masked[0]
+        return b.one(f"scores.group{g}.placed", RotateSum((0, -width)), p, *masked)
 
     def _exponential(self, b: GraphBuilder, scores: list[list[str]]) -> list[list[str]]:
         """exp(s' - high), by a polynomial and squarings."""
@@ -210,7 +226,7 @@ class AttentionLayer:
         b.stage = "output"
         sums = []
         for p, value in enumerate(attended):
-            projected = b.one("output.product", Project(("output.weight",)), p, value)
+            projected = b.one("output.product", Project((("output.weight",),)), p, value)
             output = b.one("output", AddPlain((Term("output.bias", "real tokens", p),)), p, projected)
             total = b.one("x.sum", SumOfRotations(window, self.fits.residual_level + 1), p, x[p])
             centred = b.one("x.centred", PlainSum((Term("centre.one"), Term("centre.mean"))), p, x[p], total)

@@ -1,4 +1,4 @@
-"""The clear interpreter: the same circuits on float64 slots.
+"""The clear interpreter: the same circuits on slots in double precision.
 
 Shows what approximations cost, without noise.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +15,12 @@ from numpy.typing import NDArray
 from aegis_fhe.ckks.slots import SlotVector
 from aegis_fhe.program.symbolic import Symbol, SymbolicBackend
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
 class ClearValue:
-    """Slot values in the open, with the level and scale their ciphertext would have.
+    """Slot values in the open (float64, or complex128), with their ciphertext's level and scale.
 
     Never a decrypted result.
     """
@@ -29,7 +30,7 @@ class ClearValue:
 
 
 class ClearBackend:
-    """float64 slots: implements `circuits.Backend`.
+    """Slots in double precision: implements `circuits.Backend`.
 
     Levels and scales are checked as in the symbolic interpreter.
     """
@@ -49,7 +50,7 @@ class ClearBackend:
 
     def encode(self, values: Array, level: int, scale: float) -> ClearValue:
         """What a fresh ciphertext of these slots would be."""
-        return ClearValue(np.asarray(values, dtype=np.float64), Symbol(level, scale))
+        return ClearValue(SlotVector(values).values, Symbol(level, scale))
 
     def level(self, x: ClearValue) -> int:
         """Rescalings left."""
@@ -61,7 +62,7 @@ class ClearBackend:
 
     def add(self, x: ClearValue, y: ClearValue) -> ClearValue:
         """x + y."""
-        return ClearValue(x.slots + y.slots, self.symbolic.add(x.symbol, y.symbol))
+        return ClearValue(_shortest(x.slots + y.slots), self.symbolic.add(x.symbol, y.symbol))
 
     def sub(self, x: ClearValue, y: ClearValue) -> ClearValue:
         """x - y."""
@@ -93,10 +94,10 @@ class ClearBackend:
         ]
 
     def _weighted_sum(self, xs: Sequence[ClearValue], row: Sequence[SlotVector | None]) -> Array:
-        total = np.zeros(self.slots)
+        total: Array = np.zeros(self.slots)
         for x, plain in zip(xs, row, strict=True):
             if plain is not None:
-                total += (x.slots.reshape(-1, plain.period) * plain.values).reshape(-1)
+                total = total + (x.slots.reshape(-1, plain.period) * plain.values).reshape(-1)
         return total
 
     def mul_scalar(self, x: ClearValue, c: float, scale: float) -> ClearValue:
@@ -107,6 +108,10 @@ class ClearBackend:
         """x * m."""
         return ClearValue(x.slots * m, self.symbolic.mul_integer(x.symbol, m))
 
+    def mul_i(self, x: ClearValue) -> ClearValue:
+        """i x."""
+        return ClearValue(_shortest(x.slots * 1j), self.symbolic.mul_i(x.symbol))
+
     def multiply(self, x: ClearValue, y: ClearValue) -> ClearValue:
         """x * y."""
         return self.multiply_sum([x], [y])
@@ -114,9 +119,9 @@ class ClearBackend:
     def multiply_sum(self, xs: Sequence[ClearValue], ys: Sequence[ClearValue]) -> ClearValue:
         """sum_i xs[i] * ys[i]."""
         symbol = self.symbolic.multiply_sum([x.symbol for x in xs], [y.symbol for y in ys])
-        total = np.zeros(self.slots)
+        total: Array = np.zeros(self.slots)
         for x, y in zip(xs, ys, strict=True):
-            total += x.slots * y.slots
+            total = total + x.slots * y.slots
         return ClearValue(total, symbol)
 
     def relinearize(self, x: ClearValue) -> ClearValue:
@@ -157,15 +162,20 @@ class ClearBackend:
         return ClearValue(self._rotated_sum(xs, steps), symbol)
 
     def _rotated_sum(self, xs: Sequence[ClearValue], steps: Sequence[int]) -> Array:
-        total = np.zeros(self.slots)
+        total: Array = np.zeros(self.slots)
         for x, step in zip(xs, steps, strict=True):
-            total += np.roll(x.slots, -step)
+            total = total + np.roll(x.slots, -step)
         return total
 
     def conjugate(self, x: ClearValue) -> ClearValue:
-        """Real values: unchanged."""
-        return ClearValue(x.slots, self.symbolic.conjugate(x.symbol))
+        """The conjugate of every slot."""
+        return ClearValue(x.slots.conj(), self.symbolic.conjugate(x.symbol))
 
     def with_scale(self, x: ClearValue, scale: float) -> ClearValue:
         """Values times scale(x) / scale."""
         return ClearValue(x.slots * x.symbol.scale / scale, self.symbolic.with_scale(x.symbol, scale))
+
+
+def _shortest(slots: Array) -> Array:
+    """Complex slots without an imaginary part, as float64."""
+    return slots if np.isrealobj(slots) or slots.imag.any() else np.ascontiguousarray(slots.real)

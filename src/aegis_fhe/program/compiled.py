@@ -207,7 +207,7 @@ def _constant_names(value: Any) -> set[str]:
     """Names of constants in an operator's data: the fields `constant` and `weights`."""
     if isinstance(value, dict):
         names = {value["constant"]} if isinstance(value.get("constant"), str) else set()
-        names |= set(value.get("weights", ()))
+        names |= {name for zone in value.get("weights", ()) for name in zone}
         return names.union(*(_constant_names(child) for child in value.values()))
     if isinstance(value, (list, tuple)):
         return set().union(*(_constant_names(child) for child in value))

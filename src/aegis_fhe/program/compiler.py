@@ -16,7 +16,7 @@ from aegis_fhe.program.attention_fits import (
     AttentionFits,
     attention_constants,
 )
-from aegis_fhe.program.attention_layer import AttentionLayer
+from aegis_fhe.program.attention_layer import KEY_BLOCKS, AttentionLayer
 from aegis_fhe.program.capture import AttentionSubLayer, capture_attention
 from aegis_fhe.program.compiled import CompiledProgram
 from aegis_fhe.program.graph import Node
@@ -76,7 +76,7 @@ def compile_captured(
         tokens=layer.head_dim,
         heads=layer.heads,
         head_dim=layer.head_dim,
-        zones=max(1, min(blocks, slots // layer.head_dim // layer.features)),
+        zones=min(blocks, KEY_BLOCKS),
     )
     fits = AttentionFits.of(ranges, layer.features, approximations, max_tokens=blocks * layout.tokens)
     constants = attention_constants(layer, ranges, layout, fits)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from aegis_fhe.circuits.rotations import RotationLadder
 from aegis_fhe.errors import LayoutError
 
 Array = NDArray[np.float64]
@@ -60,14 +61,47 @@ class TokenMajorLayout:
 
     @property
     def ladder_base(self) -> int:
-        """Fine steps of a rotation ladder over the columns: a power of two near sqrt(head_dim)."""
+        """Columns of a giant step: a power of two near sqrt(head_dim)."""
         base: int = 2 ** (int(np.log2(self.head_dim)) // 2)
+        return base
+
+    @property
+    def giant_base(self) -> int:
+        """Giant steps of a stride: a power of two near the root of how many there are."""
+        base: int = 2 ** (int(np.log2(2 * self.head_dim // self.ladder_base)) // 2)
         return base
 
     @property
     def giant(self) -> int:
         """Giant step of the linear layers: ladder_base columns."""
         return self.ladder_base * self.heads
+
+    @property
+    def feature_ladder(self) -> RotationLadder:
+        """Rotations by features: columns, and two divisors of the heads inside one."""
+        few = max(m for m in range(1, self.heads + 1) if self.heads % m == 0 and m * m <= self.heads)
+        return RotationLadder((self.heads, self.heads // few, 1), (few, self.heads // few))
+
+    @property
+    def giant_ladder(self) -> RotationLadder:
+        """Rotations by giant steps."""
+        return RotationLadder((self.giant_base * self.giant, self.giant), (self.giant_base,))
+
+    @property
+    def column_ladder(self) -> RotationLadder:
+        """Rotations by columns."""
+        return _refined(self.giant_ladder, self.heads)
+
+    @property
+    def coarse_token_ladder(self) -> RotationLadder:
+        """Rotations by ladder_base tokens."""
+        unit = self.ladder_base * self.sub_slots
+        return RotationLadder((self.giant_base * unit, unit), (self.giant_base,))
+
+    @property
+    def token_ladder(self) -> RotationLadder:
+        """Rotations by tokens."""
+        return _refined(self.coarse_token_ladder, self.sub_slots)
 
     def slot(self, token: int, zone: int, column: int, head: int) -> int:
         """Slot of one number; raises LayoutError outside the layout."""
@@ -101,10 +135,11 @@ class TokenMajorLayout:
         hidden[:, self.feature_order()] = rows
         return hidden
 
-    def features(self, vector: Array) -> Array:
-        """A vector over features [width] -> one period of slot values [sub_slots], zone 0."""
+    def features(self, vector: Array, zone: int = 0) -> Array:
+        """A vector over features [width] -> one period of slot values [sub_slots] in `zone`."""
         values = np.zeros(self.sub_slots)
-        values[: self.width] = vector[self.feature_order()]
+        start = zone * self.width
+        values[start : start + self.width] = vector[self.feature_order()]
         return values
 
     def columns(self, table: Array, zone: int = 0) -> Array:
@@ -119,3 +154,8 @@ class TokenMajorLayout:
         order = self.feature_order()
         permuted: Array = weight[np.ix_(order, order)]
         return permuted
+
+
+def _refined(ladder: RotationLadder, unit: int) -> RotationLadder:
+    """The ladder with a smaller unit that divides its smallest."""
+    return RotationLadder((*ladder.units, unit), (*ladder.bases, ladder.units[-1] // unit))

@@ -48,6 +48,10 @@ class SupportBackend(ClearBackend):
         """Unchanged, unless the constant is zero."""
         return ClearValue(x.slots * (m != 0), self.symbolic.mul_integer(x.symbol, m))
 
+    def mul_i(self, x: ClearValue) -> ClearValue:
+        """Unchanged."""
+        return ClearValue(x.slots, self.symbolic.mul_i(x.symbol))
+
     def multiply_sum(self, xs: Sequence[ClearValue], ys: Sequence[ClearValue]) -> ClearValue:
         """Both, in any of the products."""
         product = super().multiply_sum(xs, ys)

@@ -112,6 +112,11 @@ class SymbolicBackend:
         self.counts.add("add", x.level)
         return x
 
+    def mul_i(self, x: Symbol) -> Symbol:
+        """Unchanged."""
+        self.counts.add("add", x.level)
+        return x
+
     def multiply(self, x: Symbol, y: Symbol) -> Symbol:
         """Three components; scales multiply."""
         return self.multiply_sum([x], [y])

@@ -9,15 +9,15 @@ from aegis_fhe.program.clear import Array, ClearValue
 from aegis_fhe.program.compiled import CompiledProgram
 from aegis_fhe.program.graph import Node
 from aegis_fhe.program.interpret import release, run_node, uses
-from aegis_fhe.program.operators import Attend, Input, Scores, SumOfRotations
+from aegis_fhe.program.operators import Attend, Input, SumOfRotations
 from aegis_fhe.program.support import SupportBackend
 
 
 def verify(program: CompiledProgram) -> None:
     """Runs the program on supports (and with them on levels and scales) and checks every node's inputs.
 
-    A window sum must find nothing outside zone 0, or it would mix two tokens; scores and attention must
-    find nothing outside the zones. Raises LayoutError, LevelError or ScaleError, each naming the node.
+    A window sum must find nothing outside zone 0, or it would mix two tokens; attention must find nothing
+    outside the zones. Raises LayoutError, LevelError or ScaleError, each naming the node.
     """
     params, layout = program.params, program.layout
     backend = SupportBackend(params.q, params.slots)
@@ -37,8 +37,6 @@ def _check_layout(program: CompiledProgram, node: Node, supports: list[Array]) -
     match node.operator:
         case SumOfRotations():
             _within(program, node, supports[:1], zones=1)
-        case Scores():
-            _within(program, node, supports, zones=program.layout.zones)
         case Attend():
             _within(program, node, supports[1:], zones=program.layout.zones)
         case _:

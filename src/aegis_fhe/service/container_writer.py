@@ -36,6 +36,7 @@ from aegis_fhe.service.container_format import (
     whole_digest,
 )
 from aegis_fhe.service.container_tensors import encode_tensors, tensor_bytes
+from aegis_fhe.service.mapped_file import write_at
 
 # Tensor data of large chunks start on a cache line of the file, so that kernels can work on the mapped file.
 ALIGNMENT, ALIGNED_FROM_BYTES = 64, 4096
@@ -88,7 +89,7 @@ class ContainerWriter:
                     f"{self.path} needs {self._expected_bytes / 2**30:.2f} GiB, the disk has "
                     f"{free / 2**30:.2f} GiB free; free some space or write to another disk"
                 )
-            self._file = os.open(self._partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            self._file = os.open(self._partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         except OSError as error:
             raise self._failure(error, 0) from error
         self._digests = DigestThread()
@@ -195,7 +196,7 @@ class ContainerWriter:
                 digest.update(piece)
             while piece:
                 try:
-                    written = os.pwrite(self._file, piece, offset)
+                    written = write_at(self._file, piece, offset)
                 except OSError as error:
                     raise self._failure(error, offset) from error
                 offset += written

@@ -3,7 +3,16 @@
 Each operator is data; its `lower` states it in CKKS operations, for every interpreter.
 """
 
-from aegis_fhe.program.operators.arithmetic import Add, AddScalar, Multiply, Polynomial, ScalarMinus, Subtract
+from aegis_fhe.program.operators.arithmetic import (
+    Add,
+    AddScalar,
+    ComplexParts,
+    Multiply,
+    MultiplyI,
+    Polynomial,
+    ScalarMinus,
+    Subtract,
+)
 from aegis_fhe.program.operators.attention import Attend, Scores, Shear
 from aegis_fhe.program.operators.context import Context
 from aegis_fhe.program.operators.linear import Project
@@ -22,6 +31,8 @@ Operator = (
     | AddScalar
     | ScalarMinus
     | Multiply
+    | MultiplyI
+    | ComplexParts
     | Polynomial
     | AddPlain
     | MultiplyPlain
@@ -35,9 +46,11 @@ __all__ = [
     "AddPlain",
     "AddScalar",
     "Attend",
+    "ComplexParts",
     "Context",
     "Input",
     "Multiply",
+    "MultiplyI",
     "MultiplyPlain",
     "Operator",
     "PlainSum",

@@ -62,6 +62,24 @@ class Multiply(msgspec.Struct, frozen=True, tag=True):
         return [multiply(backend, inputs[0], inputs[-1])]
 
 
+class MultiplyI(msgspec.Struct, frozen=True, tag=True):
+    """i x: exact, level and scale unchanged."""
+
+    def lower(self, backend: Backend[V], inputs: list[V], context: Context) -> list[V]:
+        """One product by a monomial."""
+        return [backend.mul_i(inputs[0])]
+
+
+class ComplexParts(msgspec.Struct, frozen=True, tag=True):
+    """Two outputs: twice the real part of x and twice its imaginary part. Level and scale unchanged."""
+
+    def lower(self, backend: Backend[V], inputs: list[V], context: Context) -> list[V]:
+        """x + conj(x) and i (conj(x) - x): one key switch."""
+        x = inputs[0]
+        conjugate = backend.conjugate(x)
+        return [backend.add(x, conjugate), backend.mul_i(backend.sub(conjugate, x))]
+
+
 class Polynomial(msgspec.Struct, frozen=True, tag=True):
     """A Chebyshev series in u = slope * x + offset, which the producer of the input has already applied.
 

@@ -1,34 +1,36 @@
-"""Linear layers on hidden states: several projections of one input share its baby steps."""
+"""Linear layers on hidden states: several projections of one input are one transform."""
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
+from numpy.typing import NDArray
 
 from aegis_fhe.circuits.backend import Backend
-from aegis_fhe.circuits.linear_transform import PeriodicTransform, baby_steps
-from aegis_fhe.circuits.rotations import RotationLadder
+from aegis_fhe.circuits.linear_transform import PeriodicTransform
 from aegis_fhe.program.operators.context import Context
 
 V = TypeVar("V")
 
 
 class Project(msgspec.Struct, frozen=True, tag=True):
-    """y_i = x W_i for each weight [in, out] (sub-slot order), zone 0 to zone 0, zero elsewhere.
+    """y = x (W + i W') in each zone z, with weights[z] = (W, W') or (W,): [in, out], in sub-slot order.
 
-    Level l -> l - 1, scale -> nominal. Weights depend on the sub-slot alone, so their plaintexts are
-    periodic; one modular matrix product for each weight.
+    x: real, a copy in every zone of `weights`; y: zero elsewhere. Level l -> l - 1, scale -> nominal. Weights
+    depend on the sub-slot alone, so their plaintexts are periodic; all zones and parts cost what one does.
     """
 
-    weights: tuple[str, ...]
+    weights: tuple[tuple[str, ...], ...]
 
     def lower(self, backend: Backend[V], inputs: list[V], context: Context) -> list[V]:
-        """giant - 1 baby rotations from ladder keys; an inner product for each giant step and weight."""
+        """giant - 1 baby rotations; an inner product for each giant step."""
         layout = context.layout
-        transforms = [
-            PeriodicTransform.of_matrix(context.constants[name], layout.sub_slots) for name in self.weights
-        ]
-        ladder = RotationLadder(coarse_unit=layout.heads, fine_unit=1, base=layout.heads)
-        babies = baby_steps(backend, inputs[0], transforms, layout.giant, ladder)
-        return [t.apply(backend, babies, layout.giant, context.scale) for t in transforms]
+        matrices = [self._matrix(names, context) for names in self.weights]
+        transform = PeriodicTransform.of_matrices(matrices, layout.sub_slots)
+        babies, giants = layout.feature_ladder, layout.giant_ladder
+        return [transform.apply(backend, inputs[0], babies, giants, context.scale)]
+
+    def _matrix(self, names: tuple[str, ...], context: Context) -> NDArray[Any]:
+        real, *imaginary = (context.constants[name] for name in names)
+        return real + 1j * imaginary[0] if imaginary else real

@@ -47,25 +47,18 @@ class MultiplyPlain(msgspec.Struct, frozen=True, tag=True):
 
 
 class PlainSum(msgspec.Struct, frozen=True, tag=True):
-    """sum_i inputs[i] * terms[i], rescaled once.
-
-    Scale: nominal, or that of one more input, `scale_like`. Level: one below the lowest input (the extra
-    input only lends its scale).
-    """
+    """sum_i inputs[i] * terms[i], rescaled once. Level: one below the lowest input; scale: nominal."""
 
     terms: tuple[Term, ...]
-    scale_like: bool = False
 
     def lower(self, backend: Backend[V], inputs: list[V], context: Context) -> list[V]:
         """len(terms) products, one rescale."""
-        target = backend.scale(inputs[-1]) if self.scale_like else context.scale
-        values = inputs[: len(self.terms)]
-        level = min(backend.level(x) for x in values)
+        level = min(backend.level(x) for x in inputs)
         total: V | None = None
-        for x, term in zip(values, self.terms, strict=True):
+        for x, term in zip(inputs, self.terms, strict=True):
             x = backend.drop_to(x, level)
             plain = context.plain(term.constant, term.where, term.block)
-            product = backend.mul_plain(x, plain, plain_scale(backend, x, target))
+            product = backend.mul_plain(x, plain, plain_scale(backend, x, context.scale))
             total = product if total is None else backend.add(total, product)
         assert total is not None
         return [backend.rescale(total)]

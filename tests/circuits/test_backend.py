@@ -7,9 +7,9 @@ import inspect
 import pytest
 
 from aegis_fhe.circuits import Backend, NoiseBackend
+from aegis_fhe.circuits.symbolic import SymbolicBackend
 from aegis_fhe.ckks import Evaluator
 from aegis_fhe.program.clear import ClearBackend
-from aegis_fhe.program.symbolic import SymbolicBackend
 
 OPERATIONS = [name for name, value in vars(Backend).items() if inspect.isfunction(value) and name[0] != "_"]
 PROPERTIES = [name for name, value in vars(Backend).items() if isinstance(value, property)]

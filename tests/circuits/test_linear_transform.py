@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from aegis_fhe.circuits import PeriodicTransform, RotationLadder
+from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
 from aegis_fhe.ckks import KeyRequest
 from aegis_fhe.errors import LayoutError
-from aegis_fhe.program.symbolic import Symbol, SymbolicBackend
 
 SCALE = 2.0**40
 TARGET = 2.0**40 * 0.875

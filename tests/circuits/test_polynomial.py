@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from aegis_fhe.circuits import ChebyshevSeries, evaluate_polynomial, polynomial_depth
+from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
 from aegis_fhe.ckks import KeyRequest, presets
 from aegis_fhe.errors import LevelError
-from aegis_fhe.program.symbolic import Symbol, SymbolicBackend
 
 SCALE = 2.0**40
 TARGET = 2.0**40 * 1.2345

@@ -10,8 +10,8 @@ import pytest
 
 from aegis_fhe.circuits import RotationLadder
 from aegis_fhe.circuits.rotations import sum_of_rotations
+from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
 from aegis_fhe.ckks import KeyRequest
-from aegis_fhe.program.symbolic import Symbol, SymbolicBackend
 
 SCALE = 2.0**40
 

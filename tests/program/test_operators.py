@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
+from aegis_fhe.circuits.symbolic import Symbol
 from aegis_fhe.program import TokenMajorLayout
 from aegis_fhe.program.clear import ClearBackend, ClearValue
 from aegis_fhe.program.operators import (
@@ -24,7 +25,6 @@ from aegis_fhe.program.operators import (
     SumOfRotations,
 )
 from aegis_fhe.program.operators.plain import Term
-from aegis_fhe.program.symbolic import Symbol
 
 SCALE = 2.0**40
 # Different on purpose: a scale that comes out by luck shows.

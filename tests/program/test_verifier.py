@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
 from aegis_fhe.ckks import Ciphertext, EvaluationKeys, Evaluator, SlotVector, presets
 from aegis_fhe.errors import AegisError, CompatibilityError, LevelError, ScaleError
 from aegis_fhe.program import Graph, Node, TokenMajorLayout, compile_attention
 from aegis_fhe.program.graph import GraphBuilder
 from aegis_fhe.program.interpret import run_graph
 from aegis_fhe.program.operators import Add, AddScalar, Context, Input, Multiply, Polynomial, SumOfRotations
-from aegis_fhe.program.symbolic import Symbol, SymbolicBackend
 
 from .tiny import wide_ranges
 

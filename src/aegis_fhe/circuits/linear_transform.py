@@ -24,7 +24,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class PeriodicTransform:
-    """y = sum_r diagonals[r] * rot(x, r), each diagonal periodic with the same period (a power of two).
+    """y = sum_r diagonals[r] * rot(x, r * stride), the diagonals of one period (a power of two).
 
     With r = giant * i + j, 0 <= j < giant: y = sum_i rot( sum_j rot(d_r, -giant i) rot(x, j), giant i ).
     Diagonals are float64 or complex128: two real transforms of a real x are the parts of one.
@@ -32,6 +32,7 @@ class PeriodicTransform:
     """
 
     diagonals: Mapping[int, Array]
+    stride: int = 1
 
     def __post_init__(self) -> None:
         lengths = {len(d) for d in self.diagonals.values()}
@@ -76,7 +77,8 @@ class PeriodicTransform:
         rows: list[list[SlotVector | None]] = []
         for i in self.giants(giant):
             found = {j: self.diagonals[giant * i + j] for j in babies if giant * i + j in self.diagonals}
-            rolled = dict(zip(found, np.roll([*found.values()], giant * i, axis=1), strict=True))
+            shift = giant * i * self.stride
+            rolled = dict(zip(found, np.roll([*found.values()], shift, axis=1), strict=True))
             rows.append([SlotVector(rolled[j]) if j in rolled else None for j in babies])
         return rows
 
@@ -85,9 +87,9 @@ class PeriodicTransform:
     ) -> V:
         """The transform of x. Scale -> target_scale, level l -> l - 1.
 
-        babies: makes the rotations by steps below the smallest unit of `giants`.
+        babies: makes the rotations by multiples of `stride` below the smallest unit of `giants`.
         """
-        giant = giants.units[-1]
+        giant = giants.units[-1] // self.stride
         rotated = dict(babies.rotations(backend, x, {r % giant for r in self.diagonals}))
         scale = plain_scale(backend, x, target_scale)
         inner = backend.mul_plain_sums([*rotated.values()], self.rows(giant, [*rotated]), scale)

@@ -15,29 +15,39 @@ from aegis_fhe.ring.sampling import uniform
 
 RELINEARISATION = "relin"
 CONJUGATION = "conj"
+TO_SPARSE, FROM_SPARSE = "to sparse", "from sparse"
+_NAMES = {
+    RELINEARISATION: "relinearisation",
+    CONJUGATION: "conjugation",
+    TO_SPARSE: "the way to the sparse secret",
+    FROM_SPARSE: "the way from the sparse secret",
+}
 
 
 @dataclass(frozen=True)
 class KeyRequest:
-    """Which key a program needs: a rotation step, "relin" or "conj"; and the highest level that uses it."""
+    """Which key a program needs, and the highest level that uses it.
+
+    step: a rotation, "relin" or "conj"; "to sparse" and "from sparse" belong to `ckks.encapsulation`.
+    """
 
     step: int | str
     level: int
 
     def __post_init__(self) -> None:
-        if isinstance(self.step, str) and self.step not in (RELINEARISATION, CONJUGATION):
+        if isinstance(self.step, str) and self.step not in _NAMES:
             raise CompatibilityError(f'key {self.step!r} is unknown; expected a step, "relin" or "conj"')
 
     def galois(self, degree: int) -> int | None:
-        """Galois element of the automorphism behind the key; None for the relinearisation key."""
+        """Galois element of the automorphism behind the key; None where there is none."""
         if isinstance(self.step, str):
-            return None if self.step == RELINEARISATION else conjugation_galois(degree)
+            return conjugation_galois(degree) if self.step == CONJUGATION else None
         return rotation_galois(self.step, degree)
 
     def describe(self) -> str:
         """For messages: `rotation by 5`, `conjugation`, `relinearisation`."""
         if isinstance(self.step, str):
-            return {RELINEARISATION: "relinearisation", CONJUGATION: "conjugation"}[self.step]
+            return _NAMES[self.step]
         return f"rotation by {self.step}"
 
 

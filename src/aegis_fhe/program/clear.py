@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
 from aegis_fhe.ckks.slots import SlotVector
-from aegis_fhe.program.symbolic import Symbol, SymbolicBackend
 
 Array = NDArray[Any]
 

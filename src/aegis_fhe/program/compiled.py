@@ -12,17 +12,17 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from aegis_fhe.circuits.counts import OperationCounts
+from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
 from aegis_fhe.ckks.keys import KeyRequest
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.errors import CompatibilityError, ContainerError, RangeError
 from aegis_fhe.program.clear import ClearBackend
-from aegis_fhe.program.counts import OperationCounts
 from aegis_fhe.program.graph import Graph, Node
 from aegis_fhe.program.interpret import run_graph
 from aegis_fhe.program.layout import TokenMajorLayout
 from aegis_fhe.program.operators import Context
 from aegis_fhe.program.ranges import AttentionRanges
-from aegis_fhe.program.symbolic import Symbol, SymbolicBackend
 
 Array = NDArray[np.float64]
 

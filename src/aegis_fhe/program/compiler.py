@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
+from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
 from aegis_fhe.ckks import presets
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.errors import LevelError, UnsupportedModuleError
@@ -24,7 +25,6 @@ from aegis_fhe.program.interpret import run_graph
 from aegis_fhe.program.layout import TokenMajorLayout
 from aegis_fhe.program.operators import Context
 from aegis_fhe.program.ranges import AttentionRanges
-from aegis_fhe.program.symbolic import Symbol, SymbolicBackend
 from aegis_fhe.program.verify import verify
 
 # One above any depth: the first symbolic run finds out how many levels the program takes.

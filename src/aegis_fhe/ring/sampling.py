@@ -6,6 +6,7 @@ zero. Equal arguments give equal samples on every platform. Secret samples need 
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import hmac
 from collections.abc import Iterator, Sequence
@@ -77,6 +78,29 @@ def ternary(degree: int, key: bytes, label: bytes) -> Tensor:
         done += _kernels.sample_ternary(address, count, result.data_ptr() + 8 * done, degree - done)
         if done == degree:
             break
+    return result
+
+
+def sparse_ternary(degree: int, weight: int, key: bytes, label: bytes) -> Tensor:
+    """Exactly `weight` coefficients of -1 or 1, places and signs uniform: int64 [degree].
+
+    The places are those of the `weight` largest of `degree` words of 62 bits, the signs another bit. Two
+    equal words make the choice uneven with a probability below degree^2 / 2^63. Time depends on the words
+    alone, as sorting does. Raises ParameterError for a weight out of range or a key of other than 32 bytes.
+    """
+    if not 0 < weight <= degree:
+        raise ParameterError(f"{degree} coefficients cannot have {weight} non-zero ones")
+    words = torch.empty(degree, dtype=torch.int64)
+    done = 0
+    for address, count in _keystream(key, b"sparse", label, weight, degree * 8):
+        wanted = min(count // 8, degree - done)
+        ctypes.memmove(words.data_ptr() + 8 * done, address, 8 * wanted)
+        done += wanted
+        if done == degree:
+            break
+    places = torch.topk(words >> 2 & (1 << 62) - 1, weight).indices
+    result = torch.zeros(degree, dtype=torch.int64)
+    result[places] = 1 - 2 * (words[places] & 1)
     return result
 
 

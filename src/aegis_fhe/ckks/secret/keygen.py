@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -58,10 +58,26 @@ def generate_key(secret: SecretKey, request: KeyRequest, *, seed: bytes | None =
             f"a key for level {request.level} was requested; the parameters have levels 0 to "
             f"{params.max_level}"
         )
-    purpose = f"{request.describe()} level {request.level}"
-    mask_seed = draw_key(f"{purpose} mask", seed, secret.coefficients)
-    error_key = draw_key(f"{purpose} error", seed, secret.coefficients)
     source, target = _source_and_target(secret, request)
+    return switching_key(params, request, source, target, secret.coefficients, seed=seed)
+
+
+def switching_key(
+    params: Parameters,
+    request: KeyRequest,
+    source: torch.Tensor,
+    target: Sequence[torch.Tensor],
+    protected: torch.Tensor,
+    *,
+    seed: bytes | None = None,
+) -> KeySwitchKey:
+    """A key from the secret `source` [level + 1, N] to `target`, a row for each limb of the key; NTT domain.
+
+    protected: what a `seed` is mixed with, see `draw_key`.
+    """
+    purpose = f"{request.describe()} level {request.level}"
+    mask_seed = draw_key(f"{purpose} mask", seed, protected)
+    error_key = draw_key(f"{purpose} error", seed, protected)
     b = _masked_gadget(params, request.level, source, target, mask_seed, error_key)
     return KeySwitchKey(params=params, request=request, b=b, seed=mask_seed)
 
@@ -82,7 +98,7 @@ def _masked_gadget(
     params: Parameters,
     level: int,
     source: torch.Tensor,
-    target: list[torch.Tensor],
+    target: Sequence[torch.Tensor],
     mask_seed: bytes,
     error_key: bytes,
 ) -> torch.Tensor:

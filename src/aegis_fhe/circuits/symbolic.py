@@ -9,10 +9,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from aegis_fhe.circuits.counts import OperationCounts
 from aegis_fhe.ckks.keys import CONJUGATION, RELINEARISATION
 from aegis_fhe.ckks.slots import SlotVector
 from aegis_fhe.errors import CompatibilityError, LayoutError, LevelError, ScaleError
-from aegis_fhe.program.counts import OperationCounts
 
 SCALE_TOLERANCE = 2.0**-30
 # The largest message, in bits above the scale, that a ciphertext must be able to hold.

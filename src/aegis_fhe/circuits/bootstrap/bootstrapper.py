@@ -1,0 +1,178 @@
+"""Refreshing a ciphertext: slots to coefficients, a larger modulus, coefficients to slots, a sine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
+
+from aegis_fhe.circuits.backend import Backend
+from aegis_fhe.circuits.bootstrap.fourier import coefficients_to_slots, ladders, slots_to_coefficients
+from aegis_fhe.circuits.bootstrap.overflow import overflow_probability
+from aegis_fhe.circuits.bootstrap.sine import SineModulus
+from aegis_fhe.circuits.linear_transform import PeriodicTransform
+from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
+from aegis_fhe.ckks.ciphertext import Ciphertext
+from aegis_fhe.ckks.encapsulation import EncapsulationKeys, raise_modulus
+from aegis_fhe.ckks.evaluator import Evaluator
+from aegis_fhe.ckks.keys import KeyRequest
+from aegis_fhe.ckks.parameters import Parameters
+from aegis_fhe.errors import CompatibilityError, LevelError, ParameterError, ScaleError
+
+V = TypeVar("V")
+
+# How far a scale may be from the nominal one: a factor, which is as much room as the messages lose.
+SCALE_ROOM = 2.0**-10
+
+
+@dataclass(frozen=True, kw_only=True)
+class BootstrapPlan:
+    """How a bootstrap spends the levels of a parameter set.
+
+    to_coefficients, to_slots: bits of the transform that each stage takes. sine: its width is the largest
+    coefficient of a message over q_0, params.scale / q_0 and a little more. weight: non-zero coefficients of
+    the sparse secret.
+    """
+
+    params: Parameters
+    to_coefficients: tuple[int, ...]
+    to_slots: tuple[int, ...]
+    sine: SineModulus
+    weight: int = 32
+
+    def __post_init__(self) -> None:
+        needed = self.params.scale / self.params.q[0]
+        if not needed <= self.sine.width:
+            raise ParameterError(
+                f"messages of scale 2^{math.log2(self.params.scale):.2f} take 2^{math.log2(needed):.2f} of "
+                f"q_0, the sine is fitted for 2^{math.log2(self.sine.width):.2f}: widen it or lower the scale"
+            )
+        if self.output_level < self.input_level:
+            raise ParameterError(
+                f"a bootstrap of {self.depth} levels leaves none of {self.params.max_level}: use more primes"
+            )
+
+    @property
+    def depth(self) -> int:
+        """Levels between the raised modulus and the result."""
+        return len(self.to_slots) + self.sine.depth
+
+    @property
+    def input_level(self) -> int:
+        """Level at which a ciphertext must still be: what slots to coefficients takes."""
+        return len(self.to_coefficients)
+
+    @property
+    def output_level(self) -> int:
+        """Level of the result."""
+        return self.params.max_level - self.depth
+
+    @property
+    def failure(self) -> float:
+        """Probability that a bootstrap fails: that some coefficient overflows the sine's integers."""
+        return overflow_probability(self.params.degree, self.weight, self.sine.bound)
+
+    @property
+    def levels_left(self) -> int:
+        """Levels of the result that a program may use before the next bootstrap."""
+        return self.output_level - self.input_level
+
+    @cached_property
+    def coefficient_stages(self) -> list[PeriodicTransform]:
+        """Slots to coefficients."""
+        return slots_to_coefficients(self.params.slots, self.to_coefficients)
+
+    @cached_property
+    def slot_stages(self) -> list[PeriodicTransform]:
+        """Half of coefficients to slots: the other half comes from the sum with the conjugate."""
+        return coefficients_to_slots(self.params.slots, self.to_slots, 0.5)
+
+    def key_requests(self) -> list[KeyRequest]:
+        """The evaluation keys that a bootstrap uses, each at its highest level."""
+        backend = SymbolicBackend(self.params.q, self.params.slots)
+        low = Symbol(self.input_level, self.params.scale)
+        self.low_half(backend, low)
+        self.combined(backend, self.high_half(backend, Symbol(self.params.max_level, self.params.scale)))
+        return backend.counts.key_requests()
+
+    def low_half(self, backend: Backend[V], x: V) -> V:
+        """Slots to coefficients: `input_level` -> level 0, at the nominal scale."""
+        return _transformed(backend, x, self.coefficient_stages, self.params.scale)
+
+    def high_half(self, backend: Backend[V], x: V) -> tuple[V, V]:
+        """m + q_0 I at the highest level -> (real, imaginary parts of m's message) at `output_level`."""
+        q_0, bound = self.params.q[0], self.sine.bound
+        # A coefficient is now a number in (-1, 1): its integer over q_0 * bound.
+        x = backend.with_scale(x, float(q_0 * bound))
+        *stages, last = self.slot_stages
+        x = _transformed(backend, x, stages, backend.scale(x))
+        level = backend.level(x) - 1
+        x = _transformed(backend, x, [last], float(backend.moduli[level]))
+        conjugate = backend.conjugate(x)
+        parts = backend.add(x, conjugate), backend.mul_i(backend.sub(conjugate, x))
+        real, imaginary = (self._reduced(backend, part) for part in parts)
+        return real, imaginary
+
+    def combined(self, backend: Backend[V], parts: tuple[V, V]) -> V:
+        """real + i imaginary."""
+        return backend.add(parts[0], backend.mul_i(parts[1]))
+
+    def _reduced(self, backend: Backend[V], u: V) -> V:
+        """The message over q_0, read as the message."""
+        share = self.params.scale / self.params.q[0]
+        value = self.sine.evaluate(backend, u, target_scale=self.params.scale / share)
+        return backend.with_scale(value, self.params.scale)
+
+
+def _transformed(backend: Backend[V], x: V, stages: Sequence[PeriodicTransform], target_scale: float) -> V:
+    for stage in stages:
+        x = stage.apply(backend, x, *ladders(stage), target_scale)
+    return x
+
+
+class Bootstrapper:
+    """Refreshes ciphertexts on one evaluator, whose keys cover `BootstrapPlan.key_requests`."""
+
+    def __init__(self, plan: BootstrapPlan, evaluator: Evaluator, keys: EncapsulationKeys) -> None:
+        self.plan, self.evaluator, self.keys = plan, evaluator, keys
+        params = evaluator.params
+        if params.fingerprint() != plan.params.fingerprint():
+            raise CompatibilityError("the evaluator's parameters are not those of the bootstrap's plan")
+        if keys.weight > plan.weight:
+            raise CompatibilityError(
+                f"a sparse secret of {keys.weight} coefficients overflows more than one of {plan.weight}, "
+                "for which the sine was planned"
+            )
+        for request in plan.key_requests():
+            evaluator.keys.find(request, params.degree)
+
+    def refresh(self, x: Ciphertext) -> Ciphertext:
+        """The same complex slots, both parts at most 1, at `output_level` and the nominal scale.
+
+        Level: `input_level` or higher, from where it is dropped. Raises LevelError, ScaleError,
+        CompatibilityError.
+        """
+        return self.plan.combined(self.evaluator, self._parts(x))
+
+    def refresh_pair(self, x: Ciphertext, y: Ciphertext) -> tuple[Ciphertext, Ciphertext]:
+        """Two ciphertexts of real slots at the cost of one. Levels, scales and errors as `refresh`."""
+        level = min(x.level, y.level)
+        low_x, low_y = self.evaluator.drop_to(x, level), self.evaluator.drop_to(y, level)
+        return self._parts(self.evaluator.add(low_x, self.evaluator.mul_i(low_y)))
+
+    def _parts(self, x: Ciphertext) -> tuple[Ciphertext, Ciphertext]:
+        plan, params = self.plan, self.plan.params
+        if x.level < plan.input_level:
+            raise LevelError(
+                f"a bootstrap begins at level {plan.input_level}, the ciphertext is at level {x.level}: "
+                "refresh it earlier"
+            )
+        if abs(x.scale / params.scale - 1) > SCALE_ROOM:
+            raise ScaleError(
+                f"a bootstrap takes scale 2^{math.log2(params.scale):.4f}, the ciphertext has "
+                f"2^{math.log2(x.scale):.4f}"
+            )
+        low = plan.low_half(self.evaluator, self.evaluator.drop_to(x, plan.input_level))
+        return plan.high_half(self.evaluator, raise_modulus(params, low, self.keys))

@@ -1,0 +1,66 @@
+"""Raising the modulus under a sparse secret: what bootstrapping begins with.
+
+A ciphertext modulo q_0 is switched to a secret of few non-zero coefficients, read modulo all of Q, and
+switched back: its message becomes m + q_0 I, and the fewer the non-zero coefficients, the smaller I. The
+sparse secret protects nothing but a key modulo q_0 p_0, which is small enough for it (Bossuat,
+Troncoso-Pastoriza, Hubaux: ePrint 2022/024).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from aegis_fhe.ckks import keyswitch
+from aegis_fhe.ckks.arithmetic import require_two_components
+from aegis_fhe.ckks.ciphertext import Ciphertext
+from aegis_fhe.ckks.keys import KeySwitchKey
+from aegis_fhe.ckks.parameters import Parameters
+from aegis_fhe.errors import CompatibilityError, LevelError
+
+
+def narrow_parameters(params: Parameters) -> Parameters:
+    """The parameters of the key to the sparse secret: q_0, and p_0 as the one special prime.
+
+    Raises ParameterError unless q_0 < p_0.
+    """
+    name = f"{params.name}, narrow"
+    return replace(params, q=params.q[:1], p=params.p[:1], digit_size=1, name=name)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EncapsulationKeys:
+    """Keys from the main secret to the sparse one (`narrow_parameters`) and back (at the highest level)."""
+
+    to_sparse: KeySwitchKey
+    from_sparse: KeySwitchKey
+    weight: int
+
+    @property
+    def stored_bytes(self) -> int:
+        """Of both keys: their b and seeds."""
+        return self.to_sparse.stored_bytes + self.from_sparse.stored_bytes
+
+
+def raise_modulus(params: Parameters, x: Ciphertext, keys: EncapsulationKeys) -> Ciphertext:
+    """m modulo q_0 -> m + q_0 I modulo Q: level 0 -> the highest, scale unchanged.
+
+    |I| is at most (1 + weight) / 2, and in all coefficients below far less but with a small probability: see
+    `circuits.bootstrap.overflow`. Cost: two key switches, one of them at level 0. Raises LevelError unless x
+    is at level 0, CompatibilityError for a product or for keys of other parameters.
+    """
+    require_two_components(x, "raise_modulus")
+    if x.level != 0:
+        raise LevelError(
+            f"the modulus is raised from level 0, the ciphertext is at level {x.level}: drop it first"
+        )
+    if keys.from_sparse.params.fingerprint() != params.fingerprint():
+        raise CompatibilityError("the keys of the sparse secret were made for other parameters")
+    ring, limbs = params.ring, params.q_limbs(params.max_level)
+    narrow = keys.to_sparse.params
+    digits = keyswitch.decompose(narrow, x.parts[1])
+    product = keyswitch.inner_product(narrow, digits, keys.to_sparse.halves, (x.parts[0],))
+    coefficients = ring.intt(keyswitch.mod_down(narrow, product), limbs[:1])
+    raised = ring.ntt(ring.convert(coefficients, limbs[:1], limbs), limbs)
+    digits = keyswitch.decompose(params, raised[1])
+    product = keyswitch.inner_product(params, digits, keys.from_sparse.halves, (raised[0],))
+    return Ciphertext(parts=keyswitch.mod_down(params, product), scale=x.scale)

@@ -1,0 +1,126 @@
+"""Whole bootstraps of small rings: messages survive, levels come back, and what does not fit is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from aegis_fhe.circuits.bootstrap import Bootstrapper, SineModulus
+from aegis_fhe.circuits.products import multiply
+from aegis_fhe.ckks import EvaluationKeys, Evaluator
+from aegis_fhe.ckks.secret import encapsulation_keys
+from aegis_fhe.errors import CompatibilityError, LevelError, MissingKeyError, ParameterError, ScaleError
+
+from .conftest import Owner, complex_uniform, owner_of, small_plan, worst
+
+
+@pytest.mark.parametrize("log_degree", [7, 10, 11])
+def test_messages_survive(log_degree, rng):
+    owner = owner_of(log_degree)
+    z = complex_uniform(rng, owner.plan.params.slots)
+    x = owner.encrypt(z, owner.plan.input_level)
+    refreshed = owner.bootstrapper.refresh(x)
+    assert (refreshed.level, refreshed.components) == (owner.plan.output_level, 2)
+    assert refreshed.scale == pytest.approx(owner.plan.params.scale, rel=2.0**-40)
+    assert owner.plan.levels_left == 3
+    assert worst(owner.decrypt(refreshed) - z) < 2.0**-20
+    assert worst(owner.decrypt(refreshed) - owner.decrypt(owner.oracle(x))) < 2.0**-20
+
+
+def test_the_largest_messages_survive(owner):
+    """Every part 1 or -1: the coefficients are as large as the sine is fitted for."""
+    rng = np.random.default_rng(3)
+    z = rng.choice([-1, 1], owner.plan.params.slots) + 1j * rng.choice([-1, 1], owner.plan.params.slots)
+    refreshed = owner.bootstrapper.refresh(owner.encrypt(z, owner.plan.input_level))
+    assert worst(owner.decrypt(refreshed) - z) < 2.0**-18
+
+
+def test_two_real_messages_take_one_bootstrap(owner, rng):
+    x, y = rng.uniform(-1, 1, (2, owner.plan.params.slots))
+    evaluator = owner.bootstrapper.evaluator
+    pair = owner.bootstrapper.refresh_pair(
+        owner.encrypt(x, owner.plan.input_level + 1), owner.encrypt(y, owner.plan.input_level)
+    )
+    for found, expected in zip(pair, (x, y), strict=True):
+        assert found.level == owner.plan.output_level
+        assert worst(owner.decrypt(found) - expected) < 2.0**-20
+    both = owner.decrypt(owner.plan.combined(evaluator, pair))
+    assert worst(both - (x + 1j * y)) < 2.0**-20
+
+
+def test_rounds_of_products_and_bootstraps(rng):
+    """200 times: x -> x * u with |u| = 1, three levels down, and up again. Errors add, they do not grow.
+
+    Noise as the root of the number of rounds, what the sine leaves out in proportion to it.
+    """
+    owner = owner_of(7)
+    evaluator, plan = owner.bootstrapper.evaluator, owner.plan
+    z = complex_uniform(rng, plan.params.slots) / np.sqrt(2)
+    x = owner.encrypt(z, plan.output_level)
+    errors = []
+    for _ in range(200):
+        while x.level > plan.input_level:
+            u = np.exp(2j * np.pi * rng.uniform(size=plan.params.slots))
+            factor = owner.encrypt(u, x.level)
+            x, z = multiply(evaluator, x, factor), z * u
+        x = owner.bootstrapper.refresh(x)
+        errors.append(worst(owner.decrypt(x) - z))
+    assert max(errors) < 2.0**-16
+    left_out = 3 / 40 * (2 * np.pi * plan.sine.width) ** 4
+    assert errors[-1] < 4 * np.sqrt(200) * errors[0] + 200 * left_out
+
+
+def test_a_thousand_random_bootstraps(rng):
+    owner = owner_of(6)
+    worst_of_all = 0.0
+    for _ in range(1000):
+        z = complex_uniform(rng, owner.plan.params.slots)
+        refreshed = owner.bootstrapper.refresh(owner.encrypt(z, owner.plan.input_level))
+        worst_of_all = max(worst_of_all, worst(owner.decrypt(refreshed) - z))
+    assert worst_of_all < 2.0**-19
+
+
+def test_exactly_the_requested_keys_are_enough_and_each_is_needed(owner):
+    keys, params = owner.bootstrapper.evaluator.keys, owner.plan.params
+    for galois in keys.rotations:
+        fewer = {g: key for g, key in keys.rotations.items() if g != galois}
+        evaluator = Evaluator(params, dataclasses.replace(keys, rotations=fewer))
+        with pytest.raises(MissingKeyError):
+            Bootstrapper(owner.plan, evaluator, owner.bootstrapper.keys)
+    without = EvaluationKeys(fingerprint=keys.fingerprint, relin=None, rotations=keys.rotations)
+    with pytest.raises(MissingKeyError, match="relinearisation"):
+        Bootstrapper(owner.plan, Evaluator(params, without), owner.bootstrapper.keys)
+
+
+def test_what_does_not_fit_is_refused_before_the_work(owner: Owner):
+    z = np.ones(owner.plan.params.slots)
+    with pytest.raises(LevelError, match=r"begins at level 2, the ciphertext is at level 1"):
+        owner.bootstrapper.refresh(owner.encrypt(z, 1))
+    x = owner.encrypt(z, 2)
+    evaluator = owner.bootstrapper.evaluator
+    with pytest.raises(ScaleError, match=r"takes scale 2\^42\.0000, the ciphertext has 2\^43\.0000"):
+        owner.bootstrapper.refresh(evaluator.with_scale(x, 2.0**43))
+    with pytest.raises(CompatibilityError, match="relinearize"):
+        owner.bootstrapper.refresh(evaluator.with_scale(evaluator.multiply(x, x), x.scale))
+    heavy = encapsulation_keys(owner.secret, 64)
+    with pytest.raises(CompatibilityError, match="64 coefficients overflows more than one of 32"):
+        Bootstrapper(owner.plan, evaluator, heavy)
+    with pytest.raises(CompatibilityError, match="not those of the bootstrap's plan"):
+        Bootstrapper(small_plan(9), evaluator, owner.bootstrapper.keys)
+
+
+def test_plans_that_cannot_be_are_refused():
+    plan = small_plan(8)
+    with pytest.raises(ParameterError, match="widen it or lower the scale"):
+        dataclasses.replace(plan, sine=SineModulus(width=2.0**-9))
+    with pytest.raises(ParameterError, match="leaves none of"):
+        dataclasses.replace(plan, sine=SineModulus(doublings=9, width=2.0**-7))
+
+
+def test_facts_of_a_plan():
+    plan = small_plan(10)
+    assert (plan.depth, plan.input_level, plan.output_level, plan.levels_left) == (13, 2, 5, 3)
+    assert plan.failure < 2.0**-100
+    assert len({request.step for request in plan.key_requests()}) == len(plan.key_requests())

@@ -1,8 +1,6 @@
-"""The uniform halves of the keys in use: expanded from their seeds, the least recently used given up."""
+"""The uniform halves of the keys in use: expanded from their seeds and kept, as many as fit."""
 
 from __future__ import annotations
-
-from collections import OrderedDict
 
 import torch
 
@@ -13,29 +11,35 @@ EXPANDED_BYTES = 4 << 30
 
 
 class ExpandedKeys:
-    """Halves of at most `limit_bytes` (of one key at least), in memory that is taken over from key to key.
+    """Halves of at most `limit_bytes` (of one key at least).
 
-    A half that is gone is drawn again from its seed: the same bits. Not for use by several threads at once.
+    The first that fit are kept; the others are drawn from their seeds anew, the same bits, each in the memory
+    of the one before. Circuits use their keys in turns: giving up the oldest would give up the one needed
+    next. Not for use by several threads at once.
     """
 
     def __init__(self, limit_bytes: int = EXPANDED_BYTES) -> None:
         self.limit_bytes = limit_bytes
         self.expansions = 0
-        self._halves: OrderedDict[int, tuple[KeySwitchKey, torch.Tensor]] = OrderedDict()
-        self._held_bytes = 0
+        self._kept: dict[int, tuple[KeySwitchKey, torch.Tensor]] = {}
+        self._kept_bytes = 0
+        self._passing: tuple[KeySwitchKey, torch.Tensor] | None = None
 
     def halves(self, key: KeySwitchKey) -> KeyHalves:
         """Both halves of a key. Cost when its uniform half is not there: digit * limb uniform limbs."""
-        found = self._halves.pop(id(key), None)
+        found = self._kept.get(id(key))
+        if found is None and self._passing is not None and self._passing[0] is key:
+            found = self._passing
         half = self._expand(key) if found is None else found[1]
-        self._halves[id(key)] = key, half
         return KeyHalves(b=key.b, a=half)
 
     def _expand(self, key: KeySwitchKey) -> torch.Tensor:
-        while self._halves and self._held_bytes + key.b.nbytes > self.limit_bytes:
-            _, (_, oldest) = self._halves.popitem(last=False)
-            self._held_bytes -= oldest.nbytes
-            del oldest  # its memory is the arena's again before the next is drawn
-        self._held_bytes += key.b.nbytes
+        self._passing = None  # its memory is the arena's again before the next is drawn
         self.expansions += 1
-        return key.a
+        half, size = key.a, key.b.nbytes
+        if self._kept_bytes + 2 * size <= self.limit_bytes:  # room is left for one that passes
+            self._kept[id(key)] = key, half
+            self._kept_bytes += size
+        else:
+            self._passing = key, half
+        return half

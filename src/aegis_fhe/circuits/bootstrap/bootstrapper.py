@@ -23,6 +23,8 @@ from aegis_fhe.errors import CompatibilityError, LevelError, ParameterError, Sca
 
 V = TypeVar("V")
 
+# By how much a part of a message, with its noise, may exceed 1.
+MARGIN = 2.0**-6
 # How far a scale may be from the nominal one: a factor, which is as much room as the messages lose.
 SCALE_ROOM = 2.0**-10
 
@@ -31,9 +33,9 @@ SCALE_ROOM = 2.0**-10
 class BootstrapPlan:
     """How a bootstrap spends the levels of a parameter set.
 
-    to_coefficients, to_slots: bits of the transform that each stage takes. sine: its width is the largest
-    coefficient of a message over q_0, params.scale / q_0 and a little more. weight: non-zero coefficients of
-    the sparse secret.
+    to_coefficients, to_slots: bits of the transform that each stage takes. sine: how the overflow is removed;
+    its width is the share of q_0 that messages take when the modulus is raised. weight: non-zero
+    coefficients of the sparse secret.
     """
 
     params: Parameters
@@ -43,12 +45,6 @@ class BootstrapPlan:
     weight: int = 32
 
     def __post_init__(self) -> None:
-        needed = self.params.scale / self.params.q[0]
-        if not needed <= self.sine.width:
-            raise ParameterError(
-                f"messages of scale 2^{math.log2(self.params.scale):.2f} take 2^{math.log2(needed):.2f} of "
-                f"q_0, the sine is fitted for 2^{math.log2(self.sine.width):.2f}: widen it or lower the scale"
-            )
         if self.output_level < self.input_level:
             raise ParameterError(
                 f"a bootstrap of {self.depth} levels leaves none of {self.params.max_level}: use more primes"
@@ -68,6 +64,11 @@ class BootstrapPlan:
     def output_level(self) -> int:
         """Level of the result."""
         return self.params.max_level - self.depth
+
+    @property
+    def raised_scale(self) -> float:
+        """Scale of a message as coefficients: parts of 1 and their noise stay inside the sine's width."""
+        return self.params.q[0] * self.sine.width / (1 + MARGIN)
 
     @property
     def failure(self) -> float:
@@ -98,8 +99,10 @@ class BootstrapPlan:
         return backend.counts.key_requests()
 
     def low_half(self, backend: Backend[V], x: V) -> V:
-        """Slots to coefficients: `input_level` -> level 0, at the nominal scale."""
-        return _transformed(backend, x, self.coefficient_stages, self.params.scale)
+        """Slots to coefficients: `input_level` -> level 0, at `raised_scale`."""
+        *stages, last = self.coefficient_stages
+        x = _transformed(backend, x, stages, self.params.scale)
+        return _transformed(backend, x, [last], self.raised_scale)
 
     def high_half(self, backend: Backend[V], x: V) -> tuple[V, V]:
         """m + q_0 I at the highest level -> (real, imaginary parts of m's message) at `output_level`."""
@@ -120,10 +123,9 @@ class BootstrapPlan:
         return backend.add(parts[0], backend.mul_i(parts[1]))
 
     def _reduced(self, backend: Backend[V], u: V) -> V:
-        """The message over q_0, read as the message."""
-        share = self.params.scale / self.params.q[0]
-        value = self.sine.evaluate(backend, u, target_scale=self.params.scale / share)
-        return backend.with_scale(value, self.params.scale)
+        """The message, from what it and multiples of q_0 are over q_0 * bound."""
+        factor = self.params.q[0] / self.raised_scale
+        return self.sine.evaluate(backend, u, factor=factor, target_scale=self.params.scale)
 
 
 def _transformed(backend: Backend[V], x: V, stages: Sequence[PeriodicTransform], target_scale: float) -> V:

@@ -20,16 +20,20 @@ from aegis_fhe.bench.ring_benchmark import measure_ring
 from aegis_fhe.bench.ring_table import KERNELS, KEY_GENERATION, NOTES, choose_operations, parameters_of
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.cli import machine
+from aegis_fhe.cli.bench_bootstrap import bench_bootstrap
 from aegis_fhe.errors import AegisError, ParameterError
 
-BENCHMARKS = ("ring",)
+RUNS = {"ring": 15, "bootstrap": 3}
 
 
 def bench(
-    benchmark: Annotated[str, typer.Argument(help="What to measure: ring.")],
+    benchmark: Annotated[str, typer.Argument(help="What to measure: ring or bootstrap.")],
     n: Annotated[int, typer.Option(help="15 or 16: the ring degree is 2^n.")] = 16,
     threads: Annotated[int, typer.Option(help="Threads on both sides.")] = 1,
-    runs: Annotated[int, typer.Option(help="Least number of runs; short operations get more.")] = 15,
+    runs: Annotated[
+        int | None,
+        typer.Option(help="Least number of runs, by default 15, of bootstraps 3; short operations get more."),
+    ] = None,
     operations: Annotated[str | None, typer.Option(help="Only these, separated by commas.")] = None,
     peer: Annotated[str, typer.Option(help="auto, openfhe, tenseal or none.")] = "auto",
     peer_python: Annotated[
@@ -45,7 +49,21 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="The rows as one JSON list.")] = False,
 ) -> None:
     """Measure operations beside another library's: minimum, median, 90 % quantile, ratio."""
+    runs = RUNS.get(benchmark, 1) if runs is None else runs
     _check(benchmark, threads, runs)
+    if benchmark == "bootstrap":
+        bench_bootstrap(
+            n=n,
+            threads=threads,
+            runs=runs,
+            peer=peer,
+            python=peer_python,
+            install=install,
+            output=output,
+            record=record,
+            as_json=as_json,
+        )
+        return
     chosen = choose_operations(operations)
     params = parameters_of(n)
     other = None
@@ -70,8 +88,8 @@ def bench(
 
 
 def _check(benchmark: str, threads: int, runs: int) -> None:
-    if benchmark not in BENCHMARKS:
-        raise ParameterError(f"benchmark {benchmark!r} is unknown: choose {', '.join(BENCHMARKS)}")
+    if benchmark not in RUNS:
+        raise ParameterError(f"benchmark {benchmark!r} is unknown: choose {', '.join(RUNS)}")
     cores = machine.usable_cores()
     if not 1 <= threads <= cores:
         raise ParameterError(f"{threads} threads asked for; this process may use 1 to {cores}")

@@ -9,30 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from aegis_fhe.circuits.bootstrap import Bootstrapper, BootstrapPlan, SineModulus
-from aegis_fhe.ckks import Ciphertext, EvaluationKeys, Evaluator, Parameters, SlotVector
+from aegis_fhe.circuits.bootstrap import Bootstrapper, BootstrapPlan, presets
+from aegis_fhe.ckks import Ciphertext, EvaluationKeys, Evaluator, SlotVector
 from aegis_fhe.ckks.secret import SecretKey, decrypt, encapsulation_keys, encrypt, evaluation_keys
-from aegis_fhe.ring import find_primes, native
-
-
-def small_plan(log_degree: int, usable: int = 3, digit_size: int = 5) -> BootstrapPlan:
-    """The proportions of the large sets: q_0 and the bootstrap's primes of 50 bits, messages of 40."""
-    bits = log_degree - 1
-    low = (bits // 2, bits - bits // 2)
-    high = (bits - 2 * (bits // 3), bits // 3, bits // 3)
-    sine = SineModulus(width=2.0**-4.5, arcsine_degree=7)
-    wide = find_primes(50, 1 << log_degree, digit_size + 1 + len(high) + sine.depth)
-    p, q_0, upper = wide[:digit_size], wide[digit_size], wide[digit_size + 1 :]
-    middle = find_primes(40, 1 << log_degree, len(low) + usable)
-    params = Parameters(
-        log_degree=log_degree,
-        q=(q_0, *middle, *upper),
-        p=p,
-        digit_size=digit_size,
-        scale=2.0**40,
-        insecure=True,
-    )
-    return BootstrapPlan(params=params, to_coefficients=low, to_slots=high, sine=sine)
+from aegis_fhe.ring import native
 
 
 @dataclass(frozen=True)
@@ -64,7 +44,7 @@ class Owner:
 
 @functools.cache
 def owner_of(log_degree: int) -> Owner:
-    return Owner.of(small_plan(log_degree))
+    return Owner.of(presets.insecure(log_degree))
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -7,13 +7,20 @@ import dataclasses
 import numpy as np
 import pytest
 
-from aegis_fhe.circuits.bootstrap import Bootstrapper, SineModulus
+from aegis_fhe.circuits.bootstrap import Bootstrapper, SineModulus, presets
 from aegis_fhe.circuits.products import multiply
 from aegis_fhe.ckks import EvaluationKeys, Evaluator
 from aegis_fhe.ckks.secret import encapsulation_keys
-from aegis_fhe.errors import CompatibilityError, LevelError, MissingKeyError, ParameterError, ScaleError
+from aegis_fhe.errors import (
+    CompatibilityError,
+    LevelError,
+    MissingKeyError,
+    ParameterError,
+    ScaleError,
+    SecurityError,
+)
 
-from .conftest import Owner, complex_uniform, owner_of, small_plan, worst
+from .conftest import Owner, complex_uniform, owner_of, worst
 
 
 @pytest.mark.parametrize("log_degree", [7, 10, 11])
@@ -108,17 +115,28 @@ def test_what_does_not_fit_is_refused_before_the_work(owner: Owner):
     with pytest.raises(CompatibilityError, match="64 coefficients overflows more than one of 32"):
         Bootstrapper(owner.plan, evaluator, heavy)
     with pytest.raises(CompatibilityError, match="not those of the bootstrap's plan"):
-        Bootstrapper(small_plan(9), evaluator, owner.bootstrapper.keys)
+        Bootstrapper(presets.insecure(9), evaluator, owner.bootstrapper.keys)
 
 
 def test_plans_that_cannot_be_are_refused():
-    plan = small_plan(8)
+    plan = presets.insecure(8)
     with pytest.raises(ParameterError, match="leaves none of"):
         dataclasses.replace(plan, sine=SineModulus(doublings=9))
 
 
 def test_facts_of_a_plan():
-    plan = small_plan(10)
+    plan = presets.insecure(10)
     assert (plan.depth, plan.input_level, plan.output_level, plan.levels_left) == (14, 2, 5, 3)
     assert plan.failure < 2.0**-100
     assert len({request.step for request in plan.key_requests()}) == len(plan.key_requests())
+
+
+def test_the_preset_is_what_its_table_says():
+    """Built at 128 bits, never run here: see the benchmark, and the test at full degree."""
+    plan = presets.n16()
+    assert plan.params.security_bits == 128
+    assert round(plan.params.log_qp) == 1740
+    assert (plan.params.slots, plan.levels_left, plan.params.scale) == (1 << 15, 14, 2.0**40)
+    assert -106 < np.log2(plan.failure) < -105
+    with pytest.raises(SecurityError):
+        presets.n16(15)

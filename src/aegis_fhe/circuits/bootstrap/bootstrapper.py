@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
@@ -95,7 +95,8 @@ class BootstrapPlan:
         backend = SymbolicBackend(self.params.q, self.params.slots)
         low = Symbol(self.input_level, self.params.scale)
         self.low_half(backend, low)
-        self.combined(backend, self.high_half(backend, Symbol(self.params.max_level, self.params.scale)))
+        raised = Symbol(self.params.max_level, self.params.scale)
+        self.combined(backend, self.reduced(backend, self.in_slots(backend, raised)))
         return backend.counts.key_requests()
 
     def low_half(self, backend: Backend[V], x: V) -> V:
@@ -104,34 +105,41 @@ class BootstrapPlan:
         x = _transformed(backend, x, stages, self.params.scale)
         return _transformed(backend, x, [last], self.raised_scale)
 
-    def high_half(self, backend: Backend[V], x: V) -> tuple[V, V]:
-        """m + q_0 I at the highest level -> (real, imaginary parts of m's message) at `output_level`."""
-        q_0, bound = self.params.q[0], self.sine.bound
+    def in_slots(self, backend: Backend[V], x: V) -> tuple[V, V]:
+        """m + q_0 I at the highest level -> its coefficients over q_0 * bound, half of them in each value."""
         # A coefficient is now a number in (-1, 1): its integer over q_0 * bound.
-        x = backend.with_scale(x, float(q_0 * bound))
+        x = backend.with_scale(x, float(self.params.q[0] * self.sine.bound))
         *stages, last = self.slot_stages
         x = _transformed(backend, x, stages, backend.scale(x))
         level = backend.level(x) - 1
         x = _transformed(backend, x, [last], float(backend.moduli[level]))
         conjugate = backend.conjugate(x)
-        parts = backend.add(x, conjugate), backend.mul_i(backend.sub(conjugate, x))
-        real, imaginary = (self._reduced(backend, part) for part in parts)
+        return backend.add(x, conjugate), backend.mul_i(backend.sub(conjugate, x))
+
+    def reduced(self, backend: Backend[V], parts: tuple[V, V]) -> tuple[V, V]:
+        """Coefficients of m + q_0 I over q_0 * bound -> the real and imaginary parts of m's message."""
+        factor = self.params.q[0] / self.raised_scale
+        real, imaginary = (
+            self.sine.evaluate(backend, u, factor=factor, target_scale=self.params.scale) for u in parts
+        )
         return real, imaginary
 
     def combined(self, backend: Backend[V], parts: tuple[V, V]) -> V:
         """real + i imaginary."""
         return backend.add(parts[0], backend.mul_i(parts[1]))
 
-    def _reduced(self, backend: Backend[V], u: V) -> V:
-        """The message, from what it and multiples of q_0 are over q_0 * bound."""
-        factor = self.params.q[0] / self.raised_scale
-        return self.sine.evaluate(backend, u, factor=factor, target_scale=self.params.scale)
-
 
 def _transformed(backend: Backend[V], x: V, stages: Sequence[PeriodicTransform], target_scale: float) -> V:
     for stage in stages:
         x = stage.apply(backend, x, *ladders(stage), target_scale)
     return x
+
+
+Observer = Callable[[str], None]
+
+
+def _unseen(stage: str) -> None:
+    """Nobody is told."""
 
 
 class Bootstrapper:
@@ -150,21 +158,23 @@ class Bootstrapper:
         for request in plan.key_requests():
             evaluator.keys.find(request, params.degree)
 
-    def refresh(self, x: Ciphertext) -> Ciphertext:
+    def refresh(self, x: Ciphertext, *, observe: Observer = _unseen) -> Ciphertext:
         """The same complex slots, both parts at most 1, at `output_level` and the nominal scale.
 
-        Level: `input_level` or higher, from where it is dropped. Raises LevelError, ScaleError,
-        CompatibilityError.
+        Level: `input_level` or higher, from where it is dropped. observe: told the name of every stage when
+        it is done. Raises LevelError, ScaleError, CompatibilityError.
         """
-        return self.plan.combined(self.evaluator, self._parts(x))
+        return self.plan.combined(self.evaluator, self._parts(x, observe))
 
-    def refresh_pair(self, x: Ciphertext, y: Ciphertext) -> tuple[Ciphertext, Ciphertext]:
+    def refresh_pair(
+        self, x: Ciphertext, y: Ciphertext, *, observe: Observer = _unseen
+    ) -> tuple[Ciphertext, Ciphertext]:
         """Two ciphertexts of real slots at the cost of one. Levels, scales and errors as `refresh`."""
         level = min(x.level, y.level)
         low_x, low_y = self.evaluator.drop_to(x, level), self.evaluator.drop_to(y, level)
-        return self._parts(self.evaluator.add(low_x, self.evaluator.mul_i(low_y)))
+        return self._parts(self.evaluator.add(low_x, self.evaluator.mul_i(low_y)), observe)
 
-    def _parts(self, x: Ciphertext) -> tuple[Ciphertext, Ciphertext]:
+    def _parts(self, x: Ciphertext, observe: Observer) -> tuple[Ciphertext, Ciphertext]:
         plan, params = self.plan, self.plan.params
         if x.level < plan.input_level:
             raise LevelError(
@@ -177,4 +187,12 @@ class Bootstrapper:
                 f"2^{math.log2(x.scale):.4f}"
             )
         low = plan.low_half(self.evaluator, self.evaluator.drop_to(x, plan.input_level))
-        return plan.high_half(self.evaluator, raise_modulus(params, low, self.keys))
+        observe("slots to coefficients")
+        raised = raise_modulus(params, low, self.keys)
+        observe("modulus raised")
+        in_slots = plan.in_slots(self.evaluator, raised)
+        del low, raised
+        observe("coefficients to slots")
+        parts = plan.reduced(self.evaluator, in_slots)
+        observe("sine")
+        return parts

@@ -31,7 +31,7 @@ class SineModulus:
     """x - round(x) for x = `bound` * u, |u| < 1, at distance `width` or less from an integer.
 
     degree, doublings: of the cosine, in t (even). arcsine_degree: odd; 1 takes the sine for the distance.
-    Errors over the width, with w = 2 pi width: w^2 / 6 for arcsine_degree 1, about (w / 2)^(d + 1) / 10 above.
+    Errors over the width, w = 2 pi width: w^2 / 6 for arcsine_degree 1, about (w / 2)^(d + 1) / 10 above.
     """
 
     bound: int = 16

@@ -1,0 +1,75 @@
+"""Bootstraps with their parameter sets, named by their facts.
+
+| preset | N | levels left | log2 QP | bound | worst slot, bits | rms | failure of one bootstrap |
+|---|---|---|---|---|---|---|---|
+| n16() | 2^16 | 14 of 40 bits | 1740 | 1747 | 21 | 25 | 2^-105 |
+
+Precision is that of uniform numbers in [-1, 1], real and imaginary, measured. Bits and bound as in
+`ckks.presets`; the sparse secret of 32 coefficients protects one key modulo q_0 p_0, 100 bits, for which
+ePrint 2022/024 (section 3) gives more than 128 bits at this degree.
+"""
+
+from __future__ import annotations
+
+from aegis_fhe.circuits.bootstrap.bootstrapper import BootstrapPlan
+from aegis_fhe.circuits.bootstrap.sine import SineModulus
+from aegis_fhe.ckks.parameters import Parameters
+from aegis_fhe.ring import find_primes
+
+WIDE_BITS, LEVEL_BITS = 50, 40
+SPECIAL = 7
+
+
+def n16(levels_left: int = 14) -> BootstrapPlan:
+    """N = 2^16, full slots, 128 bits up to 14 levels left. Raises SecurityError beyond."""
+    return plan(
+        16,
+        levels_left,
+        to_coefficients=(8, 7),
+        to_slots=(5, 5, 5),
+        sine=SineModulus(width=2.0**-4.2, arcsine_degree=7),
+    )
+
+
+def insecure(log_degree: int = 11, levels_left: int = 3) -> BootstrapPlan:
+    """A small set for tests, of no security: the proportions of `n16`."""
+    bits = log_degree - 1
+    return plan(
+        log_degree,
+        levels_left,
+        to_coefficients=(bits - bits // 2, bits // 2),
+        to_slots=(bits - 2 * (bits // 3), bits // 3, bits // 3),
+        sine=SineModulus(width=2.0**-4.5, arcsine_degree=7),
+        insecure=True,
+    )
+
+
+def plan(
+    log_degree: int,
+    levels_left: int,
+    *,
+    to_coefficients: tuple[int, ...],
+    to_slots: tuple[int, ...],
+    sine: SineModulus,
+    special: int = SPECIAL,
+    level_bits: int = LEVEL_BITS,
+    insecure: bool = False,
+) -> BootstrapPlan:
+    """A plan and its parameters: q_0, the primes of the levels, those of the bootstrap, `special` for keys.
+
+    The largest primes are the special ones: every digit of as many limbs must be below their product, and q_0
+    below the first. Raises ParameterError, and SecurityError unless `insecure`.
+    """
+    upper, low = len(to_slots) + sine.depth, len(to_coefficients) + levels_left
+    wide = find_primes(WIDE_BITS, 1 << log_degree, special + 1 + upper)
+    params = Parameters(
+        log_degree=log_degree,
+        q=(wide[special], *find_primes(level_bits, 1 << log_degree, low), *wide[special + 1 :]),
+        p=wide[:special],
+        digit_size=special,
+        scale=2.0**level_bits,
+        insecure=insecure,
+        name=f"{'insecure-' if insecure else ''}boot-N{log_degree}-q{WIDE_BITS}+{low}x{level_bits}+{upper}x"
+        f"{WIDE_BITS}-P{special}x{WIDE_BITS}-left{levels_left}",
+    )
+    return BootstrapPlan(params=params, to_coefficients=to_coefficients, to_slots=to_slots, sine=sine)

@@ -1,8 +1,10 @@
 """The table of ePrint 2024/463 is applied at its exact bounds, and never flattered below 128 bits."""
 
+import math
+
 import pytest
 
-from aegis_fhe.ckks.security import describe_security, max_log_qp, security_bits
+from aegis_fhe.ckks.security import describe_security, max_log_qp, security_bits, sparse_security_bits
 
 TABLE = {
     128: {13: 214, 14: 430, 15: 868, 16: 1747, 17: 3523},
@@ -34,3 +36,26 @@ def test_description_says_insecure():
     assert describe_security(16, 1700) == "128-bit"
     assert "INSECURE" in describe_security(11, 250)
     assert "<128" in describe_security(11, 250)
+
+
+def test_sparse_secrets_are_weaker_and_never_stronger():
+    """More coefficients or fewer bits of modulus: no less security; as many as a uniform one: its own."""
+    by_weight = [sparse_security_bits(16, weight, 100) for weight in (8, 16, 24, 32, 48)]
+    assert by_weight == sorted(by_weight)
+    assert by_weight[0] < 64
+    by_modulus = [sparse_security_bits(16, 32, log_qp) for log_qp in (60, 100, 150, 300, 1000)]
+    assert by_modulus == sorted(by_modulus, reverse=True)
+    assert sparse_security_bits(16, 2**15, 1740) == security_bits(16, 1740) == 128
+    for log_degree, weight, log_qp in ((13, 16, 100), (14, 64, 300), (16, 192, 1740)):
+        assert sparse_security_bits(log_degree, weight, log_qp) <= security_bits(log_degree, log_qp)
+
+
+def test_the_weakest_guess_is_counted():
+    """One coefficient of N: trying them all, in the middle, is all there is to do."""
+    assert sparse_security_bits(13, 1, 100) <= math.log2(2 * 2**13)
+
+
+def test_the_sparse_key_of_bootstraps():
+    """32 coefficients at 2^16 and 100 bits; with 121 bits about what others use."""
+    assert sparse_security_bits(16, 32, 100) == 152
+    assert sparse_security_bits(16, 32, 121) >= 128

@@ -55,7 +55,7 @@ def test_ours_alone_as_json(aegis, results):
     answer = aegis("bench", "bootstrap", "--n", 8, "--runs", 2, "--peer", "none", "--json")
     assert answer.status == 0, answer.err
     facts = json.loads(answer.out)
-    assert set(facts) >= FIELDS | {"stages", "peer"}
+    assert set(facts) >= FIELDS | {"stages", "peer", "pair_seconds"}
     assert facts["peer"] is None
     assert (facts["log_n"], facts["slots"], facts["levels_left"], facts["threads"]) == (8, 128, 3, 1)
     assert facts["seconds"]["min"] <= facts["seconds"]["median"]

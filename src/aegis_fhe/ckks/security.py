@@ -1,11 +1,13 @@
 """How many bits of log2(QP) a ring degree carries at a given security.
 
 Source: Security Guidelines for Implementing Homomorphic Encryption (ePrint 2024/463), Table 5.2: classical
-attacks, uniform ternary secret, Gaussian error of sigma = 3.19. A sparse secret is *not* covered by it.
+attacks, uniform ternary secret, Gaussian error of sigma = 3.19. A sparse secret is *not* covered by it: see
+`sparse_security_bits`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -49,6 +51,45 @@ def describe_security(log_degree: int, log_qp: float) -> str:
     if bits >= STANDARD_BITS:
         return f"{bits}-bit"
     return f"<{STANDARD_BITS}-bit (about {bits}, INSECURE)"
+
+
+def sparse_security_bits(log_degree: int, weight: int, log_qp: float) -> int:
+    """Bits of security of a secret of `weight` coefficients -1 or 1: an estimate, at most a uniform one's.
+
+    The attacker guesses a set of coordinates to hold at most j of the non-zero ones, meets in the middle over
+    those, and reduces a lattice of the rest, which costs 2^(128 * allowed / log_qp) with the bits that the
+    table's 128-bit row allows, shrunk with the dimension. The least, over sets and j, of that cost over the
+    chance that the guess is right (Albrecht, ePrint 2017/047, sections 4 and 5). log_qp > 0, 0 < weight < N.
+    """
+    degree, least = 1 << log_degree, float(security_bits(log_degree, log_qp))
+    for kept in _dimensions(degree, weight):
+        guessed = degree - kept
+        lattice = STANDARD_BITS * _bound_for_estimate(13) * kept / 2**13 / log_qp
+        chance = 0.0
+        for j in range(weight + 1):
+            chance += 2.0 ** _log2_chance(degree, weight, guessed, j)
+            search = (_log2_choose(guessed, j) + j) / 2 if j <= guessed else math.inf
+            if chance > 0:
+                least = min(least, max(lattice, search) - math.log2(chance))
+    return int(least)
+
+
+def _dimensions(degree: int, weight: int) -> list[int]:
+    """Sizes of the lattice tried: a sixteenth of a power of two apart."""
+    top = 16 * math.log2(degree)
+    return sorted({min(degree - 1, max(weight, round(2 ** (k / 16)))) for k in range(64, int(top))})
+
+
+def _log2_chance(degree: int, weight: int, guessed: int, j: int) -> float:
+    """log2 of the hypergeometric chance that exactly j of `weight` coordinates are among `guessed`."""
+    rest = degree - guessed
+    if j > guessed or weight - j > rest:
+        return -math.inf
+    return _log2_choose(guessed, j) + _log2_choose(rest, weight - j) - _log2_choose(degree, weight)
+
+
+def _log2_choose(n: int, k: int) -> float:
+    return (math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)) / math.log(2)
 
 
 def _bound_for_estimate(log_degree: int) -> float:

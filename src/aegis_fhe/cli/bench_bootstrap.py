@@ -99,6 +99,8 @@ def _print(facts: Mapping[str, Any]) -> None:
         ("keys", *(format_bytes(side["key_bytes"]) for side in sides)),
         ("peak memory", *(format_bytes(side["peak_memory_bytes"]) for side in sides)),
     ]
+    pair = facts["pair_seconds"]["median"]
+    rows.insert(2, ("two real in one, median", f"{pair:.2f}", *("" for _ in sides[1:])))
     console = Console()
     columns = ("", "ours", *(["OpenFHE"] if facts["peer"] else []))
     title = f"Bootstrap, N = 2^{facts['log_n']}, {facts['slots']} slots, threads: {facts['threads']}"

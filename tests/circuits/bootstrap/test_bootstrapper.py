@@ -140,3 +140,8 @@ def test_the_preset_is_what_its_table_says():
     assert -106 < np.log2(plan.failure) < -105
     with pytest.raises(SecurityError):
         presets.n16(15)
+
+
+def test_a_sparse_secret_that_is_too_sparse_is_refused():
+    with pytest.raises(SecurityError, match="16 coefficients gives its key about"):
+        dataclasses.replace(presets.n16(), weight=16)

@@ -19,7 +19,8 @@ from aegis_fhe.ckks.encapsulation import EncapsulationKeys, raise_modulus
 from aegis_fhe.ckks.evaluator import Evaluator
 from aegis_fhe.ckks.keys import KeyRequest
 from aegis_fhe.ckks.parameters import Parameters
-from aegis_fhe.errors import CompatibilityError, LevelError, ParameterError, ScaleError
+from aegis_fhe.ckks.security import STANDARD_BITS, sparse_security_bits
+from aegis_fhe.errors import CompatibilityError, LevelError, ParameterError, ScaleError, SecurityError
 
 V = TypeVar("V")
 
@@ -45,6 +46,11 @@ class BootstrapPlan:
     weight: int = 32
 
     def __post_init__(self) -> None:
+        if self.sparse_security_bits < STANDARD_BITS and not self.params.insecure:
+            raise SecurityError(
+                f"a sparse secret of {self.weight} coefficients gives its key about "
+                f"{self.sparse_security_bits} bits of security, not {STANDARD_BITS}: use more coefficients"
+            )
         if self.output_level < self.input_level:
             raise ParameterError(
                 f"a bootstrap of {self.depth} levels leaves none of {self.params.max_level}: use more primes"
@@ -64,6 +70,12 @@ class BootstrapPlan:
     def output_level(self) -> int:
         """Level of the result."""
         return self.params.max_level - self.depth
+
+    @property
+    def sparse_security_bits(self) -> int:
+        """Of the key to the sparse secret, modulo q_0 p_0: `security.sparse_security_bits`."""
+        log_qp = math.log2(self.params.q[0]) + math.log2(self.params.p[0])
+        return sparse_security_bits(self.params.log_degree, self.weight, log_qp)
 
     @property
     def raised_scale(self) -> float:

@@ -5,8 +5,8 @@
 | n16() | 2^16 | 14 of 40 bits | 1740 | 1747 | 21 | 25 | 2^-105 |
 
 Precision is that of uniform numbers in [-1, 1], real and imaginary, measured. Bits and bound as in
-`ckks.presets`; the sparse secret of 32 coefficients protects one key modulo q_0 p_0, 100 bits, for which
-ePrint 2022/024 (section 3) gives more than 128 bits at this degree.
+`ckks.presets`; the sparse secret of 32 coefficients protects one key modulo q_0 p_0, 100 bits, which takes
+about 2^150 operations (`security.sparse_security_bits`).
 """
 
 from __future__ import annotations

@@ -124,3 +124,24 @@ def test_levels_far_outside_are_a_usage_error_at_once(levels: int, aegis: Aegis)
     answer = aegis("params", "n16", "--levels", levels)
     assert (answer.status, answer.out) == (2, "")
     assert "--levels" in answer.err
+
+
+def test_search_shows_what_it_found(aegis, monkeypatch):
+    from aegis_fhe.circuits.bootstrap import presets as bootstraps
+    from aegis_fhe.circuits.bootstrap.search import assess
+    from aegis_fhe.cli import search as search_module
+
+    monkeypatch.setattr(
+        search_module, "search", lambda degree, levels: [assess(bootstraps.insecure(9, levels))]
+    )
+    answer = aegis("params", "--search", "--levels", 2, "--json")
+    assert answer.status == 0, answer.err
+    (facts,) = json.loads(answer.out)
+    assert (facts["levels_left"], facts["depth"], facts["arcsine_degree"]) == (2, 14, 7)
+    assert facts["precision_bits_worst"] > 20
+    answer = aegis("params", "n16", "--search", "--levels", 2)
+    assert answer.status == 0, answer.err
+    assert "2 levels left" in answer.out
+    monkeypatch.setattr(search_module, "search", lambda degree, levels: [])
+    assert "no room" in aegis("params", "--search").out
+    assert "searched at n16, not at n14" in aegis("params", "n14", "--search").err

@@ -14,6 +14,7 @@ from aegis_fhe.ckks.dry_run import key_switch_workspace_bytes
 from aegis_fhe.ckks.keys import half_bytes
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.ckks.security import max_log_qp
+from aegis_fhe.cli.search import show_search
 from aegis_fhe.errors import ParameterError
 from aegis_fhe.observe.table import format_bytes, results_table
 from aegis_fhe.placement.memory import ciphertext_bytes
@@ -28,9 +29,17 @@ def params(
         str | None, typer.Argument(help="n14, n15 or n16; by default all, at full depth.")
     ] = None,
     levels: Annotated[int | None, typer.Option(min=1, max=MAX_LEVELS, help="Levels of 40 bits.")] = None,
+    search: Annotated[
+        bool, typer.Option(help="Bootstraps at N = 2^16 that leave --levels (14): time, precision, keys.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
     """Show parameter sets: bits, security and key sizes."""
+    if search:
+        if preset not in (None, "n16"):
+            raise ParameterError(f"bootstraps are searched at n16, not at {preset}")
+        show_search(14 if levels is None else levels, as_json=as_json)
+        return
     if preset is not None and preset not in FAMILIES:
         raise ParameterError(f"preset {preset!r} is unknown: choose {', '.join(FAMILIES)}")
     chosen = [FAMILIES[preset]] if preset is not None else list(FAMILIES.values())

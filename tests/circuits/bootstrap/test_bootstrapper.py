@@ -16,6 +16,7 @@ from aegis_fhe.errors import (
     LevelError,
     MissingKeyError,
     ParameterError,
+    RangeError,
     ScaleError,
     SecurityError,
 )
@@ -145,3 +146,21 @@ def test_the_preset_is_what_its_table_says():
 def test_a_sparse_secret_that_is_too_sparse_is_refused():
     with pytest.raises(SecurityError, match="16 coefficients gives its key about"):
         dataclasses.replace(presets.n16(), weight=16)
+
+
+def test_the_sender_can_check_what_it_sends(owner):
+    owner.plan.check_message(np.array([1.0, -1 + 1j, 0.5j]))
+    for values, found in (
+        ([0.5, 1.01], "slot 1 holds 1.01"),
+        ([0.1 - 2j], "slot 0"),
+        ([0, 0, np.nan], "slot 2"),
+    ):
+        with pytest.raises(RangeError, match=found):
+            owner.plan.check_message(values)
+
+
+def test_larger_messages_than_that_come_out_wrong(owner):
+    """What the check is for: beyond the sine's width nothing is promised, and far beyond nothing holds."""
+    z = np.full(owner.plan.params.slots, 30.0)
+    refreshed = owner.bootstrapper.refresh(owner.encrypt(z, owner.plan.input_level))
+    assert worst(owner.decrypt(refreshed) - z) > 1

@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from aegis_fhe.circuits.backend import Backend
 from aegis_fhe.circuits.bootstrap.fourier import coefficients_to_slots, ladders, slots_to_coefficients
 from aegis_fhe.circuits.bootstrap.overflow import overflow_probability
 from aegis_fhe.circuits.bootstrap.sine import SineModulus
+from aegis_fhe.circuits.counts import OperationCounts
 from aegis_fhe.circuits.linear_transform import PeriodicTransform
 from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
 from aegis_fhe.ckks.ciphertext import Ciphertext
@@ -20,7 +24,14 @@ from aegis_fhe.ckks.evaluator import Evaluator
 from aegis_fhe.ckks.keys import KeyRequest
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.ckks.security import STANDARD_BITS, sparse_security_bits
-from aegis_fhe.errors import CompatibilityError, LevelError, ParameterError, ScaleError, SecurityError
+from aegis_fhe.errors import (
+    CompatibilityError,
+    LevelError,
+    ParameterError,
+    RangeError,
+    ScaleError,
+    SecurityError,
+)
 
 V = TypeVar("V")
 
@@ -102,14 +113,31 @@ class BootstrapPlan:
         """Half of coefficients to slots: the other half comes from the sum with the conjugate."""
         return coefficients_to_slots(self.params.slots, self.to_slots, 0.5)
 
+    def check_message(self, values: ArrayLike) -> None:
+        """For the sender: raises RangeError when a real or imaginary part is beyond what a bootstrap takes.
+
+        A larger number comes out wrong; that cannot be seen in a ciphertext.
+        """
+        slots = np.asarray(values, dtype=np.complex128).reshape(-1)
+        parts = np.maximum(np.abs(slots.real), np.abs(slots.imag))
+        if not (parts <= 1).all():
+            worst = int(np.argmax(np.where(np.isnan(parts), np.inf, parts)))
+            raise RangeError(
+                f"slot {worst} holds {slots[worst]:.6g}; a bootstrap takes parts from -1 to 1: scale it down"
+            )
+
     def key_requests(self) -> list[KeyRequest]:
         """The evaluation keys that a bootstrap uses, each at its highest level."""
+        return self.counts.key_requests()
+
+    @cached_property
+    def counts(self) -> OperationCounts:
+        """What a bootstrap does, but for the two key switches of the raised modulus."""
         backend = SymbolicBackend(self.params.q, self.params.slots)
-        low = Symbol(self.input_level, self.params.scale)
-        self.low_half(backend, low)
+        self.low_half(backend, Symbol(self.input_level, self.params.scale))
         raised = Symbol(self.params.max_level, self.params.scale)
         self.combined(backend, self.reduced(backend, self.in_slots(backend, raised)))
-        return backend.counts.key_requests()
+        return backend.counts
 
     def low_half(self, backend: Backend[V], x: V) -> V:
         """Slots to coefficients: `input_level` -> level 0, at `raised_scale`."""

@@ -85,6 +85,16 @@ class SineModulus:
         odd = (c if k % 2 else 0.0 for k, c in enumerate(series.coefficients))
         return ChebyshevSeries(series.low, series.high, tuple(odd))
 
+    def error(self) -> float:
+        """The largest error in double precision over the width, on 64 points around each integer."""
+        distance = self.width * np.linspace(-1, 1, 64)
+        t = (np.arange(1 - self.bound, self.bound)[:, None] + distance - 0.25).reshape(-1)
+        s = self.cosine()(2 * (t / self._reach) ** 2 - 1)
+        for _ in range(self.doublings):
+            s = 2 * s * s - 1
+        corrected = self.arcsine(1.0)(s) if self.arcsine_degree > 1 else s / (2 * np.pi)
+        return float(np.abs(corrected.reshape(-1, 64) - distance).max() / self.width)
+
     def evaluate(self, backend: Backend[V], u: V, *, factor: float, target_scale: float) -> V:
         """factor * (x - round(x)). Level l -> l - depth; scale -> target_scale exactly."""
         corrected, level = self.arcsine_degree > 1, backend.level(u) - self._cosine_depth

@@ -42,7 +42,8 @@ def measure_bootstrap(
     evaluator = Evaluator(params, keys, expanded_bytes=room)
     bootstrapper = Bootstrapper(plan, evaluator, sparse)
     rng = np.random.default_rng(2026)
-    z = rng.uniform(-1, 1, params.slots) + 1j * rng.uniform(-1, 1, params.slots)
+    values = rng.uniform(-1, 1, plan.values) + 1j * rng.uniform(-1, 1, plan.values)
+    z = np.tile(values, params.slots // plan.values)
     x = encrypt(secret, SlotVector(z), level=plan.input_level).expand(params)
     split: list[dict[str, float]] = []
     with threads_set(threads):
@@ -69,7 +70,7 @@ def measure_bootstrap(
     return {
         "preset": params.name,
         "log_n": params.log_degree,
-        "slots": params.slots,
+        "slots": plan.values,
         "security_bits": params.security_bits,
         "threads": threads,
         "seconds": {"min": min(seconds), "median": statistics.median(seconds)},

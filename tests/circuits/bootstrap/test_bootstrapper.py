@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 
 import numpy as np
 import pytest
 
-from aegis_fhe.circuits.bootstrap import Bootstrapper, SineModulus, presets
+from aegis_fhe.circuits.bootstrap import Bootstrapper, PrecisionWarning, SineModulus, presets
 from aegis_fhe.circuits.products import multiply
 from aegis_fhe.ckks import EvaluationKeys, Evaluator
 from aegis_fhe.ckks.secret import encapsulation_keys
@@ -164,3 +165,41 @@ def test_larger_messages_than_that_come_out_wrong(owner):
     z = np.full(owner.plan.params.slots, 30.0)
     refreshed = owner.bootstrapper.refresh(owner.encrypt(z, owner.plan.input_level))
     assert worst(owner.decrypt(refreshed) - z) > 1
+
+
+def test_too_little_precision_is_warned_of_with_the_numbers(owner):
+    """Not when enough is predicted, nor when nothing was asked for."""
+    evaluator, keys = owner.bootstrapper.evaluator, owner.bootstrapper.keys
+    with pytest.warns(
+        PrecisionWarning, match=r"keeps about 2\d\.\d bits in the worst slot, .* asks for 40\.0"
+    ):
+        Bootstrapper(owner.plan, evaluator, keys, needed_bits=40)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Bootstrapper(owner.plan, evaluator, keys, needed_bits=18)
+        Bootstrapper(owner.plan, evaluator, keys)
+
+
+@pytest.mark.parametrize("period", [8, 64, 256])
+def test_few_values_take_shorter_transforms(period, rng):
+    """Each value repeated; the same precision, fewer rotations, and slots that stay periodic."""
+    few, full = presets.insecure(10, period=period), presets.insecure(10)
+    owner = Owner.of(few)
+    z = complex_uniform(rng, period)
+    refreshed = owner.bootstrapper.refresh(owner.encrypt(z, few.input_level))
+    assert worst(owner.decrypt(refreshed) - np.tile(z, few.params.slots // period)) < 2.0**-20
+    assert few.counts.ntts(few.params) < full.counts.ntts(full.params)
+
+
+def test_few_values_in_a_preset():
+    few, full = presets.n16_few(), presets.n16()
+    assert (few.values, few.levels_left, few.depth) == (256, 14, full.depth - 1)
+    assert few.params.security_bits == 128
+    assert few.counts.ntts(few.params) < 0.75 * full.counts.ntts(full.params)
+    assert len(few.params.digits(few.params.max_level)) == 4
+
+
+@pytest.mark.parametrize("period", [0, 1, 3, 1024])
+def test_values_that_do_not_repeat_are_refused(period):
+    with pytest.raises(ParameterError, match="do not repeat in 512 slots"):
+        dataclasses.replace(presets.insecure(10), period=period)

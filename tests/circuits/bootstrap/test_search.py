@@ -54,4 +54,4 @@ def test_no_room_is_no_plan(few):
 
 
 def test_bits_are_shared_out(few):
-    assert [search.split(15, n) for n in (2, 3, 4)] == [(8, 7), (5, 5, 5), (4, 4, 4, 3)]
+    assert [presets.split(15, n) for n in (2, 3, 4)] == [(8, 7), (5, 5, 5), (4, 4, 4, 3)]

@@ -11,7 +11,7 @@ about 2^150 operations (`security.sparse_security_bits`).
 
 from __future__ import annotations
 
-from aegis_fhe.circuits.bootstrap.bootstrapper import BootstrapPlan
+from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan
 from aegis_fhe.circuits.bootstrap.sine import SineModulus
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.ring import find_primes
@@ -31,15 +31,29 @@ def n16(levels_left: int = 14) -> BootstrapPlan:
     )
 
 
-def insecure(log_degree: int = 11, levels_left: int = 3) -> BootstrapPlan:
+def n16_few(log_values: int = 8, levels_left: int = 14) -> BootstrapPlan:
+    """As `n16`, for messages of 2^log_values different slots: two stages to slots, fewer digits."""
+    return plan(
+        16,
+        levels_left,
+        to_coefficients=split(log_values, 2),
+        to_slots=split(log_values, 2),
+        sine=SineModulus(width=2.0**-4.2, arcsine_degree=7),
+        special=SPECIAL + 1,
+        period=1 << log_values,
+    )
+
+
+def insecure(log_degree: int = 11, levels_left: int = 3, period: int | None = None) -> BootstrapPlan:
     """A small set for tests, of no security: the proportions of `n16`."""
-    bits = log_degree - 1
+    bits = log_degree - 1 if period is None else period.bit_length() - 1
     return plan(
         log_degree,
         levels_left,
-        to_coefficients=(bits - bits // 2, bits // 2),
-        to_slots=(bits - 2 * (bits // 3), bits // 3, bits // 3),
+        to_coefficients=split(bits, 2),
+        to_slots=split(bits, 3),
         sine=SineModulus(width=2.0**-4.5, arcsine_degree=7),
+        period=period,
         insecure=True,
     )
 
@@ -52,6 +66,7 @@ def plan(
     to_slots: tuple[int, ...],
     sine: SineModulus,
     special: int = SPECIAL,
+    period: int | None = None,
     level_bits: int = LEVEL_BITS,
     insecure: bool = False,
 ) -> BootstrapPlan:
@@ -72,4 +87,11 @@ def plan(
         name=f"{'insecure-' if insecure else ''}boot-N{log_degree}-q{WIDE_BITS}+{low}x{level_bits}+{upper}x"
         f"{WIDE_BITS}-P{special}x{WIDE_BITS}-left{levels_left}",
     )
-    return BootstrapPlan(params=params, to_coefficients=to_coefficients, to_slots=to_slots, sine=sine)
+    return BootstrapPlan(
+        params=params, to_coefficients=to_coefficients, to_slots=to_slots, sine=sine, period=period
+    )
+
+
+def split(bits: int, stages: int) -> tuple[int, ...]:
+    """Bits shared out evenly, the larger shares first."""
+    return tuple(bits // stages + (i < bits % stages) for i in range(stages))

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 
-import numpy as np
-
-from aegis_fhe.circuits.bootstrap.bootstrapper import BootstrapPlan
-from aegis_fhe.circuits.bootstrap.precision import predict
-from aegis_fhe.circuits.bootstrap.presets import plan
+from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan
+from aegis_fhe.circuits.bootstrap.precision import predicted_bits
+from aegis_fhe.circuits.bootstrap.presets import plan, split
 from aegis_fhe.circuits.bootstrap.sine import SineModulus
-from aegis_fhe.ckks import noise
 from aegis_fhe.ckks.keys import half_bytes
 from aegis_fhe.errors import ParameterError, SecurityError
 
-SMALL = 9  # log2 of the degree at which noise is predicted; it grows with N
 COSINES = ((30, 3), (22, 4), (62, 2))
 # Degree of the arcsine, log2 of the share of q_0 that a message takes.
 ARCSINES = ((1, -10.0), (3, -7.0), (3, -8.0), (5, -5.5), (7, -4.2), (7, -5.0))
@@ -70,21 +64,13 @@ def candidates(log_degree: int, levels_left: int, *, insecure: bool = False) -> 
                         yield assess(made)
 
 
-def split(bits: int, stages: int) -> tuple[int, ...]:
-    """Bits shared out evenly, the larger shares first."""
-    return tuple(bits // stages + (i < bits % stages) for i in range(stages))
-
-
 def assess(made: BootstrapPlan) -> Candidate:
     """The predictions for one plan."""
     params = made.params
     keys = sum(2 * half_bytes(params, request.level) for request in made.key_requests())
     keys += 2 * half_bytes(params, params.max_level)  # the way back from the sparse secret
-    std = _noise(len(made.to_coefficients), len(made.to_slots), made.sine, params.log_degree)
-    error = noise.worst_slot_error(params, std, params.scale, failure=0.5) / math.sqrt(2) + made.sine.error()
-    return Candidate(
-        plan=made, ntts=made.counts.ntts(params), key_bytes=keys, worst_bits=noise.precision_bits(error)
-    )
+    bits = predicted_bits(made)
+    return Candidate(plan=made, ntts=made.counts.ntts(params), key_bytes=keys, worst_bits=bits)
 
 
 def _with_room(
@@ -108,18 +94,3 @@ def _with_room(
         except (SecurityError, ParameterError):
             continue
     return None
-
-
-@cache
-def _noise(low: int, high: int, sine: SineModulus, log_degree: int) -> float:
-    """Standard deviation of the result's coefficients, predicted at a small degree.
-
-    There a coefficient's grows with the root of N, as rounding errors times a uniform secret do.
-    """
-    bits = SMALL - 1
-    small = plan(
-        SMALL, 1, to_coefficients=split(bits, low), to_slots=split(bits, high), sine=sine, insecure=True
-    )
-    rng = np.random.default_rng(1)
-    values = rng.uniform(-1, 1, small.params.slots) + 1j * rng.uniform(-1, 1, small.params.slots)
-    return predict(small, values)["sum of the parts"].noise * math.sqrt(2.0 ** (log_degree - SMALL))

@@ -50,7 +50,7 @@ def test_two_real_messages_take_one_bootstrap(owner, rng):
     x, y = rng.uniform(-1, 1, (2, owner.plan.params.slots))
     evaluator = owner.bootstrapper.evaluator
     pair = owner.bootstrapper.refresh_pair(
-        owner.encrypt(x, owner.plan.input_level + 1), owner.encrypt(y, owner.plan.input_level)
+        owner.encrypt(x, owner.plan.input_level), owner.encrypt(y, owner.plan.input_level)
     )
     for found, expected in zip(pair, (x, y), strict=True):
         assert found.level == owner.plan.output_level
@@ -104,10 +104,18 @@ def test_exactly_the_requested_keys_are_enough_and_each_is_needed(owner):
 
 
 def test_what_does_not_fit_is_refused_before_the_work(owner: Owner):
-    z = np.ones(owner.plan.params.slots)
-    with pytest.raises(LevelError, match=r"begins at level 2, the ciphertext is at level 1"):
-        owner.bootstrapper.refresh(owner.encrypt(z, 1))
+    z, refresh, pair = np.ones(8), owner.bootstrapper.refresh, owner.bootstrapper.refresh_pair
     x = owner.encrypt(z, 2)
+    for level, cure in ((1, "refresh it earlier"), (3, "drop it first")):
+        other = owner.encrypt(z, level)
+        for work in (lambda: refresh(other), lambda: pair(x, other), lambda: pair(other, x)):  # noqa: B023
+            with pytest.raises(
+                LevelError, match=rf"begins at level 2, the ciphertext is at level {level}: {cure}"
+            ):
+                work()
+    other = owner_of(7)
+    with pytest.raises(CompatibilityError, match="the ciphertext has 64 slots, the bootstrap 512"):
+        refresh(other.encrypt(z, 2))
     evaluator = owner.bootstrapper.evaluator
     with pytest.raises(ScaleError, match=r"takes scale 2\^40\.0000, the ciphertext has 2\^41\.0000"):
         owner.bootstrapper.refresh(evaluator.with_scale(x, 2.0**41))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan
 from aegis_fhe.circuits.bootstrap.precision import predicted_bits
+from aegis_fhe.ckks.arithmetic import require_two_components
 from aegis_fhe.ckks.ciphertext import Ciphertext
 from aegis_fhe.ckks.encapsulation import EncapsulationKeys, raise_modulus
 from aegis_fhe.ckks.evaluator import Evaluator
@@ -63,34 +64,25 @@ class Bootstrapper:
     def refresh(self, x: Ciphertext, *, observe: Observer = _unseen) -> Ciphertext:
         """The same complex slots, both parts at most 1, at `output_level` and the nominal scale.
 
-        Level: `input_level` or higher, from where it is dropped. observe: told the name of every stage when
-        it is done. Raises LevelError, ScaleError, CompatibilityError.
+        Level: exactly `input_level`, so that no level is given up unseen. observe: told each stage when it is
+        done. Raises LevelError, ScaleError, CompatibilityError before any work.
         """
+        self._check(x)
         return self.plan.combined(self.evaluator, self._parts(x, observe))
 
     def refresh_pair(
         self, x: Ciphertext, y: Ciphertext, *, observe: Observer = _unseen
     ) -> tuple[Ciphertext, Ciphertext]:
         """Two ciphertexts of real slots at the cost of one. Levels, scales and errors as `refresh`."""
-        level = min(x.level, y.level)
-        low_x, low_y = self.evaluator.drop_to(x, level), self.evaluator.drop_to(y, level)
-        return self._parts(self.evaluator.add(low_x, self.evaluator.mul_i(low_y)), observe)
+        self._check(x)
+        self._check(y)
+        return self._parts(self.evaluator.add(x, self.evaluator.mul_i(y)), observe)
 
     def _parts(self, x: Ciphertext, observe: Observer) -> tuple[Ciphertext, Ciphertext]:
-        plan, params = self.plan, self.plan.params
-        if x.level < plan.input_level:
-            raise LevelError(
-                f"a bootstrap begins at level {plan.input_level}, the ciphertext is at level {x.level}: "
-                "refresh it earlier"
-            )
-        if abs(x.scale / params.scale - 1) > SCALE_ROOM:
-            raise ScaleError(
-                f"a bootstrap takes scale 2^{math.log2(params.scale):.4f}, the ciphertext has "
-                f"2^{math.log2(x.scale):.4f}"
-            )
-        low = plan.low_half(self.evaluator, self.evaluator.drop_to(x, plan.input_level))
+        plan = self.plan
+        low = plan.low_half(self.evaluator, x)
         observe("slots to coefficients")
-        raised = raise_modulus(params, low, self.keys)
+        raised = raise_modulus(plan.params, low, self.keys)
         observe("modulus raised")
         in_slots = plan.in_slots(self.evaluator, raised)
         del low, raised
@@ -98,3 +90,22 @@ class Bootstrapper:
         parts = plan.reduced(self.evaluator, in_slots)
         observe("sine")
         return parts
+
+    def _check(self, x: Ciphertext) -> None:
+        plan, params = self.plan, self.plan.params
+        require_two_components(x, "a bootstrap")
+        if x.parts.shape[-1] != params.degree:
+            raise CompatibilityError(
+                f"the ciphertext has {x.parts.shape[-1] // 2} slots, the bootstrap {params.slots}"
+            )
+        if x.level != plan.input_level:
+            cure = "drop it first" if x.level > plan.input_level else "refresh it earlier"
+            raise LevelError(
+                f"a bootstrap begins at level {plan.input_level}, the ciphertext is at level "
+                f"{x.level}: {cure}"
+            )
+        if abs(x.scale / params.scale - 1) > SCALE_ROOM:
+            raise ScaleError(
+                f"a bootstrap takes scale 2^{math.log2(params.scale):.4f}, the ciphertext has "
+                f"2^{math.log2(x.scale):.4f}"
+            )

@@ -78,10 +78,14 @@ def append_rows(
     Missing folders are made. Raises AegisError when the file cannot be written.
     """
     common = dict(circumstances)
-    lines = [
-        msgspec.json.encode(msgspec.to_builtins(row) | common | dict(extras.get(row.operation, {})))
-        for row in rows
-    ]
+    append_facts(
+        path, [msgspec.to_builtins(row) | common | dict(extras.get(row.operation, {})) for row in rows]
+    )
+
+
+def append_facts(path: Path, facts: Sequence[Mapping[str, Any]]) -> None:
+    """Append one line of JSON for each. Missing folders are made. Raises AegisError as `append_rows`."""
+    lines = [msgspec.json.encode(one) for one in facts]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab") as file:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from aegis_fhe.circuits.backend import Backend
 from aegis_fhe.circuits.chebyshev import ChebyshevSeries, divide
+from aegis_fhe.circuits.products import twice_square_minus_one
 from aegis_fhe.errors import LevelError
 
 V = TypeVar("V")
@@ -69,13 +70,12 @@ class _ChebyshevBasis(Generic[V]):
         backend = self.backend
         level = self.level(k) + 1
         x, y = backend.drop_to(self[a], level), backend.drop_to(self[b], level)
-        product = backend.mul_integer(backend.multiply(x, y), 2)
         if a == b:
-            product = backend.add_scalar(product, -1.0)
-        else:
-            rest = backend.drop_to(self[abs(a - b)], level)
-            scale = backend.scale(product) / backend.scale(rest)
-            product = backend.sub(product, backend.mul_scalar(rest, 1.0, scale))
+            return twice_square_minus_one(backend, x)
+        product = backend.mul_integer(backend.multiply(x, y), 2)
+        rest = backend.drop_to(self[abs(a - b)], level)
+        scale = backend.scale(product) / backend.scale(rest)
+        product = backend.sub(product, backend.mul_scalar(rest, 1.0, scale))
         return backend.relinearize_rescale(product)
 
 

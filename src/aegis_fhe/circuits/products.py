@@ -1,6 +1,6 @@
-"""Products that end at a chosen scale.
+"""Products that end at a chosen scale, and the parts of a complex value.
 
-The plaintext's own scale absorbs what the rescaling prime leaves over.
+A plaintext's own scale absorbs what the rescaling prime leaves over.
 """
 
 from __future__ import annotations
@@ -33,3 +33,15 @@ def multiply(backend: Backend[V], x: V, y: V) -> V:
     level = min(backend.level(x), backend.level(y))
     product = backend.multiply(backend.drop_to(x, level), backend.drop_to(y, level))
     return backend.relinearize_rescale(product)
+
+
+def twice_square_minus_one(backend: Backend[V], x: V) -> V:
+    """2 x^2 - 1: cos(2 a) from cos(a), T_2k from T_k. Level l -> l - 1; scale^2 / q. One key switch."""
+    product = backend.mul_integer(backend.multiply(x, x), 2)
+    return backend.relinearize_rescale(backend.add_scalar(product, -1.0))
+
+
+def complex_parts(backend: Backend[V], x: V) -> tuple[V, V]:
+    """(2 Re x, 2 Im x) = (x + conj(x), i (conj(x) - x)). Level and scale unchanged. One key switch."""
+    conjugate = backend.conjugate(x)
+    return backend.add(x, conjugate), backend.mul_i(backend.sub(conjugate, x))

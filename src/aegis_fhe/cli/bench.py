@@ -28,7 +28,7 @@ RUNS = {"ring": 15, "bootstrap": 3}
 
 def bench(
     benchmark: Annotated[str, typer.Argument(help="What to measure: ring or bootstrap.")],
-    n: Annotated[int, typer.Option(help="15 or 16: the ring degree is 2^n.")] = 16,
+    n: Annotated[int, typer.Option(help="The ring degree is 2^n: 15 or 16, for bootstraps 8 to 16.")] = 16,
     threads: Annotated[int, typer.Option(help="Threads on both sides.")] = 1,
     runs: Annotated[
         int | None,

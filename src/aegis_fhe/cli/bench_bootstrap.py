@@ -8,20 +8,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from rich.console import Console
 
 from aegis_fhe.bench import provenance
 from aegis_fhe.bench.bootstrap_benchmark import measure_bootstrap
 from aegis_fhe.bench.openfhe_peer import openfhe_bootstrap
 from aegis_fhe.bench.openfhe_python import find_openfhe
+from aegis_fhe.bench.result_rows import append_facts
 from aegis_fhe.circuits.bootstrap import presets
 from aegis_fhe.cli import machine
 from aegis_fhe.errors import AegisError, ParameterError, PeerError
 from aegis_fhe.observe.table import format_bytes, results_table
 
 DEGREES = range(8, 17)
-PEER_RUNS = 1  # one takes half a minute
+PEER_RUNS = 1  # one takes half a minute, and one more is not timed
 
 
 def bench_bootstrap(
@@ -76,13 +76,11 @@ def _record(output: Path | None, row: Mapping[str, Any]) -> None:
     if path is None:
         return
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab") as file:
-            file.write(msgspec.json.encode(row) + b"\n")
-    except OSError as error:
+        append_facts(path, [row])
+    except AegisError as error:
         if output is not None:
-            raise AegisError(f"{path} cannot be written ({error.strerror}): give another file") from error
-        _say(f"not recorded: {path} cannot be written ({error.strerror})")
+            raise
+        _say(f"not recorded: {error}")
     else:
         _say(f"recorded in {path}")
 

@@ -19,7 +19,7 @@ from aegis_fhe.service.container import ContainerReader, ContainerWriter
 from aegis_fhe.service.residues import check_residues
 
 KIND = "evaluation-keys"
-WRITERS = 2
+WRITERS = 2  # most of a write is the system finding and clearing pages, which takes a core as generation does
 
 
 class _KeyFacts(msgspec.Struct, forbid_unknown_fields=True):

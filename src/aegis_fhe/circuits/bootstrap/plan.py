@@ -17,6 +17,7 @@ from aegis_fhe.circuits.bootstrap.overflow import overflow_probability
 from aegis_fhe.circuits.bootstrap.sine import SineModulus
 from aegis_fhe.circuits.counts import OperationCounts
 from aegis_fhe.circuits.linear_transform import PeriodicTransform
+from aegis_fhe.circuits.products import complex_parts
 from aegis_fhe.circuits.rotations import sum_of_rotations
 from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
 from aegis_fhe.ckks.keys import KeyRequest
@@ -161,8 +162,7 @@ class BootstrapPlan:
         x = _transformed(backend, x, stages, backend.scale(x))
         level = backend.level(x) - 1
         x = _transformed(backend, x, [last], float(backend.moduli[level]))
-        conjugate = backend.conjugate(x)
-        return backend.add(x, conjugate), backend.mul_i(backend.sub(conjugate, x))
+        return complex_parts(backend, x)
 
     def reduced(self, backend: Backend[V], parts: tuple[V, V]) -> tuple[V, V]:
         """Coefficients of m + q_0 I over q_0 * bound -> the real and imaginary parts of m's message."""

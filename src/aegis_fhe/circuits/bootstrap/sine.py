@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from aegis_fhe.circuits.backend import Backend
 from aegis_fhe.circuits.chebyshev import ChebyshevSeries, interpolate
 from aegis_fhe.circuits.polynomial import evaluate_polynomial, polynomial_depth
+from aegis_fhe.circuits.products import twice_square_minus_one
 from aegis_fhe.errors import RangeError
 
 V = TypeVar("V")
@@ -105,18 +106,12 @@ class SineModulus:
         for modulus in reversed(moduli):
             scale = math.sqrt(scale * modulus)
         shifted = backend.with_scale(u, backend.scale(u) * self._reach / self.bound)
-        y = _doubled(backend, backend.add_scalar(shifted, -0.25 / self._reach))
+        y = twice_square_minus_one(backend, backend.add_scalar(shifted, -0.25 / self._reach))
         s = evaluate_polynomial(backend, y, self.cosine(), target_scale=scale)
         for _ in range(self.doublings):
-            s = _doubled(backend, s)
+            s = twice_square_minus_one(backend, s)
         if not corrected:
             return backend.with_scale(s, target_scale)
         arcsine = self.arcsine(factor)
         normalised = backend.with_scale(s, backend.scale(s) / arcsine.slope)
         return evaluate_polynomial(backend, normalised, arcsine, target_scale=target_scale)
-
-
-def _doubled(backend: Backend[V], x: V) -> V:
-    """2 x^2 - 1."""
-    product = backend.mul_integer(backend.multiply(x, x), 2)
-    return backend.relinearize_rescale(backend.add_scalar(product, -1.0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aegis_fhe.ckks.encapsulation import EncapsulationKeys, narrow_parameters
-from aegis_fhe.ckks.keys import FROM_SPARSE, TO_SPARSE, KeyRequest, key_limbs
+from aegis_fhe.ckks.keys import FROM_SPARSE, TO_SPARSE, KeyRequest
 from aegis_fhe.ckks.secret.keygen import SecretKey, switching_key
 from aegis_fhe.ckks.secret.randomness import draw_key
 from aegis_fhe.ring.sampling import sparse_ternary
@@ -19,8 +19,7 @@ def encapsulation_keys(secret: SecretKey, weight: int, *, seed: bytes | None = N
     narrow, top = narrow_parameters(params), params.max_level
     key = draw_key(f"sparse secret {weight}", seed, secret.coefficients)
     sparse = sparse_ternary(params.degree, weight, key, b"sparse secret")
-    q, p = params.q_limbs(top), params.p_limbs
-    s, limbs = secret.values, key_limbs(params, top)
+    s = secret.values  # a row for each limb of QP
     to_sparse = switching_key(
         narrow,
         KeyRequest(TO_SPARSE, 0),
@@ -32,10 +31,9 @@ def encapsulation_keys(secret: SecretKey, weight: int, *, seed: bytes | None = N
     from_sparse = switching_key(
         params,
         KeyRequest(FROM_SPARSE, top),
-        params.ring.from_signed_ntt(sparse, q),
-        list(s[: len(q) + len(p)]),
+        params.ring.from_signed_ntt(sparse, params.q_limbs(top)),
+        list(s),
         secret.coefficients,
         seed=seed,
     )
-    assert len(limbs) == len(s)
     return EncapsulationKeys(to_sparse=to_sparse, from_sparse=from_sparse, weight=weight)

@@ -9,7 +9,7 @@ import msgspec
 from aegis_fhe.circuits.backend import Backend
 from aegis_fhe.circuits.chebyshev import ChebyshevSeries
 from aegis_fhe.circuits.polynomial import evaluate_polynomial
-from aegis_fhe.circuits.products import multiply
+from aegis_fhe.circuits.products import complex_parts, multiply
 from aegis_fhe.program.operators.context import Context
 
 V = TypeVar("V")
@@ -75,9 +75,7 @@ class ComplexParts(msgspec.Struct, frozen=True, tag=True):
 
     def lower(self, backend: Backend[V], inputs: list[V], context: Context) -> list[V]:
         """x + conj(x) and i (conj(x) - x): one key switch."""
-        x = inputs[0]
-        conjugate = backend.conjugate(x)
-        return [backend.add(x, conjugate), backend.mul_i(backend.sub(conjugate, x))]
+        return list(complex_parts(backend, inputs[0]))
 
 
 class Polynomial(msgspec.Struct, frozen=True, tag=True):

@@ -128,7 +128,8 @@ class Gelu(msgspec.Struct, frozen=True, tag=True):
         x = inputs[0]
         if self.tanh:
             inner: Any = np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)
-            return 0.5 * x * (1 + np.tanh(inner))
+            approximate: Array = 0.5 * x * (1 + np.tanh(inner))
+            return approximate
         from scipy.special import ndtr
 
         y: Array = x * ndtr(x)
@@ -140,7 +141,8 @@ class Silu(msgspec.Struct, frozen=True, tag=True):
 
     def evaluate(self, inputs: Sequence[Array], weights: Weights) -> Array:
         """Element by element."""
-        return inputs[0] * 0.5 * (1 + np.tanh(0.5 * inputs[0]))
+        y: Array = inputs[0] * 0.5 * (1 + np.tanh(0.5 * inputs[0]))
+        return y
 
 
 class Tanh(msgspec.Struct, frozen=True, tag=True):

@@ -22,9 +22,9 @@ def body(context: WorkerContext) -> Any:
     plan = presets.insecure(9)
     secret = SecretKey.generate(plan.params, seed=b"batch")
     keys = evaluation_keys(secret, plan.key_requests(), seed=b"batch")
-    evaluator = Evaluator(plan.params, EvaluationKeys.collect(plan.params, keys))
     sparse = encapsulation_keys(secret, plan.weight, seed=b"batch")
-    bootstrapper = Bootstrapper(plan, evaluator, sparse)
+    evaluator = Evaluator(plan.params, EvaluationKeys.collect(plan.params, keys, sparse))
+    bootstrapper = Bootstrapper(plan, evaluator)
     rng = np.random.default_rng(1)
     values = [rng.uniform(-1, 1, plan.params.slots) for _ in range(context.config["count"])]
     batch = [

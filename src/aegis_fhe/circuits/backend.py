@@ -123,6 +123,10 @@ class Backend(Protocol[V]):
         """Complex conjugate of every slot."""
         ...
 
+    def raise_modulus(self, x: V) -> V:
+        """Level 0 -> the highest: m + q_0 I, I small integers in the coefficients."""
+        ...
+
     def with_scale(self, x: V, scale: float) -> V:
         """The same integers read at another scale: multiplies the values by scale(x) / scale."""
         ...

@@ -13,7 +13,8 @@ class OperationCounts:
 
     Operations: "rotation" (hoisted: an inner product and a ModDown), "accumulated rotation" (an inner
     product), "mod up", "mod down", "key switch" (all three), "plain product", "product", "scalar product",
-    "plain add", "add", "rescale"; one ciphertext of two components each.
+    "plain add", "add", "rescale"; one ciphertext of two components each. "bootstrap"
+    counts raised moduli; what a bootstrap does is counted as well.
     """
 
     def __init__(self) -> None:
@@ -70,6 +71,7 @@ class OperationCounts:
             "key switch": lambda p, ell: _mod_up(p, ell) + _inner(p, ell) + _mod_down(p, ell),
             "rescale": lambda p, ell: 2.0 * ell,
             "plain add": lambda p, ell: 1.0 * ell,
+            "bootstrap": lambda p, ell: 0.0,
         }
         return sum(
             times * weights.get(name, _element_wise)(params, level + 1)

@@ -39,6 +39,7 @@ from numpy.typing import ArrayLike, NDArray
 from aegis_fhe.circuits.slot_noise import SlotNoise, Weights, periodic_product, periodic_sum
 from aegis_fhe.ckks import noise
 from aegis_fhe.ckks.arithmetic import SCALE_TOLERANCE
+from aegis_fhe.ckks.keys import narrow_parameters
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.ckks.slots import SlotVector
 from aegis_fhe.errors import CompatibilityError, LevelError, ScaleError
@@ -67,11 +68,17 @@ class NoiseBackend:
     """Noise prediction for one parameter set. Implements `circuits.Backend`; needs no key.
 
     `limit`: origins of noise told apart in a sum of several values; single values carry on with a few more.
+    sparse_weight: non-zero coefficients of the secret behind a raised modulus; overflow_seed: of the integers
+    that it adds.
     """
 
-    def __init__(self, params: Parameters, *, limit: int = 64) -> None:
+    def __init__(
+        self, params: Parameters, *, limit: int = 64, sparse_weight: int = 32, overflow_seed: int = 0
+    ) -> None:
         self.params = params
         self.limit = limit
+        self.sparse_weight = sparse_weight
+        self._overflow = np.random.default_rng(overflow_seed)
         self._sources = count()
 
     @property
@@ -256,6 +263,23 @@ class NoiseBackend:
         """One key switch."""
         self._two_components([x])
         return self._key_switched(replace(x, slots=x.slots.conj(), error=x.error.conjugate()))
+
+    def raise_modulus(self, x: NoiseValue) -> NoiseValue:
+        """m + q_0 I with an I of the right distribution: a rounded sum of 1 + weight uniform numbers.
+
+        Noise of both key switches; under the sparse secret the rounding of the first one weighs 1 + weight,
+        not 1 + 2N / 3.
+        """
+        self._two_components([x])
+        if x.level != 0:
+            raise LevelError(f"the modulus is raised from level 0, not from level {x.level}: drop it first")
+        params, narrow = self.params, narrow_parameters(self.params)
+        top, count = params.max_level, self.sparse_weight + 1
+        integers = np.rint(self._overflow.uniform(-0.5, 0.5, (count, params.degree)).sum(axis=0))
+        added = params.encoder.decode(integers * params.q[0], x.scale).values
+        first = math.hypot(noise.key_product_noise(narrow, 0), math.sqrt(count * noise.ROUNDING_VARIANCE))
+        switches = self._new_noise(math.hypot(first, noise.key_switch_noise(params, top)))
+        return replace(x, slots=x.slots + added, level=top, error=SlotNoise.sum([x.error, switches]))
 
     def with_scale(self, x: NoiseValue, scale: float) -> NoiseValue:
         """The same polynomial, the same noise; precision changes with the values."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from aegis_fhe.circuits.counts import OperationCounts
-from aegis_fhe.ckks.keys import CONJUGATION, RELINEARISATION
+from aegis_fhe.ckks.keys import CONJUGATION, FROM_SPARSE, RELINEARISATION, TO_SPARSE
 from aegis_fhe.ckks.slots import SlotVector
 from aegis_fhe.errors import CompatibilityError, LayoutError, LevelError, ScaleError
 
@@ -197,6 +197,17 @@ class SymbolicBackend:
         self._two_components(x)
         self.counts.key_switch(CONJUGATION, x.level)
         return x
+
+    def raise_modulus(self, x: Symbol) -> Symbol:
+        """Level 0 -> the highest; two key switches, and one bootstrap counted."""
+        self._two_components(x)
+        if x.level != 0:
+            raise LevelError(f"the modulus is raised from level 0, not from level {x.level}: drop it first")
+        top = len(self._moduli) - 1
+        self.counts.key_switch(TO_SPARSE, 0)
+        self.counts.key_switch(FROM_SPARSE, top)
+        self.counts.add("bootstrap", top)
+        return replace(x, level=top)
 
     def with_scale(self, x: Symbol, scale: float) -> Symbol:
         """Another reading of the same integers."""

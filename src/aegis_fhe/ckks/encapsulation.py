@@ -8,37 +8,12 @@ Troncoso-Pastoriza, Hubaux: ePrint 2022/024).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 from aegis_fhe.ckks import keyswitch
 from aegis_fhe.ckks.arithmetic import require_two_components
 from aegis_fhe.ckks.ciphertext import Ciphertext
-from aegis_fhe.ckks.keys import KeySwitchKey
+from aegis_fhe.ckks.keys import EncapsulationKeys
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.errors import CompatibilityError, LevelError
-
-
-def narrow_parameters(params: Parameters) -> Parameters:
-    """The parameters of the key to the sparse secret: q_0, and p_0 as the one special prime.
-
-    Raises ParameterError unless q_0 < p_0.
-    """
-    name = f"{params.name}, narrow"
-    return replace(params, q=params.q[:1], p=params.p[:1], digit_size=1, name=name)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class EncapsulationKeys:
-    """Keys from the main secret to the sparse one (`narrow_parameters`) and back (at the highest level)."""
-
-    to_sparse: KeySwitchKey
-    from_sparse: KeySwitchKey
-    weight: int
-
-    @property
-    def stored_bytes(self) -> int:
-        """Of both keys: their b and seeds."""
-        return self.to_sparse.stored_bytes + self.from_sparse.stored_bytes
 
 
 def raise_modulus(params: Parameters, x: Ciphertext, keys: EncapsulationKeys) -> Ciphertext:

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 
 import torch
 
-from aegis_fhe.ckks import keyswitch
+from aegis_fhe.ckks import encapsulation, keyswitch
 from aegis_fhe.ckks.arithmetic import require_two_components
 from aegis_fhe.ckks.ciphertext import Ciphertext
 from aegis_fhe.ckks.expanded_keys import EXPANDED_BYTES, ExpandedKeys
 from aegis_fhe.ckks.keys import CONJUGATION, RELINEARISATION, EvaluationKeys, KeyRequest, KeySwitchKey
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.ckks.plain_products import PlainProducts
-from aegis_fhe.errors import CompatibilityError
+from aegis_fhe.errors import CompatibilityError, MissingKeyError
 from aegis_fhe.ring.keyswitching import Digits
 
 
@@ -84,6 +84,12 @@ class Evaluator(PlainProducts):
         key = self._key(CONJUGATION, x.level)
         digits = keyswitch.decompose(self.params, x.parts[1])
         return self._apply(x, digits, key)
+
+    def raise_modulus(self, x: Ciphertext) -> Ciphertext:
+        """`encapsulation.raise_modulus` with this evaluator's keys. Raises MissingKeyError without them."""
+        if self.keys.encapsulation is None:
+            raise MissingKeyError("no keys of a sparse secret: generate them for a program that bootstraps")
+        return encapsulation.raise_modulus(self.params, x, self.keys.encapsulation)
 
     def rotate_sum(self, xs: Sequence[Ciphertext], steps: Sequence[int]) -> Ciphertext:
         """sum_i rot(xs[i], steps[i]), double hoisted: accumulated modulo QP, one ModDown for all.

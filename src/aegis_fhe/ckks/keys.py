@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -37,6 +37,11 @@ class KeyRequest:
     def __post_init__(self) -> None:
         if isinstance(self.step, str) and self.step not in _NAMES:
             raise CompatibilityError(f'key {self.step!r} is unknown; expected a step, "relin" or "conj"')
+
+    @property
+    def encapsulates(self) -> bool:
+        """Whether the key leads to the sparse secret of bootstrapping or back."""
+        return self.step in (TO_SPARSE, FROM_SPARSE)
 
     def galois(self, degree: int) -> int | None:
         """Galois element of the automorphism behind the key; None where there is none."""
@@ -98,6 +103,20 @@ class KeySwitchKey:
         return self.b.numel() * self.b.element_size() + len(self.seed)
 
 
+def narrow_parameters(params: Parameters) -> Parameters:
+    """The parameters of the key to the sparse secret: q_0, and p_0 as the one special prime.
+
+    Raises ParameterError unless q_0 < p_0.
+    """
+    name = f"{params.name}, narrow"
+    return replace(params, q=params.q[:1], p=params.p[:1], digit_size=1, name=name)
+
+
+def parameters_of(params: Parameters, request: KeyRequest) -> Parameters:
+    """The parameters that a requested key is made for: narrow ones for the way to the sparse secret."""
+    return narrow_parameters(params) if request.step == TO_SPARSE else params
+
+
 def key_limbs(params: Parameters, level: int) -> tuple[int, ...]:
     """Ring limbs of the rows of a key or of a decomposed polynomial at `level`: q_0..q_level, then all p."""
     return params.q_limbs(level) + params.p_limbs
@@ -128,35 +147,62 @@ def digit_label(digit: int) -> bytes:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class EncapsulationKeys:
+    """Keys from the main secret to the sparse one (`narrow_parameters`) and back (at the highest level).
+
+    weight: non-zero coefficients of the sparse secret.
+    """
+
+    to_sparse: KeySwitchKey
+    from_sparse: KeySwitchKey
+    weight: int
+
+    @property
+    def stored_bytes(self) -> int:
+        """Of both keys: their b and seeds."""
+        return self.to_sparse.stored_bytes + self.from_sparse.stored_bytes
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class EvaluationKeys:
-    """All keys of one program: `relin` and `rotations` by Galois element (conjugation included)."""
+    """All keys of one program: `relin`, `rotations` by Galois element (conjugation included), and those of
+    the sparse secret where it bootstraps.
+    """
 
     fingerprint: str
     relin: KeySwitchKey | None
     rotations: Mapping[int, KeySwitchKey]
+    encapsulation: EncapsulationKeys | None = None
 
     @classmethod
-    def collect(cls, params: Parameters, keys: Iterable[KeySwitchKey]) -> EvaluationKeys:
+    def collect(
+        cls,
+        params: Parameters,
+        keys: Iterable[KeySwitchKey],
+        encapsulation: EncapsulationKeys | None = None,
+    ) -> EvaluationKeys:
         """Keys gathered from any iterable; of two for the same step the one with the higher level stays.
 
         Raises CompatibilityError for a key of other parameters.
         """
         chosen: dict[int | None, KeySwitchKey] = {}
         for key in keys:
-            if key.params.fingerprint() != params.fingerprint():
-                raise CompatibilityError(
-                    f"the key for {key.request.describe()} was made for other parameters"
-                )
+            _check_parameters(params, key)
             galois = key.request.galois(params.degree)
             if galois not in chosen or chosen[galois].level < key.level:
                 chosen[galois] = key
-        rotations = {galois: key for galois, key in chosen.items() if galois is not None}
-        return cls(fingerprint=params.fingerprint(), relin=chosen.get(None), rotations=rotations)
+        if encapsulation is not None:
+            _check_parameters(params, encapsulation.from_sparse)
+        return cls(
+            fingerprint=params.fingerprint(),
+            relin=chosen.get(None),
+            rotations={galois: key for galois, key in chosen.items() if galois is not None},
+            encapsulation=encapsulation,
+        )
 
     def find(self, request: KeyRequest, degree: int) -> KeySwitchKey:
         """The key that serves the request, made for its level or a higher one. Raises MissingKeyError."""
-        galois = request.galois(degree)
-        key = self.relin if galois is None else self.rotations.get(galois)
+        key = self._held(request, degree)
         if key is None:
             raise MissingKeyError(
                 f"no key for {request.describe()} at level {request.level}: request "
@@ -169,3 +215,17 @@ class EvaluationKeys:
                 "first"
             )
         return key
+
+    def _held(self, request: KeyRequest, degree: int) -> KeySwitchKey | None:
+        if request.encapsulates:
+            keys = self.encapsulation
+            if keys is None:
+                return None
+            return keys.to_sparse if request.step == TO_SPARSE else keys.from_sparse
+        galois = request.galois(degree)
+        return self.relin if galois is None else self.rotations.get(galois)
+
+
+def _check_parameters(params: Parameters, key: KeySwitchKey) -> None:
+    if key.params.fingerprint() != params.fingerprint():
+        raise CompatibilityError(f"the key for {key.request.describe()} was made for other parameters")

@@ -171,6 +171,10 @@ class ClearBackend:
         """The conjugate of every slot."""
         return ClearValue(x.slots.conj(), self.symbolic.conjugate(x.symbol))
 
+    def raise_modulus(self, x: ClearValue) -> ClearValue:
+        """The same values: a message without overflow."""
+        return ClearValue(x.slots, self.symbolic.raise_modulus(x.symbol))
+
     def with_scale(self, x: ClearValue, scale: float) -> ClearValue:
         """Values times scale(x) / scale."""
         return ClearValue(x.slots * x.symbol.scale / scale, self.symbolic.with_scale(x.symbol, scale))

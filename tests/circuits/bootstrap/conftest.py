@@ -27,9 +27,9 @@ class Owner:
     def of(cls, plan: BootstrapPlan) -> Owner:
         secret = SecretKey.generate(plan.params, seed=b"bootstrap")
         keys = evaluation_keys(secret, plan.key_requests(), seed=b"bootstrap")
-        evaluator = Evaluator(plan.params, EvaluationKeys.collect(plan.params, keys))
         sparse = encapsulation_keys(secret, plan.weight, seed=b"bootstrap")
-        return cls(plan, secret, Bootstrapper(plan, evaluator, sparse))
+        evaluator = Evaluator(plan.params, EvaluationKeys.collect(plan.params, keys, sparse))
+        return cls(plan, secret, Bootstrapper(plan, evaluator))
 
     def encrypt(self, values: np.ndarray, level: int) -> Ciphertext:
         return encrypt(self.secret, SlotVector(values), level=level).expand(self.plan.params)

@@ -10,7 +10,7 @@ import pytest
 
 from aegis_fhe.circuits.bootstrap import Bootstrapper, PrecisionWarning, SineModulus, presets
 from aegis_fhe.circuits.products import multiply
-from aegis_fhe.ckks import EvaluationKeys, Evaluator
+from aegis_fhe.ckks import Evaluator
 from aegis_fhe.ckks.secret import encapsulation_keys
 from aegis_fhe.errors import (
     CompatibilityError,
@@ -97,10 +97,13 @@ def test_exactly_the_requested_keys_are_enough_and_each_is_needed(owner):
         fewer = {g: key for g, key in keys.rotations.items() if g != galois}
         evaluator = Evaluator(params, dataclasses.replace(keys, rotations=fewer))
         with pytest.raises(MissingKeyError):
-            Bootstrapper(owner.plan, evaluator, owner.bootstrapper.keys)
-    without = EvaluationKeys(fingerprint=keys.fingerprint, relin=None, rotations=keys.rotations)
+            Bootstrapper(owner.plan, evaluator)
+    without = dataclasses.replace(keys, relin=None)
     with pytest.raises(MissingKeyError, match="relinearisation"):
-        Bootstrapper(owner.plan, Evaluator(params, without), owner.bootstrapper.keys)
+        Bootstrapper(owner.plan, Evaluator(params, without))
+    without = dataclasses.replace(keys, encapsulation=None)
+    with pytest.raises(MissingKeyError, match="the way from the sparse secret"):
+        Bootstrapper(owner.plan, Evaluator(params, without))
 
 
 def test_what_does_not_fit_is_refused_before_the_work(owner: Owner):
@@ -121,11 +124,11 @@ def test_what_does_not_fit_is_refused_before_the_work(owner: Owner):
         owner.bootstrapper.refresh(evaluator.with_scale(x, 2.0**41))
     with pytest.raises(CompatibilityError, match="relinearize"):
         owner.bootstrapper.refresh(evaluator.with_scale(evaluator.multiply(x, x), x.scale))
-    heavy = encapsulation_keys(owner.secret, 64)
+    heavy = dataclasses.replace(evaluator.keys, encapsulation=encapsulation_keys(owner.secret, 64))
     with pytest.raises(CompatibilityError, match="64 coefficients overflows more than one of 32"):
-        Bootstrapper(owner.plan, evaluator, heavy)
+        Bootstrapper(owner.plan, Evaluator(owner.plan.params, heavy))
     with pytest.raises(CompatibilityError, match="not those of the bootstrap's plan"):
-        Bootstrapper(presets.insecure(9), evaluator, owner.bootstrapper.keys)
+        Bootstrapper(presets.insecure(9), evaluator)
 
 
 def test_plans_that_cannot_be_are_refused():
@@ -177,15 +180,15 @@ def test_larger_messages_than_that_come_out_wrong(owner):
 
 def test_too_little_precision_is_warned_of_with_the_numbers(owner):
     """Not when enough is predicted, nor when nothing was asked for."""
-    evaluator, keys = owner.bootstrapper.evaluator, owner.bootstrapper.keys
+    evaluator = owner.bootstrapper.evaluator
     with pytest.warns(
         PrecisionWarning, match=r"keeps about 2\d\.\d bits in the worst slot, .* asks for 40\.0"
     ):
-        Bootstrapper(owner.plan, evaluator, keys, needed_bits=40)
+        Bootstrapper(owner.plan, evaluator, needed_bits=40)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        Bootstrapper(owner.plan, evaluator, keys, needed_bits=18)
-        Bootstrapper(owner.plan, evaluator, keys)
+        Bootstrapper(owner.plan, evaluator, needed_bits=18)
+        Bootstrapper(owner.plan, evaluator)
 
 
 @pytest.mark.parametrize("period", [8, 64, 256])

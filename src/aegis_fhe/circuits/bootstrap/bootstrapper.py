@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
 
-from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan
+from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan, Observer, unseen
 from aegis_fhe.circuits.bootstrap.precision import predicted_bits
 from aegis_fhe.ckks.arithmetic import require_two_components
 from aegis_fhe.ckks.ciphertext import Ciphertext
-from aegis_fhe.ckks.encapsulation import EncapsulationKeys, raise_modulus
 from aegis_fhe.ckks.evaluator import Evaluator
 from aegis_fhe.errors import CompatibilityError, LevelError, ScaleError
 
 # How far a scale may be from the nominal one: a factor, which is as much room as the messages lose.
 SCALE_ROOM = 2.0**-10
-Observer = Callable[[str], None]
-
-
-def _unseen(stage: str) -> None:
-    """Nobody is told."""
 
 
 class PrecisionWarning(UserWarning):
@@ -37,21 +30,21 @@ class Bootstrapper:
         self,
         plan: BootstrapPlan,
         evaluator: Evaluator,
-        keys: EncapsulationKeys,
         *,
         needed_bits: float | None = None,
     ) -> None:
-        self.plan, self.evaluator, self.keys = plan, evaluator, keys
+        self.plan, self.evaluator = plan, evaluator
         params = evaluator.params
         if params.fingerprint() != plan.params.fingerprint():
             raise CompatibilityError("the evaluator's parameters are not those of the bootstrap's plan")
-        if keys.weight > plan.weight:
+        for request in plan.key_requests():
+            evaluator.keys.find(request, params.degree)
+        keys = evaluator.keys.encapsulation
+        if keys is not None and keys.weight > plan.weight:
             raise CompatibilityError(
                 f"a sparse secret of {keys.weight} coefficients overflows more than one of {plan.weight}, "
                 "for which the sine was planned"
             )
-        for request in plan.key_requests():
-            evaluator.keys.find(request, params.degree)
         predicted = math.inf if needed_bits is None else predicted_bits(plan)
         if needed_bits is not None and predicted < needed_bits:
             warnings.warn(
@@ -61,35 +54,23 @@ class Bootstrapper:
                 stacklevel=2,
             )
 
-    def refresh(self, x: Ciphertext, *, observe: Observer = _unseen) -> Ciphertext:
+    def refresh(self, x: Ciphertext, *, observe: Observer = unseen) -> Ciphertext:
         """The same complex slots, both parts at most 1, at `output_level` and the nominal scale.
 
         Level: exactly `input_level`, so that no level is given up unseen. observe: told each stage when it is
         done. Raises LevelError, ScaleError, CompatibilityError before any work.
         """
         self._check(x)
-        return self.plan.combined(self.evaluator, self._parts(x, observe))
+        return self.plan.combined(self.evaluator, self.plan.refresh(self.evaluator, x, observe=observe))
 
     def refresh_pair(
-        self, x: Ciphertext, y: Ciphertext, *, observe: Observer = _unseen
+        self, x: Ciphertext, y: Ciphertext, *, observe: Observer = unseen
     ) -> tuple[Ciphertext, Ciphertext]:
         """Two ciphertexts of real slots at the cost of one. Levels, scales and errors as `refresh`."""
         self._check(x)
         self._check(y)
-        return self._parts(self.evaluator.add(x, self.evaluator.mul_i(y)), observe)
-
-    def _parts(self, x: Ciphertext, observe: Observer) -> tuple[Ciphertext, Ciphertext]:
-        plan = self.plan
-        low = plan.low_half(self.evaluator, x)
-        observe("slots to coefficients")
-        raised = raise_modulus(plan.params, low, self.keys)
-        observe("modulus raised")
-        in_slots = plan.in_slots(self.evaluator, raised)
-        del low, raised
-        observe("coefficients to slots")
-        parts = plan.reduced(self.evaluator, in_slots)
-        observe("sine")
-        return parts
+        both = self.evaluator.add(x, self.evaluator.mul_i(y))
+        return self.plan.refresh(self.evaluator, both, observe=observe)
 
     def _check(self, x: Ciphertext) -> None:
         plan, params = self.plan, self.plan.params

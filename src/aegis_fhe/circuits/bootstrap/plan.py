@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
@@ -30,9 +30,14 @@ from aegis_fhe.errors import (
 )
 
 V = TypeVar("V")
+Observer = Callable[[str], None]
 
 # By how much a part of a message, with its noise, may exceed 1.
 MARGIN = 2.0**-6
+
+
+def unseen(stage: str) -> None:
+    """Nobody is told."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,12 +143,26 @@ class BootstrapPlan:
 
     @cached_property
     def counts(self) -> OperationCounts:
-        """What a bootstrap does, but for the two key switches of the raised modulus."""
+        """What a bootstrap of complex slots does."""
         backend = SymbolicBackend(self.params.q, self.params.slots)
-        self.low_half(backend, Symbol(self.input_level, self.params.scale))
-        raised = Symbol(self.params.max_level, self.params.scale)
-        self.combined(backend, self.reduced(backend, self.in_slots(backend, raised)))
+        self.combined(backend, self.refresh(backend, Symbol(self.input_level, self.params.scale)))
         return backend.counts
+
+    def refresh(self, backend: Backend[V], x: V, *, observe: Observer = unseen) -> tuple[V, V]:
+        """The real and the imaginary part of x's slots, each at most 1 in size, as values of their own.
+
+        Level: `input_level` -> `output_level`, scale -> nominal. observe: told each stage when it is done.
+        """
+        x = self.low_half(backend, x)
+        observe("slots to coefficients")
+        x = backend.raise_modulus(x)
+        observe("modulus raised")
+        parts = self.in_slots(backend, x)
+        del x
+        observe("coefficients to slots")
+        parts = self.reduced(backend, parts)
+        observe("sine")
+        return parts
 
     def low_half(self, backend: Backend[V], x: V) -> V:
         """Slots to coefficients: `input_level` -> level 0, at `raised_scale`."""

@@ -13,13 +13,9 @@ from aegis_fhe.circuits.bootstrap.presets import plan as plan_of
 from aegis_fhe.circuits.bootstrap.presets import split
 from aegis_fhe.circuits.bootstrap.sine import SineModulus
 from aegis_fhe.circuits.noise_backend import NoiseBackend, NoiseValue
-from aegis_fhe.circuits.slot_noise import SlotNoise
 from aegis_fhe.ckks import noise
-from aegis_fhe.ckks.encapsulation import narrow_parameters
 
 SMALL = 9  # log2 of the degree at which a whole bootstrap's noise is predicted; it grows with N
-# Sources of its own: those that the backend counts are small.
-_RAISED_SOURCE = 1 << 62
 
 
 def predict(plan: BootstrapPlan, values: NDArray[np.complex128], *, seed: int = 0) -> dict[str, NoiseValue]:
@@ -29,9 +25,10 @@ def predict(plan: BootstrapPlan, values: NDArray[np.complex128], *, seed: int = 
     1 + weight independent uniform numbers. Under the assumptions of `NoiseBackend`; what the sine leaves out
     is in the message, not in the noise.
     """
-    params, backend = plan.params, NoiseBackend(plan.params)
+    params = plan.params
+    backend = NoiseBackend(params, sparse_weight=plan.weight, overflow_seed=seed)
     low = plan.low_half(backend, backend.encode(values, plan.input_level, params.scale))
-    raised = _raised(plan, low, np.random.default_rng(seed))
+    raised = backend.raise_modulus(low)
     real, imaginary = plan.in_slots(backend, raised)
     reduced = plan.reduced(backend, (real, imaginary))
     return {
@@ -74,16 +71,3 @@ def _small_noise(low: int, high: int, sine: SineModulus, level_bits: int) -> flo
     rng = np.random.default_rng(1)
     values = rng.uniform(-1, 1, small.params.slots) + 1j * rng.uniform(-1, 1, small.params.slots)
     return predict(small, values)["sum of the parts"].noise
-
-
-def _raised(plan: BootstrapPlan, low: NoiseValue, rng: np.random.Generator) -> NoiseValue:
-    """m + q_0 I: the noise of both key switches, and an I of the right distribution."""
-    params, narrow = plan.params, narrow_parameters(plan.params)
-    count = plan.weight + 1
-    overflow = np.rint(rng.uniform(-0.5, 0.5, (count, params.degree)).sum(axis=0))
-    added = params.encoder.decode(overflow * params.q[0], low.scale).values
-    # Under the sparse secret the rounding of the first switch weighs 1 + weight, not 1 + 2N / 3.
-    first = math.hypot(noise.key_product_noise(narrow, 0), math.sqrt(count * noise.ROUNDING_VARIANCE))
-    second = noise.key_switch_noise(params, params.max_level)
-    error = SlotNoise.sum([low.error, SlotNoise.of(_RAISED_SOURCE, math.hypot(first, second))])
-    return NoiseValue(slots=low.slots + added, level=params.max_level, scale=low.scale, error=error)

@@ -44,10 +44,11 @@ def evaluation_keys(
 
     Rotation by g: a key from s to sigma_g^-1(s); relinearisation: from s^2 to s. Errors and masks are fresh
     from the OS, or derived from `seed` and the secret (tests and demonstrations only). Raises LevelError for
-    a level beyond the parameters.
+    a level beyond the parameters. The keys of the sparse secret are made together, by `encapsulation_keys`.
     """
     for request in requests:
-        yield generate_key(secret, request, seed=seed)
+        if not request.encapsulates:
+            yield generate_key(secret, request, seed=seed)
 
 
 def generate_key(secret: SecretKey, request: KeyRequest, *, seed: bytes | None = None) -> KeySwitchKey:

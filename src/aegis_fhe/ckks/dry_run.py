@@ -10,7 +10,16 @@ import torch
 from aegis_fhe.ckks.ciphertext import Ciphertext
 from aegis_fhe.ckks.encoder import Encoder
 from aegis_fhe.ckks.evaluator import Evaluator
-from aegis_fhe.ckks.keys import EvaluationKeys, KeyRequest, KeySwitchKey, half_shape
+from aegis_fhe.ckks.keys import (
+    FROM_SPARSE,
+    TO_SPARSE,
+    EncapsulationKeys,
+    EvaluationKeys,
+    KeyRequest,
+    KeySwitchKey,
+    half_shape,
+    narrow_parameters,
+)
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.ckks.slots import SlotVector
 from aegis_fhe.ring.dry import DryRing
@@ -51,11 +60,23 @@ def dry_evaluator(params: Parameters, requests: Iterable[KeyRequest]) -> Evaluat
     The stored halves of its keys are not counted there, as they come from a file; the expanded ones are.
     """
     dry = DryParameters.from_dict(params.to_dict())
-    keys = [
-        _DryKey(params=dry, request=r, b=torch.empty(half_shape(dry, r.level), dtype=torch.int64), seed=b"")
-        for r in requests
-    ]
-    return Evaluator(dry, EvaluationKeys.collect(dry, keys))
+    keys = [_dry_key(dry, request) for request in requests]
+    found = {key.request.step: key for key in keys if key.request.encapsulates}
+    sparse = None
+    if found:
+        sparse = EncapsulationKeys(to_sparse=found[TO_SPARSE], from_sparse=found[FROM_SPARSE], weight=0)
+    return Evaluator(
+        dry, EvaluationKeys.collect(dry, (k for k in keys if not k.request.encapsulates), sparse)
+    )
+
+
+def _dry_key(dry: Parameters, request: KeyRequest) -> _DryKey:
+    params = dry
+    if request.step == TO_SPARSE:  # its ring is another one, but takes memory from the same arena
+        params = DryParameters.from_dict(narrow_parameters(dry).to_dict())
+        params.__dict__["ring"] = DryRing(params.degree, params.q + params.p, arena=dry.ring.arena)
+    b = torch.empty(half_shape(params, request.level), dtype=torch.int64)
+    return _DryKey(params=params, request=request, b=b, seed=b"")
 
 
 def key_switch_workspace_bytes(params: Parameters, level: int) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from aegis_fhe.ckks.ciphertext import Ciphertext
 from aegis_fhe.ckks.dry_run import dry_evaluator, dry_input
 from aegis_fhe.ckks.evaluator import Evaluator
-from aegis_fhe.ckks.keys import half_bytes
+from aegis_fhe.ckks.keys import half_bytes, parameters_of
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.placement.plan import RESIDUE_BYTES, Plan
 from aegis_fhe.program.compiled import CompiledProgram
@@ -51,9 +51,11 @@ def estimate_memory(program: CompiledProgram, plan: Plan, rank: int) -> MemoryEs
     Values live from their producer (or their arrival) to their last use, inputs to the end.
     """
     params, requests = program.params, program.key_requests()
-    body = ciphertext_bytes(params, params.max_level, 1)
+    body = ciphertext_bytes(params, program.input_level, 1)
     return MemoryEstimate(
-        stored_keys_bytes=sum(half_bytes(params, request.level) for request in requests),
+        stored_keys_bytes=sum(
+            half_bytes(parameters_of(params, request), request.level) for request in requests
+        ),
         weights_bytes=sum(constant.nbytes for constant in program.constants.values()),
         inputs_bytes=program.blocks * body,
         tables_bytes=len(params.q + params.p) * params.degree * TABLE_WORDS * RESIDUE_BYTES,
@@ -65,7 +67,7 @@ def _arena_bytes(program: CompiledProgram, plan: Plan, rank: int, evaluator: Eva
     """The share of `rank`, dry; the most that its arena held."""
     params, context = evaluator.params, program.context(program.max_tokens)
     inputs = {
-        name: dry_input(params, params.max_level, params.scale)
+        name: dry_input(params, program.input_level, params.scale)
         for block, name in enumerate(program.input_names())
         if plan.owner[block] == rank
     }

@@ -79,28 +79,41 @@ class AttentionFits:
 
 
 def attention_constants(
-    layer: AttentionSubLayer, ranges: AttentionRanges, layout: TokenMajorLayout, fits: AttentionFits
+    layer: AttentionSubLayer,
+    ranges: AttentionRanges,
+    layout: TokenMajorLayout,
+    fits: AttentionFits,
+    *,
+    hidden_scale: float = 1.0,
+    value_scale: float = 1.0,
+    output_scale: float = 1.0,
 ) -> dict[str, Array]:
     """Weights [in, out] in sub-slot order; everything else one period of slots, [sub_slots].
 
     The affine maps onto [-1, 1] that the series need are folded into what produces their inputs, the mean of
     the LayerNorm into the output projection, and the calibrated shifts into the keys' bias and the scores'
-    constant.
+    constant. hidden_scale: by which the layer's input is multiplied; value_scale, output_scale: by which V
+    and the result are to be.
     """
     score_scale = layer.score_scale * fits.exp.slope
     centre = np.eye(layer.features) - 1.0 / layer.features
     offset = np.array(ranges.key_offset).reshape(-1)
-    output = layer.output.weight.T @ centre * fits.norm_scale * fits.reciprocal.slope
+    output = layer.output.weight.T @ centre * fits.norm_scale * fits.reciprocal.slope / value_scale
     shift = fits.exp.offset - fits.exp.slope * np.array(ranges.shift)
     everywhere, zone_0 = np.ones(layout.sub_slots), layout.columns(np.ones((1, 1)))
     zones = [layout.columns(shift[None, :], zone) for zone in range(layout.zones)]
     variance = fits.inverse_sqrt.slope * layer.norm_eps + fits.inverse_sqrt.offset
-    query, key, value = layer.query.bias * score_scale, layer.key.bias - offset, layer.value.bias
+    query, key, value = (
+        layer.query.bias * score_scale,
+        layer.key.bias - offset,
+        layer.value.bias * value_scale,
+    )
+    residual = fits.norm_scale / hidden_scale
     return {
         # Queries come out as a real part, keys and values as an imaginary one, and twice: see ComplexParts.
-        "query.weight": layout.matrix(layer.query.weight.T * score_scale / 2),
-        "key.weight": layout.matrix(layer.key.weight.T / 2),
-        "value.weight": layout.matrix(layer.value.weight.T / 2),
+        "query.weight": layout.matrix(layer.query.weight.T * score_scale / (2 * hidden_scale)),
+        "key.weight": layout.matrix(layer.key.weight.T / (2 * hidden_scale)),
+        "value.weight": layout.matrix(layer.value.weight.T * value_scale / (2 * hidden_scale)),
         "query.bias": layout.features(query) + layout.features(query, 1),
         "key_value.bias": layout.features(key) + layout.features(value, 1),
         "anchor": layout.columns(np.array(ranges.anchor)[None, :]),
@@ -110,10 +123,10 @@ def attention_constants(
         "denominator.offset": fits.reciprocal.offset * zone_0,
         "output.weight": layout.matrix(output),
         "output.bias": layout.features(centre @ layer.output.bias * fits.norm_scale),
-        "centre.one": fits.norm_scale * zone_0,
-        "centre.mean": -fits.norm_scale / layer.features * zone_0,
+        "centre.one": residual * zone_0,
+        "centre.mean": -residual / layer.features * zone_0,
         "variance.floor": -everywhere,
         "variance.real": (variance + 1.0) * zone_0,
-        "norm.weight": layout.features(layer.norm_weight / fits.norm_scale),
-        "norm.bias": layout.features(layer.norm_bias),
+        "norm.weight": layout.features(layer.norm_weight * output_scale / fits.norm_scale),
+        "norm.bias": layout.features(layer.norm_bias * output_scale),
     }

@@ -33,16 +33,23 @@ from aegis_fhe.program.operators import (
     SumOfRotations,
 )
 from aegis_fhe.program.operators.plain import Term
+from aegis_fhe.program.selection import Where
 
 # Key blocks of one group at most: a number has two parts, and two zones are sure to fit.
 KEY_BLOCKS = 2
 
 
 class AttentionLayer:
-    """Builds the graph for `blocks` token blocks. anchored: does any head look at the previous token?"""
+    """Builds the graph for `blocks` token blocks. anchored: does any head look at the previous token?
 
-    def __init__(self, layout: TokenMajorLayout, blocks: int, fits: AttentionFits, *, anchored: bool) -> None:
+    prefix: of the names of the layer's constants.
+    """
+
+    def __init__(
+        self, layout: TokenMajorLayout, blocks: int, fits: AttentionFits, *, anchored: bool, prefix: str = ""
+    ) -> None:
         self.layout, self.blocks, self.fits, self.anchored = layout, blocks, fits, anchored
+        self.prefix = prefix
         self.groups = math.ceil(blocks / layout.zones)
 
     def graph(self, level: int) -> Graph:
@@ -50,6 +57,18 @@ class AttentionLayer:
         b = GraphBuilder()
         blocks = range(self.blocks)
         x = self._inputs(b, level)
+        numerators, denominators = self.sums(b, x)
+        b.stage = "divide"
+        attended = []
+        for p, (o, d) in enumerate(zip(numerators, denominators, strict=True)):
+            u = self.normalised_denominator(b, p, d)
+            attended.append(self.divide(b, p, o, d, u))
+        z = self.residual(b, x, attended, self.fits.residual_level)
+        results = self.norm(b, z)
+        return b.build(tuple(results[p] for p in blocks))
+
+    def sums(self, b: GraphBuilder, x: list[str]) -> tuple[list[str], list[str]]:
+        """sum_j p_ij v_j and slope * sum_j p_ij of every block, the latter in every column of zone 0."""
         q, kv = self._project(b, x)
         placed_keys, placed_values = self._place(b, kv)
         moved = self._previous_token(b, kv) if self.anchored else []
@@ -58,11 +77,12 @@ class AttentionLayer:
         previous = self._previous_keys(b, kv, moved) if self.anchored else []
         anchors = self._anchor(b, q, previous) if self.anchored else None
         scores = self._scores(b, q, keys, anchors)
-        probabilities = self._exponential(b, scores)
-        attended = self._attend(b, probabilities, values)
-        z = self._residual(b, x, attended)
-        results = self._norm(b, z)
-        return b.build(tuple(results[p] for p in blocks))
+        return self._attend(b, self._exponential(b, scores), values)
+
+    def _term(
+        self, constant: str, where: Where = "everywhere", block: int = 0, queries: int | None = None
+    ) -> Term:
+        return Term(self.prefix + constant, where, block, queries)
 
     def _inputs(self, b: GraphBuilder, level: int) -> list[str]:
         b.stage = "project"
@@ -74,13 +94,17 @@ class AttentionLayer:
         Together one transform of x: Q is its real part, K and V its imaginary part.
         """
         copies = RotateSum((0, -self.layout.width))
-        weights = Project((("query.weight", "key.weight"), ("query.weight", "value.weight")))
+        q_k, q_v = (
+            tuple(self.prefix + w for w in ("query.weight", other))
+            for other in ("key.weight", "value.weight")
+        )
+        weights = Project((q_k, q_v))
         q, kv = [], []
         for p, value in enumerate(x):
             projected = b.one("qkv", weights, p, b.one("x.copied", copies, p, value))
             real, imaginary = b.many(("q0", "kv0"), ComplexParts(), p, (projected,))
-            q.append(b.one("q", AddPlain((Term("query.bias", "real tokens", p),)), p, real))
-            kv.append(b.one("kv", AddPlain((Term("key_value.bias", "real tokens", p),)), p, imaginary))
+            q.append(b.one("q", AddPlain((self._term("query.bias", "real tokens", p),)), p, real))
+            kv.append(b.one("kv", AddPlain((self._term("key_value.bias", "real tokens", p),)), p, imaginary))
         return q, kv
 
     def _place(self, b: GraphBuilder, kv: list[str]) -> tuple[list[str], list[str]]:
@@ -118,7 +142,7 @@ class AttentionLayer:
     def _previous_keys(self, b: GraphBuilder, kv: list[str], moved: list[str]) -> list[str]:
         """anchor_h k_{i-1}: a block's first token looks into the block before, the text's at itself."""
         first = [kv[0], *moved[:-1]]
-        terms = (Term("anchor", "later tokens"), Term("anchor", "first token"))
+        terms = (self._term("anchor", "later tokens"), self._term("anchor", "first token"))
         return [
             b.one("k.previous", PlainSum(terms), p, later, earlier)
             for p, (later, earlier) in enumerate(zip(moved, first, strict=True))
@@ -138,7 +162,7 @@ class AttentionLayer:
     def _scores(
         self, b: GraphBuilder, q: list[str], keys: list[list[str]], anchors: list[str] | None
     ) -> list[list[str]]:
-        """Normalised scores u in [-1, 1]; padding keys and unused slots at -1, where exp vanishes."""
+        """Normalised scores u in [-1, 1]; padding and unused slots at -1, where exp vanishes."""
         b.stage = "scores"
         scores: list[list[str]] = []
         for p in range(self.blocks):
@@ -150,7 +174,10 @@ class AttentionLayer:
                     s = b.one(f"scores.relative{g}", Subtract(), p, s, anchor)
                 first = g * self.layout.zones
                 shift = AddPlain(
-                    (Term("score.shift", "real keys", first), Term("score.floor", "other keys", first))
+                    (
+                        self._term("score.shift", "real keys", first, p),
+                        self._term("score.floor", "other keys", first, p),
+                    )
                 )
                 row.append(b.one(f"u.group{g}", shift, p, self._zones_of_scores(b, p, g, s)))
             scores.append(row)
@@ -167,7 +194,9 @@ class AttentionLayer:
         zones, width = self.layout.zones, self.layout.width
         names = (f"scores.group{g}.real", f"scores.group{g}.imaginary")
         parts = b.many(names, ComplexParts(), p, (scores,)) if zones > 1 else [scores]
-        masks = [MultiplyPlain(Term("score.part", "real keys", g * zones + z)) for z in range(zones)]
+        masks = [
+            MultiplyPlain((self._term("score.part", "real keys", g * zones + z, p),)) for z in range(zones)
+        ]
         masked = [
             b.one(f"scores.group{g}.zone{z}", mask, p, part)
             for z, (mask, part) in enumerate(zip(masks, parts, strict=True))
@@ -190,26 +219,30 @@ class AttentionLayer:
             probabilities.append(out)
         return probabilities
 
-    def _attend(self, b: GraphBuilder, probabilities: list[list[str]], values: list[list[str]]) -> list[str]:
-        """sum_j p_ij v_j / sum_j p_ij: the division comes last, with two Newton steps folded into it."""
+    def _attend(
+        self, b: GraphBuilder, probabilities: list[list[str]], values: list[list[str]]
+    ) -> tuple[list[str], list[str]]:
         layout, zones = self.layout, range(self.layout.zones)
         fold = RotateSum(tuple(z * layout.width for z in zones))
         b.stage = "values"
-        sums = []
+        numerators, denominators = [], []
         for p, row in enumerate(probabilities):
-            outputs, denominators = [], []
+            outputs, totals = [], []
             for g, value in enumerate(row):
                 names = (f"o.group{g}", *(f"d.group{g}.zone{z}" for z in zones))
                 o, *d = b.many(names, Attend(self.fits.reciprocal.slope), p, (value, values[p][g]))
                 outputs.append(b.one(f"o.group{g}.folded", fold, p, o) if layout.zones > 1 else o)
-                denominators.append(b.one(f"d.group{g}", fold, p, *d) if layout.zones > 1 else d[0])
-            sums.append((b.one("o", Add(), p, *outputs), b.one("d", Add(), p, *denominators)))
-        b.stage = "divide"
-        return [self._divide(b, p, o, d) for p, (o, d) in enumerate(sums)]
+                totals.append(b.one(f"d.group{g}", fold, p, *d) if layout.zones > 1 else d[0])
+            numerators.append(b.one("o", Add(), p, *outputs))
+            denominators.append(b.one("d", Add(), p, *totals))
+        return numerators, denominators
 
-    def _divide(self, b: GraphBuilder, p: int, numerator: str, denominator: str) -> str:
-        """numerator * y (1 + e) (1 + e^2), y ~ 1 / d, e = 1 - d y: the error is e^4."""
-        u = b.one("d.normalised", AddPlain((Term("denominator.offset"),)), p, denominator)
+    def normalised_denominator(self, b: GraphBuilder, p: int, denominator: str) -> str:
+        """slope * d + offset, in [-1, 1]."""
+        return b.one("d.normalised", AddPlain((self._term("denominator.offset"),)), p, denominator)
+
+    def divide(self, b: GraphBuilder, p: int, numerator: str, denominator: str, u: str) -> str:
+        """numerator * y (1 + e) (1 + e^2), y ~ 1 / d from the normalised d, e = 1 - d y: the error is e^4."""
         y = b.one(
             "reciprocal", Polynomial.of(self.fits.reciprocal.scaled(1 / self.fits.reciprocal.slope)), p, u
         )
@@ -219,37 +252,38 @@ class AttentionLayer:
         square = b.one("e.squared", Multiply(), p, e)
         return b.one("attention", Multiply(), p, better, b.one("e.squared.plus1", AddScalar(1.0), p, square))
 
-    def _residual(self, b: GraphBuilder, x: list[str], attended: list[str]) -> list[str]:
-        """norm_scale * (x + attention W_O + b_O), its mean over the features removed."""
-        layout = self.layout
-        window = _window_steps(layout)
+    def residual(self, b: GraphBuilder, x: list[str], attended: list[str], level: int) -> list[str]:
+        """norm_scale * (x + attention W_O + b_O) at `level`, its mean over the features removed."""
+        window = window_steps(self.layout)
         b.stage = "output"
         sums = []
         for p, value in enumerate(attended):
-            projected = b.one("output.product", Project((("output.weight",),)), p, value)
-            output = b.one("output", AddPlain((Term("output.bias", "real tokens", p),)), p, projected)
-            total = b.one("x.sum", SumOfRotations(window, self.fits.residual_level + 1), p, x[p])
-            centred = b.one("x.centred", PlainSum((Term("centre.one"), Term("centre.mean"))), p, x[p], total)
+            projected = b.one("output.product", Project(((self.prefix + "output.weight",),)), p, value)
+            output = b.one("output", AddPlain((self._term("output.bias", "real tokens", p),)), p, projected)
+            total = b.one("x.sum", SumOfRotations(window, level + 1), p, x[p])
+            centred = b.one(
+                "x.centred", PlainSum((self._term("centre.one"), self._term("centre.mean"))), p, x[p], total
+            )
             sums.append(b.one("z", Add(), p, output, centred))
         return sums
 
-    def _norm(self, b: GraphBuilder, z: list[str]) -> list[str]:
+    def norm(self, b: GraphBuilder, z: list[str]) -> list[str]:
         """z / sqrt(variance + eps) * weight + bias."""
         b.stage = "norm"
         results = []
         for p, value in enumerate(z):
             square = b.one("z.squared", Multiply(), p, value)
-            variance = b.one("variance", SumOfRotations(_window_steps(self.layout)), p, square)
-            shift = AddPlain((Term("variance.floor"), Term("variance.real", "real tokens", p)))
+            variance = b.one("variance", SumOfRotations(window_steps(self.layout)), p, square)
+            shift = AddPlain((self._term("variance.floor"), self._term("variance.real", "real tokens", p)))
             u = b.one("variance.normalised", shift, p, variance)
             root = b.one("inverse_sqrt", Polynomial.of(self.fits.inverse_sqrt), p, u)
-            weighted = b.one("z.weighted", MultiplyPlain(Term("norm.weight")), p, value)
+            weighted = b.one("z.weighted", MultiplyPlain((self._term("norm.weight"),)), p, value)
             normalised = b.one("z.normalised", Multiply(), p, weighted, root)
-            results.append(b.one("y", AddPlain((Term("norm.bias"),)), p, normalised))
+            results.append(b.one("y", AddPlain((self._term("norm.bias"),)), p, normalised))
         return results
 
 
-def _window_steps(layout: TokenMajorLayout) -> tuple[int, ...]:
+def window_steps(layout: TokenMajorLayout) -> tuple[int, ...]:
     """Steps of the sum over a window of `sub_slots` slots around each: one token's features, unmasked."""
     half = layout.sub_slots // 2
     return (*(2**i for i in range(int(math.log2(half)))), -half)

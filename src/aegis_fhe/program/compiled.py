@@ -12,12 +12,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from aegis_fhe.circuits.bootstrap import BootstrapPlan
 from aegis_fhe.circuits.counts import OperationCounts
 from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
 from aegis_fhe.ckks.keys import KeyRequest
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.errors import CompatibilityError, ContainerError, RangeError
 from aegis_fhe.program.clear import ClearBackend
+from aegis_fhe.program.encoder_ranges import EncoderRanges
 from aegis_fhe.program.graph import Graph, Node
 from aegis_fhe.program.interpret import run_graph
 from aegis_fhe.program.layout import TokenMajorLayout
@@ -29,19 +31,29 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CompiledProgram:
-    """Hidden states [tokens <= max_tokens, features] -> hidden states of the same shape."""
+    """Hidden states [tokens <= max_tokens, features] -> hidden states of the same shape, or their mean.
+
+    hidden_scales: by which hidden states are multiplied before encryption, and by which results come out
+    multiplied. mean: the one result is the sum over the text's tokens, which the client divides by their
+    number.
+    """
 
     params: Parameters
     layout: TokenMajorLayout
     blocks: int
     graph: Graph
     constants: Mapping[str, Array]
-    ranges: AttentionRanges
+    ranges: AttentionRanges | EncoderRanges
     origin: str
+    bootstrap: BootstrapPlan | None = None
+    hidden_scales: tuple[float, float] = (1.0, 1.0)
+    mean: bool = False
 
     def with_kernels(self, path: str | None) -> CompiledProgram:
         """The same program on another kernel path, None for the best; ParameterError for an unknown one."""
-        return replace(self, params=replace(self.params, kernel_path=path))
+        params = replace(self.params, kernel_path=path)
+        bootstrap = None if self.bootstrap is None else replace(self.bootstrap, params=params)
+        return replace(self, params=params, bootstrap=bootstrap)
 
     @property
     def max_tokens(self) -> int:
@@ -63,7 +75,18 @@ class CompiledProgram:
                 f"the text has {tokens} tokens, the program was compiled for 1 to {self.max_tokens}: "
                 "shorten the text, or compile for more tokens"
             )
-        return Context(layout=self.layout, constants=self.constants, scale=self.params.scale, tokens=tokens)
+        return Context(
+            layout=self.layout,
+            constants=self.constants,
+            scale=self.params.scale,
+            tokens=tokens,
+            bootstrap=self.bootstrap,
+        )
+
+    @property
+    def input_level(self) -> int:
+        """Level at which the client encrypts: with bootstraps, that of their results."""
+        return self.params.max_level if self.bootstrap is None else self.bootstrap.output_level
 
     def input_names(self) -> list[str]:
         """Name of the input value of each token block."""
@@ -75,12 +98,13 @@ class CompiledProgram:
         Raises RangeError or LayoutError for a wrong shape.
         """
         self.context(len(hidden))
-        rows = self.layout.tokens
+        rows, hidden = self.layout.tokens, hidden * self.hidden_scales[0]
         return [self.layout.pack(hidden[p * rows : (p + 1) * rows]) for p in range(self.blocks)]
 
     def unpack(self, blocks: list[Array], tokens: int) -> Array:
-        """Slot values of each token block -> hidden states of the first `tokens` tokens."""
-        return np.concatenate([self.layout.unpack(values) for values in blocks])[:tokens]
+        """Slot values of each result -> hidden states of the first `tokens` tokens, or [1, features]."""
+        rows = np.concatenate([self.layout.unpack(values) for values in blocks]) / self.hidden_scales[1]
+        return rows[:1] / tokens if self.mean else rows[:tokens]
 
     def symbols(self) -> dict[str, Symbol]:
         """Level, scale and components of every value."""
@@ -114,7 +138,7 @@ class CompiledProgram:
     def run_clear(self, hidden: Array) -> Array:
         """The program on float64 slots: what its approximations do, without encryption noise."""
         backend = ClearBackend(self.params.q, self.params.slots)
-        level = self.params.max_level
+        level = self.input_level
         packed = self.pack(hidden)
         inputs = {
             name: backend.encode(values, level, self.params.scale)
@@ -147,6 +171,10 @@ class CompiledProgram:
             "nodes": msgspec.to_builtins(self.graph.nodes),
             "results": list(self.graph.results),
             "ranges": msgspec.to_builtins(self.ranges),
+            "ranges_of": "encoder" if isinstance(self.ranges, EncoderRanges) else "attention",
+            "bootstrap": None if self.bootstrap is None else self.bootstrap.to_dict(),
+            "hidden_scales": list(self.hidden_scales),
+            "mean": self.mean,
             "origin": self.origin,
         }
         builtins: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(facts))
@@ -155,8 +183,12 @@ class CompiledProgram:
     @classmethod
     def from_metadata(cls, facts: Mapping[str, Any], constants: Mapping[str, Array]) -> CompiledProgram:
         """The inverse of `metadata`. Raises ContainerError when a field is missing or of another type."""
+        kinds: dict[str, type[AttentionRanges | EncoderRanges]] = {
+            "attention": AttentionRanges,
+            "encoder": EncoderRanges,
+        }
         try:
-            params = Parameters.from_dict(facts["parameters"])
+            params, plan = Parameters.from_dict(facts["parameters"]), facts["bootstrap"]
             layout = TokenMajorLayout(slots=params.slots, **msgspec.convert(facts["layout"], dict[str, int]))
             nodes = msgspec.convert(facts["nodes"], tuple[Node, ...], strict=False)
             program = cls(
@@ -165,8 +197,11 @@ class CompiledProgram:
                 blocks=msgspec.convert(facts["blocks"], int),
                 graph=Graph(nodes, msgspec.convert(facts["results"], tuple[str, ...], strict=False)),
                 constants=constants,
-                ranges=msgspec.convert(facts["ranges"], AttentionRanges, strict=False),
+                ranges=msgspec.convert(facts["ranges"], kinds[facts["ranges_of"]], strict=False),
                 origin=str(facts["origin"]),
+                bootstrap=None if plan is None else BootstrapPlan.from_dict(params, plan),
+                hidden_scales=msgspec.convert(facts["hidden_scales"], tuple[float, float], strict=False),
+                mean=msgspec.convert(facts["mean"], bool),
             )
         except (KeyError, TypeError, msgspec.ValidationError) as error:
             raise ContainerError(f"the program's description is incomplete or malformed: {error}") from error
@@ -189,7 +224,7 @@ def interpret_symbolically(
 ) -> tuple[dict[str, Symbol], dict[str, OperationCounts]]:
     """Levels, scales and operation counts of every node; raises what the encrypted run would raise."""
     backend = SymbolicBackend(program.params.q, program.params.slots)
-    level, scale = program.params.max_level, program.params.scale
+    level, scale = program.input_level, program.params.scale
     inputs = {name: Symbol(level, scale) for name in program.input_names()}
     symbols: dict[str, Symbol] = {}
     counts: dict[str, OperationCounts] = {}

@@ -59,17 +59,18 @@ class Graph:
 
 
 class GraphBuilder:
-    """Adds nodes with readable names; returns the names of their values."""
+    """Adds nodes with readable names, each after `prefix`; returns the names of their values."""
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self.stage = ""
+        self.prefix = ""
 
     def many(
         self, names: tuple[str, ...], operator: Operator, block: int, inputs: tuple[str, ...] = ()
     ) -> tuple[str, ...]:
         """A node with several values."""
-        outputs = tuple(f"{name}[{block}]" for name in names)
+        outputs = tuple(f"{self.prefix}{name}[{block}]" for name in names)
         node = Node(
             name=outputs[0], operator=operator, block=block, stage=self.stage, inputs=inputs, outputs=outputs
         )

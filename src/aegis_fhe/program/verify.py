@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from aegis_fhe.circuits.symbolic import Symbol
 from aegis_fhe.errors import LayoutError
 from aegis_fhe.program.clear import Array, ClearValue
 from aegis_fhe.program.compiled import CompiledProgram
 from aegis_fhe.program.graph import Node
 from aegis_fhe.program.interpret import release, run_node, uses
-from aegis_fhe.program.operators import Attend, Input, SumOfRotations
+from aegis_fhe.program.operators import Attend, Input, Refresh, SumOfRotations
 from aegis_fhe.program.support import SupportBackend
 
 
@@ -29,8 +30,19 @@ def verify(program: CompiledProgram) -> None:
         if isinstance(node.operator, Input):
             values[node.outputs[0]] = backend.encode(fresh, node.operator.level, params.scale)
         _check_layout(program, node, [values[name].slots for name in node.inputs])
-        run_node(node, backend, values, context)
+        if isinstance(node.operator, Refresh):
+            _refresh(program, node, values)
+        else:
+            run_node(node, backend, values, context)
         release(node, left, values)
+
+
+def _refresh(program: CompiledProgram, node: Node, values: dict[str, ClearValue]) -> None:
+    """A bootstrap leaves what is zero as zero, but for its noise."""
+    assert program.bootstrap is not None
+    symbol = Symbol(program.bootstrap.output_level, program.params.scale)
+    for made, source in zip(node.outputs, node.inputs, strict=True):
+        values[made] = ClearValue(values[source].slots, symbol)
 
 
 def _check_layout(program: CompiledProgram, node: Node, supports: list[Array]) -> None:

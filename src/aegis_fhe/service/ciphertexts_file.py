@@ -64,7 +64,9 @@ def load_input(program: CompiledProgram, path: Path) -> EncryptedInput:
             seed = _seed(ciphertext, path, name)
             if set(tensors) != {"body"}:
                 raise ContainerError(f"{path}: {name} holds {sorted(tensors)}, expected a body")
-            check_residues(tensors["body"], params, params.q_limbs(params.max_level), (), f"{path}: {name}")
+            check_residues(
+                tensors["body"], params, params.q_limbs(program.input_level), (), f"{path}: {name}"
+            )
             if ciphertext.scale != params.scale:
                 raise CompatibilityError(f"{path}: {name} has another scale than the program's inputs")
             blocks[name] = SeededCiphertext(body=tensors["body"], seed=seed, scale=ciphertext.scale)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aegis_fhe.ckks.secret import SecretKey, decrypt, encrypt, evaluation_keys
+from aegis_fhe.ckks.secret import SecretKey, decrypt, encapsulation_keys, encrypt, evaluation_keys
 from aegis_fhe.ckks.slots import SlotVector
 from aegis_fhe.errors import LayoutError
 from aegis_fhe.program.compiled import CompiledProgram
@@ -62,10 +63,14 @@ class Client:
         """
         requests = self.program.key_requests()
         keys = evaluation_keys(self._secret, requests, seed=self._seed)
+        plan = self.program.bootstrap
+        if plan is not None:
+            sparse = encapsulation_keys(self._secret, plan.weight, seed=self._seed)
+            keys = chain((sparse.to_sparse, sparse.from_sparse), keys)
         save_keys(self.program.params, requests, keys, path, advance=advance, durable=durable)
 
     def write_input(self, hidden: Array, path: Path) -> None:
-        """Encrypts hidden states [tokens, features] block by block, at the highest level.
+        """Encrypts hidden states [tokens, features] block by block, at the program's input level.
 
         Raises RangeError when there are more tokens than the program takes, LayoutError for another width.
         """
@@ -77,7 +82,11 @@ class Client:
             )
         blocks = {
             name: encrypt(
-                self._secret, SlotVector(values), level=params.max_level, scale=params.scale, seed=self._seed
+                self._secret,
+                SlotVector(values),
+                level=program.input_level,
+                scale=params.scale,
+                seed=self._seed,
             )
             for name, values in zip(program.input_names(), program.pack(hidden), strict=True)
         }

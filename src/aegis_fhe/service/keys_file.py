@@ -11,7 +11,17 @@ from typing import Any
 import msgspec
 import torch
 
-from aegis_fhe.ckks.keys import EvaluationKeys, KeyRequest, KeySwitchKey, half_bytes, key_limbs
+from aegis_fhe.ckks.keys import (
+    FROM_SPARSE,
+    TO_SPARSE,
+    EncapsulationKeys,
+    EvaluationKeys,
+    KeyRequest,
+    KeySwitchKey,
+    half_bytes,
+    key_limbs,
+    parameters_of,
+)
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.errors import AegisError, CompatibilityError, ContainerError
 from aegis_fhe.ring.threads import for_each
@@ -42,7 +52,7 @@ def save_keys(
     `advance` is told the bytes of each, in order, on the calling thread. durable: as of `ContainerWriter`.
     The bytes of the file depend on the keys alone, not on the order in which threads write them.
     """
-    expected = sum(half_bytes(params, request.level) for request in requests)
+    expected = sum(half_bytes(parameters_of(params, request), request.level) for request in requests)
     written: deque[tuple[float, Future[None]]] = deque()
 
     def finish_first() -> None:
@@ -59,17 +69,20 @@ def save_keys(
         for key in keys:
             facts = {"step": key.request.step, "level": key.level, "seed": key.seed.hex()}
             write = writer.place(f"key {key.request.step}", {"b": key.b}, metadata=facts)
-            written.append((float(half_bytes(params, key.level)), pool.submit(write)))
+            written.append((float(half_bytes(key.params, key.level)), pool.submit(write)))
             if len(written) > WRITERS:
                 finish_first()
         while written:
             finish_first()
 
 
-def load_keys(params: Parameters, requests: list[KeyRequest], path: Path) -> EvaluationKeys:
+def load_keys(
+    params: Parameters, requests: list[KeyRequest], path: Path, *, sparse_weight: int = 0
+) -> EvaluationKeys:
     """The keys for `requests`; every shape, level and residue is checked, by several threads.
 
-    Their b are views of the mapped file, which nobody may write to while they live.
+    sparse_weight: of the program's bootstrap, if it has one. Their b are views of the mapped file, which
+    nobody may write to while they live.
 
     Raises ContainerError for a damaged file, CompatibilityError for keys of other parameters or a missing
     key.
@@ -87,10 +100,23 @@ def load_keys(params: Parameters, requests: list[KeyRequest], path: Path) -> Eva
             found_keys[index] = _key(params, path, *reader.read(reader.names[index]))
 
         for_each(len(reader), load)
-        keys = EvaluationKeys.collect(params, (key for key in found_keys if key is not None))
+        loaded = [key for key in found_keys if key is not None]
+        keys = EvaluationKeys.collect(
+            params,
+            (key for key in loaded if not key.request.encapsulates),
+            _encapsulation(loaded, sparse_weight),
+        )
     for request in requests:
         keys.find(request, params.degree)
     return keys
+
+
+def _encapsulation(keys: list[KeySwitchKey], weight: int) -> EncapsulationKeys | None:
+    """The keys of the sparse secret, where both are there."""
+    found = {key.request.step: key for key in keys if key.request.encapsulates}
+    if len(found) < 2:
+        return None
+    return EncapsulationKeys(to_sparse=found[TO_SPARSE], from_sparse=found[FROM_SPARSE], weight=weight)
 
 
 def _key(
@@ -105,6 +131,9 @@ def _key(
         raise ContainerError(f"{what} is not described as a key should be: {error}") from error
     if len(seed) != 32 or not 0 <= facts.level <= params.max_level or set(tensors) != {"b"}:
         raise ContainerError(f"{what} has a wrong seed, level or content: generate the keys again")
+    params = parameters_of(params, request)
+    if facts.level > params.max_level:
+        raise ContainerError(f"{what} has level {facts.level}, expected at most {params.max_level}")
     digits = len(params.digits(facts.level))
     check_residues(tensors["b"], params, key_limbs(params, facts.level), (digits,), what)
     return KeySwitchKey(params=params, request=request, b=tensors["b"], seed=seed)

@@ -49,7 +49,12 @@ def work(context: WorkerContext) -> Any:
         program = load_program(Path(config.program)).with_kernels(config.kernels)
         plan = plan_tokens(program, context.world_size)
     job = load_input(program, Path(config.inputs))
-    keys = load_keys(program.params, program.key_requests(), Path(config.keys))
+    keys = load_keys(
+        program.params,
+        program.key_requests(),
+        Path(config.keys),
+        sparse_weight=0 if program.bootstrap is None else program.bootstrap.weight,
+    )
     mine = {
         name: job.blocks[name].expand(program.params)
         for block, name in enumerate(program.input_names())

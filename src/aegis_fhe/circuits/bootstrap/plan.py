@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -72,6 +72,20 @@ class BootstrapPlan:
             raise ParameterError(
                 f"a bootstrap of {self.depth} levels leaves none of {self.params.max_level}: use more primes"
             )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data without the parameters, for any serialiser; `from_dict` is the inverse."""
+        facts = {name: getattr(self, name) for name in ("to_coefficients", "to_slots", "weight", "period")}
+        return {**facts, "sine": asdict(self.sine)}
+
+    @classmethod
+    def from_dict(cls, params: Parameters, facts: Mapping[str, Any]) -> BootstrapPlan:
+        """A checked plan from `to_dict`'s form; missing or surplus fields raise ParameterError too."""
+        try:
+            stages = {name: tuple(facts[name]) for name in ("to_coefficients", "to_slots")}
+            return cls(params=params, **{**facts, **stages, "sine": SineModulus(**facts["sine"])})
+        except (KeyError, TypeError) as error:
+            raise ParameterError(f"not a bootstrap plan: {error}") from None
 
     @property
     def values(self) -> int:

@@ -17,6 +17,7 @@ from aegis_fhe.program.operators.attention import Attend, Scores, Shear
 from aegis_fhe.program.operators.context import Context
 from aegis_fhe.program.operators.linear import Project
 from aegis_fhe.program.operators.plain import AddPlain, MultiplyPlain, PlainSum
+from aegis_fhe.program.operators.refresh import Refresh
 from aegis_fhe.program.operators.rotation import RotateSum, SumOfRotations
 from aegis_fhe.program.operators.source import Input
 
@@ -39,6 +40,7 @@ Operator = (
     | PlainSum
     | RotateSum
     | SumOfRotations
+    | Refresh
 )
 
 __all__ = [
@@ -56,6 +58,7 @@ __all__ = [
     "PlainSum",
     "Polynomial",
     "Project",
+    "Refresh",
     "RotateSum",
     "ScalarMinus",
     "Scores",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from aegis_fhe.circuits.bootstrap import BootstrapPlan
 from aegis_fhe.ckks.slots import SlotVector
 from aegis_fhe.program.layout import TokenMajorLayout
 from aegis_fhe.program.selection import Where, select
@@ -17,13 +18,19 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """The layout, the program's constants, the nominal scale, and the length of this run's text (public)."""
+    """The layout, the program's constants, the nominal scale, and the length of this run's text (public).
+
+    bootstrap: how values are refreshed, in programs that do.
+    """
 
     layout: TokenMajorLayout
     constants: Mapping[str, Array]
     scale: float
     tokens: int
+    bootstrap: BootstrapPlan | None = None
 
-    def plain(self, constant: str, where: Where, block: int) -> SlotVector:
+    def plain(self, constant: str, where: Where, block: int, queries: int | None = None) -> SlotVector:
         """A constant of one period on the chosen slots."""
-        return select(self.layout, self.constants[constant], where, block=block, tokens=self.tokens)
+        return select(
+            self.layout, self.constants[constant], where, block=block, tokens=self.tokens, queries=queries
+        )

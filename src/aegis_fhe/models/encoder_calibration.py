@@ -1,0 +1,72 @@
+"""Calibration of whole encoders: where the values of every layer lie on sample texts, with margins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aegis_fhe.errors import RangeError
+from aegis_fhe.models.calibration import VARIANCE_FACTOR, calibrate_attention
+from aegis_fhe.program.encoder import EncoderLayer, EncoderLayerRanges, EncoderRanges
+from aegis_fhe.program.encoder_ranges import TokenIntervals
+from aegis_fhe.program.ranges import Interval
+
+Array = NDArray[np.float64]
+
+# Bounds exceed the largest size that sample text shows by this factor.
+BOUND_FACTOR = 1.25
+
+
+def calibrate_encoder(layers: Sequence[EncoderLayer], texts: Sequence[Array], origin: str) -> EncoderRanges:
+    """Ranges of every layer on hidden states [n, d] of sample texts. Raises RangeError without texts."""
+    if not texts:
+        raise RangeError("calibration needs at least one text")
+    found, hidden = [], list(texts)
+    for layer in layers:
+        ranges, hidden = _calibrate_layer(layer, hidden, origin)
+        found.append(ranges)
+    return EncoderRanges(layers=tuple(found), output=_bound(hidden), origin=origin)
+
+
+def _calibrate_layer(
+    layer: EncoderLayer, texts: Sequence[Array], origin: str
+) -> tuple[EncoderLayerRanges, list[Array]]:
+    """Ranges of one layer, and its outputs."""
+    attention = layer.attention
+    values = [x @ attention.value.weight.T + attention.value.bias for x in texts]
+    middle = [attention.evaluate(x) for x in texts]
+    hidden = [y @ layer.expand.weight.T + layer.expand.bias for y in middle]
+    activated = [layer.gelu.evaluate([h], {}) for h in hidden]
+    sums = [
+        y + a @ layer.contract.weight.T + layer.contract.bias for y, a in zip(middle, activated, strict=True)
+    ]
+    ranges = EncoderLayerRanges(
+        attention=calibrate_attention(attention, texts, origin),
+        hidden=_bound(texts),
+        value=_bound(values),
+        middle=_bound(middle),
+        activation=_bound(hidden),
+        residual=_bound([z - z.mean(axis=1, keepdims=True) for z in sums]),
+        variance=_token_intervals([z.var(axis=1) for z in sums]),
+    )
+    return ranges, [layer.normalise(z) for z in sums]
+
+
+def _bound(texts: Sequence[Array]) -> float:
+    return BOUND_FACTOR * max(float(np.abs(x).max()) for x in texts)
+
+
+def _token_intervals(variances: Sequence[Array]) -> TokenIntervals:
+    """Of the first token, the last, and those between, in every text."""
+    inner = [v[1:-1] for v in variances if len(v) > 2]
+    return TokenIntervals(
+        opening=_interval(np.array([v[0] for v in variances])),
+        inner=_interval(np.concatenate(inner)),
+        closing=_interval(np.array([v[-1] for v in variances])),
+    )
+
+
+def _interval(values: Array) -> Interval:
+    return Interval(float(values.min()) / VARIANCE_FACTOR, float(values.max()) * VARIANCE_FACTOR)

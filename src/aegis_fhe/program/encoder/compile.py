@@ -1,0 +1,74 @@
+"""From an encoder's layers and their ranges to a compiled program that bootstraps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from aegis_fhe.circuits.bootstrap import BootstrapPlan, presets
+from aegis_fhe.errors import LayoutError, UnsupportedModuleError
+from aegis_fhe.program.attention_fits import Array
+from aegis_fhe.program.attention_layer import KEY_BLOCKS
+from aegis_fhe.program.compiled import CompiledProgram
+from aegis_fhe.program.encoder.constants import feed_forward_groups, layer_constants
+from aegis_fhe.program.encoder.fits import EncoderLayerFits
+from aegis_fhe.program.encoder.graph import EncoderGraph, LayerShape
+from aegis_fhe.program.encoder.layer import EncoderLayer
+from aegis_fhe.program.encoder_ranges import EncoderRanges
+from aegis_fhe.program.layout import TokenMajorLayout
+from aegis_fhe.program.verify import verify
+
+
+def compile_encoder(
+    layers: Sequence[EncoderLayer],
+    ranges: EncoderRanges,
+    *,
+    max_tokens: int,
+    mean: bool,
+    bootstrap: BootstrapPlan | None = None,
+    origin: str,
+) -> CompiledProgram:
+    """The program for texts of up to max_tokens tokens; mean: its result is the mean over the text's tokens.
+
+    bootstrap: by default N = 2^16 with 14 levels, 128 bits. Raises LayoutError, UnsupportedModuleError,
+    LevelError.
+    """
+    if len(ranges.layers) != len(layers):
+        raise UnsupportedModuleError(f"ranges of {len(ranges.layers)} layers do not fit {len(layers)} layers")
+    plan = presets.n16() if bootstrap is None else bootstrap
+    attention = layers[0].attention
+    blocks = math.ceil(max_tokens / attention.head_dim)
+    layout = TokenMajorLayout(
+        slots=plan.params.slots,
+        tokens=attention.head_dim,
+        heads=attention.heads,
+        head_dim=attention.head_dim,
+        zones=KEY_BLOCKS,
+    )
+    if KEY_BLOCKS * layout.width > layout.sub_slots:
+        raise LayoutError(f"{layout.width} features twice do not fit {layout.sub_slots} sub-slots")
+    shapes: list[LayerShape] = []
+    constants: dict[str, Array] = {}
+    bounds = ranges.bounds()
+    for index, (layer, found) in enumerate(zip(layers, ranges.layers, strict=True)):
+        fits = EncoderLayerFits.of(found, layer.gelu, layer.features, blocks * layout.tokens)
+        shapes.append(
+            LayerShape(fits=fits, anchored=any(found.attention.anchor), groups=feed_forward_groups(layer))
+        )
+        made = layer_constants(layer, found, fits, layout, next_hidden=bounds[index + 1])
+        constants |= {f"{index}.{name}": value for name, value in made.items()}
+    graph = EncoderGraph(layout, blocks, shapes, fresh=plan.output_level, lowest=plan.input_level)
+    program = CompiledProgram(
+        params=plan.params,
+        layout=layout,
+        blocks=blocks,
+        graph=graph.graph(mean=mean),
+        constants=constants,
+        ranges=ranges,
+        origin=origin,
+        bootstrap=plan,
+        hidden_scales=(1 / bounds[0], 1 / bounds[-1]),
+        mean=mean,
+    )
+    verify(program)
+    return program

@@ -1,0 +1,150 @@
+"""A network read as encoder layers: x -> LayerNorm(x + attention), y -> LayerNorm(y + feed-forward)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aegis_fhe.errors import UnsupportedModuleError
+from aegis_fhe.program.capture import AttentionSubLayer, LinearLayer
+from aegis_fhe.program.network import (
+    Add,
+    Attention,
+    Gelu,
+    LayerNorm,
+    Linear,
+    MeanTokens,
+    Network,
+    NetworkNode,
+)
+from aegis_fhe.program.network.graph import INPUT
+from aegis_fhe.program.network.operators import Weights
+
+Array = NDArray[np.float64]
+Kind = TypeVar("Kind")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderLayer:
+    """Post-norm layer of a BERT-like encoder; `expand` and `contract` with GELU between them."""
+
+    attention: AttentionSubLayer
+    expand: LinearLayer
+    contract: LinearLayer
+    gelu: Gelu
+    norm_weight: Array
+    norm_bias: Array
+    norm_eps: float
+
+    @property
+    def features(self) -> int:
+        """Hidden width."""
+        return self.attention.features
+
+    def normalise(self, z: Array) -> Array:
+        """The second LayerNorm."""
+        centred = z - z.mean(axis=1, keepdims=True)
+        y: Array = centred / np.sqrt(centred.var(axis=1, keepdims=True) + self.norm_eps)
+        return y * self.norm_weight + self.norm_bias
+
+
+def encoder_layers(network: Network, weights: Weights) -> tuple[list[EncoderLayer], bool]:
+    """The layers, and whether the result is the mean over the tokens.
+
+    Raises UnsupportedModuleError naming the module path of what is not a post-norm encoder layer.
+    """
+    reader = _Reader(network, weights)
+    pooled = network.producer(network.result)
+    mean = pooled is not None and isinstance(pooled.operator, MeanTokens)
+    value = pooled.inputs[0] if mean and pooled is not None else network.result
+    layers: list[EncoderLayer] = []
+    while value != INPUT:
+        layer, value = reader.layer(value)
+        layers.insert(0, layer)
+    if not layers:
+        raise UnsupportedModuleError("the network has no layer")
+    return layers, mean
+
+
+class _Reader:
+    """Walks from a layer's result back to its input."""
+
+    def __init__(self, network: Network, weights: Weights) -> None:
+        self.producers = {node.name: node for node in network.nodes}
+        self.weights = weights
+
+    def layer(self, result: str) -> tuple[EncoderLayer, str]:
+        norm, second = self._expect(result, LayerNorm, "the end of a layer")
+        y, contract_value = self._branches(second.inputs[0], Linear)
+        contract, contract_node = self._expect(contract_value, Linear, "the feed-forward branch")
+        gelu, gelu_node = self._expect(contract_node.inputs[0], Gelu, "the activation")
+        expand, expand_node = self._expect(gelu_node.inputs[0], Linear, "the input of the activation")
+        if expand_node.inputs[0] != y:
+            raise UnsupportedModuleError(f"{expand_node.path}: must be applied to the layer's normalised sum")
+        attention, x = self._attention(y)
+        layer = EncoderLayer(
+            attention=attention,
+            expand=self._linear(expand, expand_node),
+            contract=self._linear(contract, contract_node),
+            gelu=gelu,
+            norm_weight=self._vector(norm.weight, norm.features, 1.0),
+            norm_bias=self._vector(norm.bias, norm.features, 0.0),
+            norm_eps=norm.epsilon,
+        )
+        return layer, x
+
+    def _attention(self, result: str) -> tuple[AttentionSubLayer, str]:
+        norm, first = self._expect(result, LayerNorm, "the attention's LayerNorm")
+        x, output_value = self._branches(first.inputs[0], Linear)
+        output, output_node = self._expect(output_value, Linear, "the attention branch")
+        attention, node = self._expect(output_node.inputs[0], Attention, "the input of the output projection")
+        if attention.causal or attention.key_value_heads != attention.heads:
+            raise UnsupportedModuleError(
+                f"{node.path}: causal or grouped-query attention is not supported in an encoder layer"
+            )
+        linears = [self._expect(name, Linear, "an input of the attention") for name in node.inputs]
+        for _, linear in linears:
+            if linear.inputs[0] != x:
+                raise UnsupportedModuleError(f"{linear.path}: must be applied to the layer's input")
+        query, key, value = (self._linear(operator, source) for operator, source in linears)
+        sub_layer = AttentionSubLayer(
+            heads=attention.heads,
+            score_scale=attention.scale,
+            query=query,
+            key=key,
+            value=value,
+            output=self._linear(output, output_node),
+            norm_weight=self._vector(norm.weight, norm.features, 1.0),
+            norm_bias=self._vector(norm.bias, norm.features, 0.0),
+            norm_eps=norm.epsilon,
+        )
+        return sub_layer, x
+
+    def _branches(self, total: str, kind: type) -> tuple[str, str]:
+        """(residual, branch made by `kind`) of a sum."""
+        _, node = self._expect(total, Add, "the input of the LayerNorm")
+        first, second = node.inputs
+        made = [
+            name in self.producers and isinstance(self.producers[name].operator, kind) for name in node.inputs
+        ]
+        if made[0] == made[1]:
+            raise UnsupportedModuleError(f"{node.path}: expected x + {kind.__name__}(...)")
+        return (second, first) if made[0] else (first, second)
+
+    def _expect(self, value: str, kind: type[Kind], role: str) -> tuple[Kind, NetworkNode]:
+        node = self.producers.get(value)
+        if node is None or not isinstance(node.operator, kind):
+            found = "the input" if node is None else type(node.operator).__name__
+            where = value if node is None else node.path or node.name
+            raise UnsupportedModuleError(f"{where}: {role} must be {kind.__name__}, found {found}")
+        return node.operator, node
+
+    def _linear(self, operator: Linear, node: NetworkNode) -> LinearLayer:
+        bias = self._vector(operator.bias, operator.out_features, 0.0)
+        return LinearLayer(path=node.path, weight=self.weights[operator.weight], bias=bias)
+
+    def _vector(self, name: str | None, size: int, default: float) -> Array:
+        return np.full(size, default) if name is None else self.weights[name]

@@ -113,7 +113,8 @@ def test_every_operation_of_the_protocol_is_measured():
     """Also those that come later: this list and the protocol must agree."""
     names = {name.split()[0].rstrip(",") for name in OPERATIONS}
     wanted = {name for name, f in vars(Backend).items() if inspect.isfunction(f) and name[0] != "_"}
-    assert wanted - {"level", "scale"} <= names
+    # raise_modulus changes the message as well: tests/circuits/bootstrap/test_precision.py measures it.
+    assert wanted - {"level", "scale", "raise_modulus"} <= names
 
 
 @pytest.fixture

@@ -204,7 +204,7 @@ def test_rotations_and_sums(layout, rng):
 def test_masks_and_constants(layout, rng):
     x, a = rng.normal(size=layout.slots), rng.normal(size=layout.sub_slots)
     cleartext, facts = backend(layout), context(layout, a=a)
-    (masked,) = MultiplyPlain(Term("a", "later tokens")).lower(
+    (masked,) = MultiplyPlain((Term("a", "later tokens"),)).lower(
         cleartext, [cleartext.encode(x, 2, SCALE)], facts
     )
     expected = (x * np.tile(a, layout.tokens)).reshape(layout.tokens, -1)

@@ -238,8 +238,9 @@ class AttentionLayer:
         return numerators, denominators
 
     def normalised_denominator(self, b: GraphBuilder, p: int, denominator: str) -> str:
-        """slope * d + offset, in [-1, 1]."""
-        return b.one("d.normalised", AddPlain((self._term("denominator.offset"),)), p, denominator)
+        """slope * d + offset, in [-1, 1]; 0 on padding, whose d is 0."""
+        offset = AddPlain((self._term("denominator.offset", "real tokens", p),))
+        return b.one("d.normalised", offset, p, denominator)
 
     def divide(self, b: GraphBuilder, p: int, numerator: str, denominator: str, u: str) -> str:
         """numerator * y (1 + e) (1 + e^2), y ~ 1 / d from the normalised d, e = 1 - d y: the error is e^4."""

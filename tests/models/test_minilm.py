@@ -76,7 +76,7 @@ def test_clear_program_on_a_real_sentence(encoder):
     assert (program.max_tokens, program.params.degree, program.params.max_level) == (64, 2**16, 29)
     assert program.params.security_bits >= 128
     hidden = encoder.embed(encoder.token_ids(LONG))
-    expected, found = encoder.reference(hidden), program.run_clear(hidden)
+    expected, found = encoder.reference(hidden), program.run_clear(hidden).hidden
     assert np.abs(found - expected).max() < 1e-3
     norms = np.linalg.norm(found, axis=1) * np.linalg.norm(expected, axis=1)
     assert ((found * expected).sum(axis=1) / norms).min() > 0.99999

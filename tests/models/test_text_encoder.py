@@ -83,7 +83,6 @@ def test_both_attentions_can_be_captured(encoder):
 
 def test_fingerprint_names_the_weights(encoder, folder):
     assert TextEncoder.load(folder).fingerprint() == encoder.fingerprint()
-    assert encoder.fingerprint(1) != encoder.fingerprint(0)
     other = TextEncoder.load(folder)
     with torch.no_grad():
         other.model.embeddings.word_embeddings.weight[5, 7] += 1e-6

@@ -39,14 +39,14 @@ def write_job(program: CompiledProgram, client: Client, hidden: np.ndarray, fold
     files = JobFiles(folder=folder)
     save_program(program, files.program)
     client.write_keys(files.keys)
-    client.write_input(hidden, files.inputs)
+    client.write_input(hidden, files.inputs[0])
     return files
 
 
 def run_in_process(files: JobFiles) -> dict[str, Ciphertext]:
     """The whole graph on one device, without plan, executor or worker."""
     program = load_program(files.program)
-    job = load_input(program, files.inputs)
+    job = load_input(program, files.inputs[0])
     evaluator = Evaluator(program.params, load_keys(program.params, program.key_requests(), files.keys))
     inputs = {name: block.expand(program.params) for name, block in job.blocks.items()}
     return run_graph(program.graph, evaluator, inputs, program.context(job.facts.tokens))

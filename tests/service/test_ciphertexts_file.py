@@ -40,19 +40,19 @@ def facts_of(job: Job, **changes: Any) -> JobFacts:
 
 
 def first_block(job: Job) -> SeededCiphertext:
-    return load_input(job.program, job.files.inputs).blocks["x[0]"]
+    return load_input(job.program, job.files.inputs[0]).blocks["x[0]"]
 
 
 def with_first(job: Job, path: Path, **changes: Any) -> Path:
     """The job's input with its first block changed."""
-    given = load_input(job.program, job.files.inputs)
+    given = load_input(job.program, job.files.inputs[0])
     blocks = {**given.blocks, "x[0]": replace(given.blocks["x[0]"], **changes)}
     save_input(EncryptedInput(given.facts, blocks), path)
     return path
 
 
 def test_input_decrypts_to_the_packed_hidden_states(job: Job) -> None:
-    given = load_input(job.program, job.files.inputs)
+    given = load_input(job.program, job.files.inputs[0])
     assert given.facts == facts_of(job)
     assert list(given.blocks) == job.program.input_names()
     secret = SecretKey.generate(job.program.params, seed=SEED)
@@ -64,7 +64,7 @@ def test_input_decrypts_to_the_packed_hidden_states(job: Job) -> None:
 
 def test_equal_seeds_give_equal_files_and_no_seed_never_does(job: Job, tmp_path: Path) -> None:
     Client(job.program, seed=SEED).write_input(job.hidden, tmp_path / "a")
-    assert (tmp_path / "a").read_bytes() == job.files.inputs.read_bytes()
+    assert (tmp_path / "a").read_bytes() == job.files.inputs[0].read_bytes()
     client = Client(job.program)
     texts = [load_after_write(client, job, tmp_path / name) for name in ("b", "c")]
     seeds = [block.seed for text in texts for block in text.blocks.values()]
@@ -103,18 +103,18 @@ def test_input_for_another_program_is_refused(job: Job) -> None:
     _, _, same_parameters = tiny_program(16, 10, 0.25)
     assert same_parameters.params == job.program.params
     with pytest.raises(CompatibilityError, match="another program"):
-        load_input(same_parameters, job.files.inputs)
+        load_input(same_parameters, job.files.inputs[0])
 
 
 def test_input_under_other_parameters_is_refused(job: Job) -> None:
     _, _, other = tiny_program(16, 11)
     with pytest.raises(CompatibilityError, match="other parameters"):
-        load_input(other, job.files.inputs)
+        load_input(other, job.files.inputs[0])
 
 
 @pytest.mark.parametrize("tokens", [0, -1, 17, 2**62])
 def test_a_length_that_the_program_does_not_take_is_refused(tokens: int, job: Job, tmp_path: Path) -> None:
-    given = load_input(job.program, job.files.inputs)
+    given = load_input(job.program, job.files.inputs[0])
     save_input(EncryptedInput(facts_of(job, tokens=tokens), given.blocks), tmp_path / "i")
     with pytest.raises(RangeError, match="compiled for 1 to 16"):
         load_input(job.program, tmp_path / "i")
@@ -170,7 +170,7 @@ def test_blocks_described_wrongly_are_refused(metadata: dict[str, Any], job: Job
 
 @pytest.mark.parametrize("change", [{"tokens": "16"}, {"tokens": None}, {"text": "a secret"}], ids=str)
 def test_a_header_described_wrongly_is_refused(change: dict[str, Any], job: Job, tmp_path: Path) -> None:
-    with ContainerReader(job.files.inputs, INPUT_KIND) as reader:
+    with ContainerReader(job.files.inputs[0], INPUT_KIND) as reader:
         header = {**reader.metadata, **change}
     with ContainerWriter(tmp_path / "i", INPUT_KIND, header):
         pass
@@ -236,7 +236,7 @@ def test_results_that_do_not_fit_are_refused(job: Job, results: Results, tmp_pat
 
 def test_an_input_file_is_no_result(job: Job) -> None:
     with pytest.raises(ContainerError, match="kind"):
-        load_results(job.program, [job.files.inputs])
+        load_results(job.program, [job.files.inputs[0]])
 
 
 def test_digest_sees_every_residue_scale_and_name(job: Job, results: Results) -> None:

@@ -54,7 +54,7 @@ def kinds(
 
     readers: dict[str, tuple[Path, Callable[[Path], Any]]] = {
         "program": (job.files.program, lambda path: load_program(path).fingerprint),
-        "input": (job.files.inputs, read_input),
+        "input": (job.files.inputs[0], read_input),
         "keys": (folder / "k", read_keys),
         "results": (folder / "r", read_results),
     }

@@ -37,7 +37,9 @@ def test_round_trip(job: Job) -> None:
     assert loaded.params == job.program.params
     assert loaded.symbols() == job.program.symbols()
     assert loaded.key_requests() == job.program.key_requests()
-    np.testing.assert_array_equal(loaded.run_clear(job.hidden[:11]), job.program.run_clear(job.hidden[:11]))
+    np.testing.assert_array_equal(
+        loaded.run_clear(job.hidden[:11]).hidden, job.program.run_clear(job.hidden[:11]).hidden
+    )
 
 
 def test_the_file_holds_no_float_but_weights(job: Job) -> None:

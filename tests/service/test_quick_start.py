@@ -11,9 +11,9 @@ import pytest
 
 import aegis_fhe
 from aegis_fhe.models import minilm, text_encoder
-from program.tiny import tiny_program
+from program.encoder.tiny_encoder import tiny_encoder
 
-from .stand_in import tiny_encoder
+from .stand_in import stand_in
 
 LINES = textwrap.dedent(
     "\n".join(line for line in (aegis_fhe.__doc__ or "").splitlines() if line.startswith("    "))
@@ -21,16 +21,16 @@ LINES = textwrap.dedent(
 
 
 def test_the_six_lines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    module, _, program = tiny_program(16, 10)
-    encoder = tiny_encoder(module)
+    layers, program = tiny_encoder(16, mean=True)
+    encoder = stand_in(layers)
     monkeypatch.setattr(text_encoder.TextEncoder, "load", lambda: encoder)
-    monkeypatch.setattr(minilm, "compile_first_attention", lambda given: program)
+    monkeypatch.setattr(minilm, "compile_sentence_encoder", lambda given: program)
     assert len(LINES.splitlines()) == 6
     names: dict[str, object] = {"aegis_fhe": aegis_fhe}
     exec(LINES, names)
-    assert capsys.readouterr().out == "(3, 32)\n"
+    assert capsys.readouterr().out == "(1, 32)\n"
     outcome, hidden = names["outcome"], names["hidden"]
-    assert np.abs(outcome.result.hidden - encoder.reference(hidden)).max() < 1e-4
+    assert np.abs(outcome.result.hidden[0] - encoder.sentence(hidden)).max() < 1e-2
     assert outcome.report.bytes_between_devices > 0
 
 

@@ -1,13 +1,10 @@
-"""`aegis demo`: client, keys, workers and result, on a real sentence and real weights."""
+"""`aegis demo`: client, keys, workers and results, on two real sentences and real weights."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import sys
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,39 +13,30 @@ import typer
 from numpy.typing import NDArray
 from rich.console import Console
 
-from aegis_fhe.ckks.keys import half_bytes
-from aegis_fhe.ckks.security import STANDARD_BITS
-from aegis_fhe.errors import AegisError
-from aegis_fhe.models.minilm import TOKENS, compile_first_attention
+from aegis_fhe.cli.encrypted_run import EncryptedRun
+from aegis_fhe.cli.sample_lines import sample_lines
+from aegis_fhe.errors import RangeError
+from aegis_fhe.models.minilm import TOKENS, compile_sentence_encoder
 from aegis_fhe.models.text_encoder import TextEncoder
-from aegis_fhe.observe.progress import Progress
-from aegis_fhe.observe.table import format_bytes, format_seconds, results_table
-from aegis_fhe.placement import MemoryEstimate, plan_tokens
-from aegis_fhe.program.compiled import CompiledProgram
 from aegis_fhe.ring import native
-from aegis_fhe.runtime.events import ProgressEvent
-from aegis_fhe.runtime.executor import share_of
 from aegis_fhe.runtime.garbage import no_collection
 from aegis_fhe.runtime.launch import LaunchOptions
-from aegis_fhe.runtime.memory import peak_bytes
-from aegis_fhe.service.client import Client
-from aegis_fhe.service.job import require_memory
-from aegis_fhe.service.session import SessionResult, run_session
 
 Array = NDArray[np.float64]
 
-TEXT = (
-    "The night train left the harbour city an hour late. Between two tunnels an old woman asked the "
-    "conductor whether anybody still wrote letters by hand; he laughed, took a folded envelope from his coat "
-    "and said that he carried one every week."
-)
+TEXTS = [
+    "The night train left the harbour city an hour late, and the old woman by the window wrote a letter.",
+    "A passenger was writing letters while the delayed train pulled out of the port after dark.",
+]
 
-# Past this, it is not noise: the text left the ranges that the approximations were calibrated for.
-APPROXIMATION_LIMIT = 1e-2
+# Below this, it is not noise: the text left the ranges that the approximations were calibrated for.
+COSINE_LIMIT = 0.995
 
 
 def demo(
-    text: Annotated[str, typer.Option(help=f"The text, up to {TOKENS} tokens.")] = TEXT,
+    text: Annotated[
+        list[str], typer.Option(help=f"A text of up to {TOKENS} tokens; twice, for two.")
+    ] = TEXTS,
     devices: Annotated[int, typer.Option(min=1, help="Worker processes that share the tokens.")] = 1,
     model: Annotated[Path | None, typer.Option(help="Folder in Hugging Face format (BERT).")] = None,
     calibration: Annotated[
@@ -64,176 +52,68 @@ def demo(
     keep: Annotated[Path | None, typer.Option(help="Keep the files of the run in this folder.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Operation counts too.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Keys and operation counts too.")] = False,
 ) -> None:
-    """Send a real sentence through an encrypted Transformer sub-layer."""
+    """Embed two sentences with an encrypted Transformer and compare them."""
     start = time.monotonic()
-    console = Console(stderr=True, quiet=quiet)
     native.set_threads(LaunchOptions().threads_per_worker)
-    samples = _lines(calibration)
+    samples = sample_lines(calibration)
+    if len(text) != 2:
+        raise RangeError(f"two texts are compared, {len(text)} given: say --text twice")
     with no_collection():
         encoder = TextEncoder.load(model)
-        ids = encoder.token_ids(text)
-        program = compile_first_attention(encoder, calibration=samples).with_kernels(kernels)
-        program.context(len(ids))
-        hidden = encoder.embed(ids)
-        reference = encoder.reference(hidden)
-        estimates = require_memory(program, devices)
-    if keep is not None:
-        _make_folder(keep)
-    params = program.params
-    console.print(
-        f"{len(ids)} tokens, {program.origin}; N = 2^{params.log_degree}, log2 QP = {params.log_qp:.0f}, "
-        f"security {params.describe_security()}; each of {devices} worker(s) will need "
-        f"{format_bytes(max(e.total_bytes for e in estimates))}"
-    )
-    if params.security_bits < STANDARD_BITS:
-        typer.echo("the parameters are INSECURE: anyone can read what is encrypted under them", err=True)
-    client = Client(program, seed=None if seed is None else hashlib.sha256(seed.encode()).digest())
-    session = _run(program, client, hidden, estimates, keep, quiet or as_json)
-    facts = _facts(program, session, hidden, reference, time.monotonic() - start)
-    facts["predicted_peak_memory_bytes"] = max(e.total_bytes for e in estimates)
-    facts["predicted_peak_memory_bytes_by_worker"] = [e.total_bytes for e in estimates]
+        ids = [encoder.token_ids(one) for one in text]
+        program = compile_sentence_encoder(encoder, calibration=samples).with_kernels(kernels)
+        for one in ids:
+            program.context(len(one))
+        hidden = [encoder.embed(one) for one in ids]
+        references = [encoder.sentence(one) for one in hidden]
+        run = EncryptedRun.prepare(program, devices, hidden, keep=keep, quiet=quiet or as_json)
+    run.announce(Console(stderr=True, quiet=quiet), [len(one) for one in ids])
+    session = run.run(hidden, seed)
+    results = [result.hidden[0] for result in session.results]
+    clear = [program.run_clear(one).hidden[0] for one in hidden]
+    facts = _facts(results, clear, references)
+    facts |= {"tokens": [len(one) for one in ids], "seconds": round(time.monotonic() - start, 3)}
+    facts |= run.facts(session)
     if as_json:
         typer.echo(json.dumps(facts))
-    else:
-        _print(Console(), program, session, facts, verbose)
-    if seed is not None:
-        typer.echo(
-            "keys were derived from --seed: reproducible, and therefore worthless as secrets", err=True
+        return
+    console = Console()
+    run.print_facts(console, facts, _rows(facts))
+    if facts["cosine_min"] < COSINE_LIMIT:
+        console.print(
+            f"A cosine is below {COSINE_LIMIT}: a text lies outside the calibrated ranges, do not use the "
+            "result."
         )
+    if verbose:
+        run.print_costs(console)
 
 
-def _run(
-    program: CompiledProgram,
-    client: Client,
-    hidden: Array,
-    estimates: Sequence[MemoryEstimate],
-    keep: Path | None,
-    quiet: bool,
-) -> SessionResult:
-    """The session under two progress bars in turn: bytes of keys, then operations weighted by their cost."""
-    devices = len(estimates)
-    plan = plan_tokens(program, devices)
-    key_bytes = sum(half_bytes(program.params, request.level) for request in program.key_requests())
-    work = max(share_of(program, plan, rank) for rank in range(devices))
-    with ExitStack() as open_bars:
-        keys = open_bars.enter_context(Progress(float(key_bytes), quiet=quiet))
-        bars = [keys]
-
-        def on_progress(event: ProgressEvent) -> None:
-            if bars[-1] is keys:
-                open_bars.close()  # one live bar at a time
-                bars.append(open_bars.enter_context(Progress(work, quiet=quiet)))
-            bars[-1].report(event.rank, event.stage, event.fraction)
-
-        return run_session(
-            program,
-            client,
-            hidden,
-            devices=devices,
-            estimates=estimates,
-            folder=keep,
-            advance_keys=keys.advance,
-            on_progress=on_progress,
-            on_output=lambda rank, line: print(f"worker {rank}: {line}", file=sys.stderr),
-        )
+def cosine(x: Array, y: Array) -> float:
+    """Of the angle between two vectors."""
+    return float(x @ y / (np.linalg.norm(x) * np.linalg.norm(y)))
 
 
-def _lines(path: Path | None) -> list[str]:
-    if path is None:
-        return []
-    if not path.is_file():
-        raise AegisError(f"{path} is not a file: give a text file with one sample text per line")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise AegisError(f"{path} cannot be read as UTF-8 text ({error}): give one sample a line") from error
-    return [line for line in text.splitlines() if line.strip()]
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise AegisError(f"{path} cannot be a folder for files ({error.strerror}): choose another") from error
-
-
-def _facts(
-    program: CompiledProgram, session: SessionResult, hidden: Array, reference: Array, seconds: float
-) -> dict[str, Any]:
-    """What the demonstration showed, measured."""
-    result, report = session.result.hidden, session.report
-    cosine = (result * reference).sum(axis=1) / (
-        np.linalg.norm(result, axis=1) * np.linalg.norm(reference, axis=1)
-    )
-    clear = program.run_clear(hidden)
+def _facts(results: Sequence[Array], clear: Sequence[Array], references: Sequence[Array]) -> dict[str, Any]:
+    """Decrypted against PyTorch, and against the same approximations without noise."""
+    pairs = list(zip(results, references, strict=True))
     return {
-        "cosine_min": float(cosine.min()),
-        "max_abs_error": float(np.abs(result - reference).max()),
-        "max_abs_error_of_approximations": float(np.abs(clear - reference).max()),
-        "seconds": round(seconds, 3),
-        "seconds_by_step": {name: round(value, 3) for name, value in session.seconds.items()},
-        "seconds_by_stage": {name: round(value, 3) for name, value in report.seconds.items()},
-        "tokens": len(hidden),
-        "devices": len(report.peak_bytes),
-        "bytes_between_devices": report.bytes_between_devices,
-        "predicted_bytes_between_devices": report.predicted_bytes,
-        "peak_memory_bytes": max(*report.peak_bytes, peak_bytes()),
-        "peak_memory_bytes_by_worker": report.peak_bytes,
-        "peak_memory_bytes_client": peak_bytes(),
-        "file_bytes": session.file_bytes,
-        "security_bits": program.params.security_bits,
-        "parameters": program.params.name,
-        "kernels": program.params.ring.path,
-        "result_digest": session.result.digest,
+        "similarity": cosine(results[0], results[1]),
+        "similarity_clear": cosine(references[0], references[1]),
+        "cosine_min": min(cosine(x, y) for x, y in pairs),
+        "max_abs_error": max(float(np.abs(x - y).max()) for x, y in pairs),
+        "max_abs_error_of_noise": max(
+            float(np.abs(x - y).max()) for x, y in zip(results, clear, strict=True)
+        ),
     }
 
 
-def _print(
-    console: Console, program: CompiledProgram, session: SessionResult, facts: dict[str, Any], verbose: bool
-) -> None:
-    """Two tables: what came out, and what it took."""
-    rows = [
-        ("cosine to PyTorch float32, worst token", f"{facts['cosine_min']:.10f}"),
+def _rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    return [
+        ("similarity of the two texts, encrypted", f"{facts['similarity']:.4f}"),
+        ("the same in PyTorch float32, in clear", f"{facts['similarity_clear']:.4f}"),
+        ("cosine of an embedding to PyTorch's, worst", f"{facts['cosine_min']:.6f}"),
         ("largest absolute error", f"{facts['max_abs_error']:.2e}"),
-        ("of which approximations (clear run)", f"{facts['max_abs_error_of_approximations']:.2e}"),
-        ("security", f"{program.params.describe_security()} ({facts['parameters']})"),
-        ("between devices, measured", format_bytes(facts["bytes_between_devices"])),
-        ("between devices, predicted", format_bytes(facts["predicted_bytes_between_devices"])),
-        ("peak memory, client", format_bytes(facts["peak_memory_bytes_client"])),
-        *(
-            (f"peak memory, worker {rank} (predicted)", f"{format_bytes(peak)} ({format_bytes(predicted)})")
-            for rank, (peak, predicted) in enumerate(
-                zip(
-                    facts["peak_memory_bytes_by_worker"],
-                    facts["predicted_peak_memory_bytes_by_worker"],
-                    strict=True,
-                )
-            )
-        ),
-        *((f"file {name}", format_bytes(size)) for name, size in facts["file_bytes"].items()),
-        ("result digest", facts["result_digest"][:32]),
+        ("of which encryption noise", f"{facts['max_abs_error_of_noise']:.2e}"),
     ]
-    console.print(results_table("Clear against decrypted", ("quantity", "value"), rows))
-    times = [
-        (f"client: {name}", format_seconds(s)) for name, s in session.seconds.items() if name != "workers"
-    ]
-    times += [(f"worker: {name}", format_seconds(s)) for name, s in session.report.seconds.items()]
-    times.append(("everything", format_seconds(facts["seconds"])))
-    console.print(results_table("Time", ("step", "seconds"), times))
-    if facts["max_abs_error_of_approximations"] > APPROXIMATION_LIMIT:
-        console.print(
-            "The approximations alone are off by more than "
-            f"{APPROXIMATION_LIMIT}: this text lies outside the calibrated ranges, do not use the result."
-        )
-    if verbose:
-        params, requests = program.params, program.key_requests()
-        keys = [(r.describe(), r.level, format_bytes(2 * half_bytes(params, r.level))) for r in requests]
-        total = sum(2 * half_bytes(params, request.level) for request in requests)
-        keys.append((f"all {len(keys)} keys", params.max_level, format_bytes(total)))
-        console.print(results_table("Keys, in memory", ("key", "level", "bytes"), keys))
-        totals = program.counts().totals()
-        console.print(
-            results_table("Operations", ("operation", "count"), [(k, f"{v:g}") for k, v in totals.items()])
-        )

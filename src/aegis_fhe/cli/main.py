@@ -21,7 +21,11 @@ from aegis_fhe.runtime.garbage import no_collection
 # name -> its line in `aegis --help`. The command is the function of that name in `aegis_fhe.cli.<name>`, and
 # the line is the first line of the function's docstring (a test holds them together).
 COMMANDS = {
-    "demo": "Send a real sentence through an encrypted Transformer sub-layer.",
+    "demo": "Embed two sentences with an encrypted Transformer and compare them.",
+    "embed": "Embed texts with a sentence encoder: encrypted, simulated or in clear.",
+    "calibrate": "Find the ranges of a model's values on sample text, and report them.",
+    "compile": "Compile a sentence encoder into a folder: the program, and what the client needs.",
+    "run": "Run a compiled folder on texts, client and workers on this machine.",
     "worker": "Evaluate a client's ciphertexts: reads a folder of files, adds results.",
     "params": "Show parameter sets: bits, security and key sizes.",
     "bench": "Measure operations beside another library's: minimum, median, 90 % quantile, ratio.",

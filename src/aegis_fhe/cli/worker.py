@@ -29,10 +29,10 @@ def worker(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
     """Evaluate a client's ciphertexts: reads a folder of files, adds results."""
-    files = JobFiles(folder=folder)
+    files = JobFiles.found_in(folder)
     program = load_program(files.program).with_kernels(kernels)
     plan = plan_tokens(program, devices)
-    work = max(share_of(program, plan, rank) for rank in range(devices))
+    work = files.texts * max(share_of(program, plan, rank) for rank in range(devices))
     with Progress(work, quiet=quiet or as_json) as bar:
         report = run_job(
             program,
@@ -41,7 +41,9 @@ def worker(
             on_progress=lambda event: bar.report(event.rank, event.stage, event.fraction),
             on_output=lambda rank, line: print(f"worker {rank}: {line}", file=sys.stderr),
         )
-    digest = result_digest(program.params, load_results(program, files.results(devices)))
+    digests = [
+        result_digest(program.params, load_results(program, paths)) for paths in files.results(devices)
+    ]
     if as_json:
         facts = {
             "devices": devices,
@@ -51,12 +53,13 @@ def worker(
             "peak_memory_bytes": max(report.peak_bytes),
             "security_bits": program.params.security_bits,
             "kernels": report.kernels[0],
-            "result_digest": digest,
+            "result_digest": digests[0],
+            "result_digests": digests,
         }
         typer.echo(json.dumps(facts))
         return
     rows = [(f"{stage}", format_seconds(seconds)) for stage, seconds in report.seconds.items()]
     rows.append(("between devices", format_bytes(report.bytes_between_devices)))
     rows.append(("peak memory of a worker", format_bytes(max(report.peak_bytes))))
-    rows.append(("result digest", digest[:32]))
+    rows += [("result digest", digest[:32]) for digest in digests]
     Console().print(results_table("Workers", ("quantity", "value"), rows))

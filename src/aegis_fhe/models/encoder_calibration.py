@@ -36,12 +36,7 @@ def _calibrate_layer(
     """Ranges of one layer, and its outputs."""
     attention = layer.attention
     values = [x @ attention.value.weight.T + attention.value.bias for x in texts]
-    middle = [attention.evaluate(x) for x in texts]
-    hidden = [y @ layer.expand.weight.T + layer.expand.bias for y in middle]
-    activated = [layer.gelu.evaluate([h], {}) for h in hidden]
-    sums = [
-        y + a @ layer.contract.weight.T + layer.contract.bias for y, a in zip(middle, activated, strict=True)
-    ]
+    middle, hidden, sums = zip(*(layer.sums(x) for x in texts), strict=True)
     ranges = EncoderLayerRanges(
         attention=calibrate_attention(attention, texts, origin),
         hidden=_bound(texts),

@@ -140,10 +140,17 @@ class TextEncoder:
         output: torch.Tensor = result[0] if isinstance(result, tuple) else result
         return output.reshape(hidden.shape).double().numpy()
 
-    def fingerprint(self, layer: int = 0) -> str:
-        """Digest of the sub-layer's weights and of the embeddings: names what a calibration belongs to."""
+    def sentence(self, hidden: Array) -> Array:
+        """The sentence's embedding in float32 PyTorch: the mean over the tokens of all layers' result."""
+        with torch.no_grad():
+            result: Any = self.model.encoder(torch.from_numpy(hidden).float()[None])
+        states: torch.Tensor = result.last_hidden_state[0]
+        return states.double().mean(dim=0).numpy()
+
+    def fingerprint(self) -> str:
+        """Digest of all layers' weights and of the embeddings: names what a calibration belongs to."""
         digest = hashlib.sha256()
-        for part in (self.model.embeddings, self.attention(layer)):
+        for part in (self.model.embeddings, self.model.encoder):
             for name, tensor in sorted(part.state_dict().items()):
                 digest.update(name.encode())
                 digest.update(tensor.detach().contiguous().numpy().tobytes())

@@ -69,6 +69,7 @@ class AttentionLayer:
 
     def sums(self, b: GraphBuilder, x: list[str]) -> tuple[list[str], list[str]]:
         """sum_j p_ij v_j and slope * sum_j p_ij of every block, the latter in every column of zone 0."""
+        b.stage = "project"
         q, kv = self._project(b, x)
         placed_keys, placed_values = self._place(b, kv)
         moved = self._previous_token(b, kv) if self.anchored else []

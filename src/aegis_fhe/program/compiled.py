@@ -25,6 +25,8 @@ from aegis_fhe.program.interpret import run_graph
 from aegis_fhe.program.layout import TokenMajorLayout
 from aegis_fhe.program.operators import Context
 from aegis_fhe.program.ranges import AttentionRanges
+from aegis_fhe.program.results import ClearResult, SimulatedResult
+from aegis_fhe.program.simulated import SimulatedBackend
 
 Array = NDArray[np.float64]
 
@@ -135,17 +137,24 @@ class CompiledProgram:
     def _symbolic(self) -> tuple[dict[str, Symbol], dict[str, OperationCounts]]:
         return interpret_symbolically(self)
 
-    def run_clear(self, hidden: Array) -> Array:
+    def run_clear(self, hidden: Array) -> ClearResult:
         """The program on float64 slots: what its approximations do, without encryption noise."""
-        backend = ClearBackend(self.params.q, self.params.slots)
-        level = self.input_level
+        return ClearResult(self._run_open(ClearBackend(self.params.q, self.params.slots), hidden))
+
+    def run_simulated(self, hidden: Array, *, seed: int = 0) -> SimulatedResult:
+        """As `run_clear`, with noise as encryption would add it: see `SimulatedBackend`."""
+        weight = 0 if self.bootstrap is None else self.bootstrap.weight
+        backend = SimulatedBackend(self.params, sparse_weight=weight, seed=seed)
+        return SimulatedResult(self._run_open(backend, hidden), seed)
+
+    def _run_open(self, backend: ClearBackend, hidden: Array) -> Array:
         packed = self.pack(hidden)
         inputs = {
-            name: backend.encode(values, level, self.params.scale)
+            name: backend.encode(values, self.input_level, self.params.scale)
             for name, values in zip(self.input_names(), packed, strict=True)
         }
         results = run_graph(self.graph, backend, inputs, self.context(len(hidden)))
-        return self.unpack([results[name].slots for name in self.graph.results], len(hidden))
+        return self.unpack([results[name].slots.real for name in self.graph.results], len(hidden))
 
     @cached_property
     def fingerprint(self) -> str:

@@ -34,12 +34,14 @@ def execute(
     inputs: Mapping[str, Ciphertext],
     *,
     tokens: int,
+    runs: int = 1,
     advance: Callable[[str, float], None] = lambda node, weight: None,
 ) -> Execution:
     """Computes the blocks of this rank.
 
-    inputs: fresh ciphertexts of its blocks. tokens: length of the text (public). The ledger of the
-    communicator is checked against the plan: a byte more or less raises LedgerError.
+    inputs: fresh ciphertexts of its blocks. tokens: length of the text (public). runs: how many runs of the
+    plan the communicator has seen, this one included. Its ledger is checked against the plan: a byte more or
+    less raises LedgerError.
     """
     rank = communicator.rank
     context = program.context(tokens)
@@ -59,7 +61,7 @@ def execute(
             release(node, left, values)
             advance(stage.name, weights[node.name])
         execution.seconds[stage.name] = execution.seconds.get(stage.name, 0.0) + time.monotonic() - start
-    communicator.ledger.check(plan.received_bytes(rank))
+    communicator.ledger.check(plan.received_bytes(rank) * runs)
     made = {value for node in mine for value in node.outputs}
     execution.results = {name: values[name] for name in program.graph.results if name in made}
     return execution

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from aegis_fhe.errors import CapacityError
@@ -25,9 +26,15 @@ _ENVIRONMENT = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "5000"}
 
 @dataclass(frozen=True, kw_only=True)
 class JobFiles:
-    """Where a job's files lie."""
+    """Where the files of a job on `texts` texts lie."""
 
     folder: Path
+    texts: int = 1
+
+    @classmethod
+    def found_in(cls, folder: Path) -> JobFiles:
+        """A client's folder: as many texts as it has inputs, one at least."""
+        return cls(folder=folder, texts=max(1, len(list(folder.glob("input*.aegis")))))
 
     @property
     def program(self) -> Path:
@@ -40,13 +47,19 @@ class JobFiles:
         return self.folder / "keys.aegis"
 
     @property
-    def inputs(self) -> Path:
-        """The client's ciphertexts."""
-        return self.folder / "input.aegis"
+    def inputs(self) -> list[Path]:
+        """The client's ciphertexts, a file for each text."""
+        return [self.folder / f"input{self._number(i)}.aegis" for i in range(self.texts)]
 
-    def results(self, world_size: int) -> list[Path]:
-        """One file of results for each worker."""
-        return [self.folder / f"result-{rank}.aegis" for rank in range(world_size)]
+    def results(self, world_size: int) -> list[list[Path]]:
+        """For each text, one file of results for each worker."""
+        return [
+            [self.folder / f"result{self._number(i)}-{rank}.aegis" for rank in range(world_size)]
+            for i in range(self.texts)
+        ]
+
+    def _number(self, text: int) -> str:
+        return f"-{text}" if self.texts > 1 else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +104,7 @@ def run_job(
     on_progress: Callable[[ProgressEvent], None] | None = None,
     on_output: Callable[[int, str], None] | None = None,
 ) -> JobReport:
-    """Runs the files' job on `devices` worker processes of this machine; results of all of them, or none.
+    """Runs the files' job on `devices` worker processes of this machine; results of all texts, or none.
 
     The workers use the program's kernel path, by default the best one. estimates: see `require_memory`.
     Raises CapacityError, WorkerError.
@@ -101,18 +114,18 @@ def run_job(
     config = {
         "program": str(files.program),
         "keys": str(files.keys),
-        "inputs": str(files.inputs),
-        "results": [str(path) for path in files.results(devices)],
+        "inputs": [str(path) for path in files.inputs],
+        "results": [[str(path) for path in paths] for paths in files.results(devices)],
         "kernels": native.choose_path(program.params.kernel_path),
     }
     options = LaunchOptions(world_size=devices, threads=threads, environment=_ENVIRONMENT)
     try:
         reports = launch(WORKER_MODULE, config, options, on_progress=on_progress, on_output=on_output)
     except BaseException:
-        for path in files.results(devices):  # some workers may have finished
+        for path in chain.from_iterable(files.results(devices)):  # some workers may have finished
             path.unlink(missing_ok=True)
         raise
-    return _merge(reports, plan.bytes_between_devices())
+    return _merge(reports, plan.bytes_between_devices() * files.texts)
 
 
 def _merge(reports: list[WorkerReport], predicted: int) -> JobReport:

@@ -26,18 +26,25 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SessionResult:
-    """The decrypted result, the workers' report, and the seconds of every step (the client's included)."""
+    """The decrypted results of all texts, the workers' report, and the seconds of every step (the client's
+    included).
+    """
 
-    result: DecryptedResult
+    results: list[DecryptedResult]
     report: JobReport
     seconds: dict[str, float]
     file_bytes: dict[str, int]
+
+    @property
+    def result(self) -> DecryptedResult:
+        """Of the first text."""
+        return self.results[0]
 
 
 def run_session(
     program: CompiledProgram,
     client: Client,
-    hidden: Array,
+    hidden: Array | Sequence[Array],
     *,
     devices: int = 1,
     threads: int | None = None,
@@ -49,18 +56,22 @@ def run_session(
 ) -> SessionResult:
     """Writes program, keys and ciphertexts, runs `devices` workers on them, decrypts.
 
-    threads: of each worker, by default cores // devices. folder: where the files go when all went well; by
-    default, and after an error, they are removed; only there the keys are synced to the disk. Memory is
-    checked before any work, by `estimates` of `require_memory` where they are given. Raises RangeError or
-    LayoutError for hidden states that the program does not take, CapacityError, WorkerError.
+    hidden: of one text [tokens, features], or of several, which share keys and workers. threads: of each
+    worker, by default cores // devices. folder: where the files go when all went well; by default, and after
+    an error, they are removed; only there the keys are synced to the disk. Memory is checked before any work,
+    by `estimates` of `require_memory` where they are given. Raises RangeError or LayoutError for hidden
+    states that the program does not take, CapacityError, WorkerError.
     """
-    program.context(len(hidden))
+    texts = [hidden] if isinstance(hidden, np.ndarray) else list(hidden)
+    for text in texts:
+        program.context(len(text))
     estimates = require_memory(program, devices, estimates)
     with tempfile.TemporaryDirectory(prefix="aegis-", dir=folder) as temporary:
-        files = JobFiles(folder=Path(temporary))
+        files = JobFiles(folder=Path(temporary), texts=len(texts))
         clock = _Clock()
         save_program(program, files.program)
-        client.write_input(hidden, files.inputs)
+        for text, path in zip(texts, files.inputs, strict=True):
+            client.write_input(text, path)
         clock.lap("encrypt")
         client.write_keys(files.keys, advance=advance_keys, durable=folder is not None)
         clock.lap("keys")
@@ -74,14 +85,17 @@ def run_session(
             on_output=on_output,
         )
         clock.lap("workers")
-        result = client.read_results(files.results(devices), len(hidden))
+        results = [
+            client.read_results(paths, len(text))
+            for paths, text in zip(files.results(devices), texts, strict=True)
+        ]
         clock.lap("decrypt")
         written = sorted(files.folder.iterdir())
         sizes = {path.name: path.stat().st_size for path in written}
         if folder is not None:
             for path in written:
                 path.replace(folder / path.name)
-    return SessionResult(result, report, clock.seconds, sizes)
+    return SessionResult(results, report, clock.seconds, sizes)
 
 
 class _Clock:

@@ -18,12 +18,12 @@ FORBIDDEN = ("aegis_fhe.ckks.secret", "aegis_fhe.service.client")
 
 
 class WorkerConfig(msgspec.Struct, forbid_unknown_fields=True):
-    """Files of a job, and the kernels it runs on; a worker of rank r writes results[r]."""
+    """Files of a job, and the kernels it runs on; a worker of rank r writes results[i][r] for inputs[i]."""
 
     program: str
     keys: str
-    inputs: str
-    results: list[str]
+    inputs: list[str]
+    results: list[list[str]]
     kernels: str
 
 
@@ -48,34 +48,39 @@ def work(context: WorkerContext) -> Any:
     with no_collection():
         program = load_program(Path(config.program)).with_kernels(config.kernels)
         plan = plan_tokens(program, context.world_size)
-    job = load_input(program, Path(config.inputs))
+    jobs = [load_input(program, Path(path)) for path in config.inputs]
     keys = load_keys(
         program.params,
         program.key_requests(),
         Path(config.keys),
         sparse_weight=0 if program.bootstrap is None else program.bootstrap.weight,
     )
-    mine = {
-        name: job.blocks[name].expand(program.params)
-        for block, name in enumerate(program.input_names())
-        if plan.owner[block] == context.rank
-    }
-    loaded = time.monotonic() - start
-    progress = context.progress(share_of(program, plan, context.rank))
-    execution = execute(
-        program,
-        plan,
-        communicator,
-        Evaluator(program.params, keys),
-        mine,
-        tokens=job.facts.tokens,
-        advance=progress.advance,
-    )
-    save_results(job.facts, execution.results, Path(config.results[context.rank]))
+    evaluator = Evaluator(program.params, keys)
+    seconds = {"load": time.monotonic() - start}
+    progress = context.progress(share_of(program, plan, context.rank) * len(jobs))
+    for index, job in enumerate(jobs):
+        mine = {
+            name: job.blocks[name].expand(program.params)
+            for block, name in enumerate(program.input_names())
+            if plan.owner[block] == context.rank
+        }
+        execution = execute(
+            program,
+            plan,
+            communicator,
+            evaluator,
+            mine,
+            tokens=job.facts.tokens,
+            runs=index + 1,
+            advance=progress.advance,
+        )
+        save_results(job.facts, execution.results, Path(config.results[index][context.rank]))
+        for stage, spent in execution.seconds.items():
+            seconds[stage] = seconds.get(stage, 0.0) + spent
     return {
-        "seconds": {"load": loaded, **execution.seconds},
+        "seconds": seconds,
         "ledger": communicator.ledger.to_json(),
-        "predicted": plan.received_bytes(context.rank),
+        "predicted": plan.received_bytes(context.rank) * len(jobs),
         "kernels": program.params.ring.path,
         "secret_modules": sorted(name for name in sys.modules if name.startswith(FORBIDDEN)),
     }

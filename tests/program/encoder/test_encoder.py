@@ -43,7 +43,7 @@ def test_the_approximations_are_close_to_the_encoder_at_every_length(length):
     layers, program = tiny_encoder()
     hidden = texts(3, 16, seed=length)[0][:length]
     expected = reference(layers, hidden)
-    assert np.abs(program.run_clear(hidden) - expected).max() < (APPROXIMATION if length > 2 else 1.0)
+    assert np.abs(program.run_clear(hidden).hidden - expected).max() < (APPROXIMATION if length > 2 else 1.0)
 
 
 @pytest.mark.parametrize("tokens", [8, 24])
@@ -51,13 +51,13 @@ def test_odd_numbers_of_blocks(tokens):
     """A block without a partner is refreshed alone."""
     layers, program = tiny_encoder(tokens)
     hidden = texts(3, tokens, seed=tokens)[0]
-    assert np.abs(program.run_clear(hidden) - reference(layers, hidden)).max() < APPROXIMATION
+    assert np.abs(program.run_clear(hidden).hidden - reference(layers, hidden)).max() < APPROXIMATION
 
 
 def test_the_mean_is_over_the_real_tokens():
     layers, program = tiny_encoder(mean=True)
     hidden = texts(3, 16, seed=2)[0][:11]
-    result = program.run_clear(hidden)
+    result = program.run_clear(hidden).hidden
     assert result.shape == (1, FEATURES)
     assert np.abs(result - reference(layers, hidden).mean(axis=0)).max() < APPROXIMATION
 
@@ -66,14 +66,14 @@ def test_the_mean_is_over_the_real_tokens():
 def test_encrypted_is_clear_but_for_noise(length):
     _, program = tiny_encoder(mean=True)
     hidden = texts(3, 16, seed=length)[0][:length]
-    assert np.abs(run_encrypted(program, hidden) - program.run_clear(hidden)).max() < 1e-4
+    assert np.abs(run_encrypted(program, hidden) - program.run_clear(hidden).hidden).max() < 1e-4
 
 
 def test_padding_stays_zero_in_every_hidden_state():
     """Or it would leave the calibrated ranges, and a value out of range spoils its whole ciphertext."""
     _, program = tiny_encoder()
     hidden = texts(3, 16, seed=4)[0][:5]
-    results = program.run_clear(np.concatenate([hidden]))
+    results = program.run_clear(np.concatenate([hidden])).hidden
     assert results.shape == (5, FEATURES)
     from aegis_fhe.program.clear import ClearBackend
 
@@ -98,8 +98,9 @@ def test_padding_stays_zero_in_every_hidden_state():
 
 
 def test_bootstraps_are_as_few_as_the_levels_allow():
-    """Four of a pair in a layer, three in the first, whose input comes fresh; one more where the first norm and
-    the feed-forward take more than all levels together.
+    """Four of a pair in a layer, three in the first, whose input comes fresh.
+
+    One more where the first norm and the feed-forward take more than all levels together.
     """
     layers, program = tiny_encoder()
     fits = [EncoderLayerFits.of(r, layers[0].gelu, FEATURES, 16) for r in program.ranges.layers]

@@ -1,5 +1,5 @@
-"""all-MiniLM-L6-v2: its calibrated ranges and its first encrypted sub-layer."""
+"""all-MiniLM-L6-v2, and other sentence encoders of its kind."""
 
-from aegis_fhe.models.minilm.recipe import TOKENS, compile_first_attention, ranges_for
+from aegis_fhe.models.minilm.recipe import TOKENS, calibrate, compile_sentence_encoder, ranges_for
 
-__all__ = ["TOKENS", "compile_first_attention", "ranges_for"]
+__all__ = ["TOKENS", "calibrate", "compile_sentence_encoder", "ranges_for"]

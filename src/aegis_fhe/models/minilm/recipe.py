@@ -1,18 +1,21 @@
-"""The first self-attention sub-layer of a BERT-like encoder; ranges shipped for all-MiniLM-L6-v2."""
+"""Sentence embeddings with a BERT-like encoder, all layers; ranges shipped for all-MiniLM-L6-v2."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import resources
 
 import msgspec
-import torch
 
 from aegis_fhe.errors import RangeError
-from aegis_fhe.models.calibration import calibrate_attention
+from aegis_fhe.models.bert_layers import bert_layers
+from aegis_fhe.models.encoder_calibration import calibrate_encoder
+from aegis_fhe.models.sample_texts import windows
 from aegis_fhe.models.text_encoder import TextEncoder
-from aegis_fhe.program import AttentionRanges, CompiledProgram, capture_attention, compile_attention
+from aegis_fhe.program import CompiledProgram
+from aegis_fhe.program.encoder import EncoderRanges, compile_encoder
 
-# Two token blocks of 32: the shortest program that two devices can share.
+# Two token blocks of 32: one bootstrap refreshes both.
 TOKENS = 64
 
 
@@ -21,7 +24,7 @@ class ShippedRanges(msgspec.Struct, frozen=True):
 
     fingerprint: str
     tokens: int
-    ranges: AttentionRanges
+    ranges: EncoderRanges
 
 
 def shipped_ranges() -> ShippedRanges:
@@ -30,7 +33,15 @@ def shipped_ranges() -> ShippedRanges:
     return msgspec.json.decode(text, type=ShippedRanges)
 
 
-def ranges_for(encoder: TextEncoder, texts: list[str]) -> AttentionRanges:
+def calibrate(encoder: TextEncoder, texts: Sequence[str], *, tokens: int = TOKENS) -> EncoderRanges:
+    """Ranges of all layers on `sample_texts.windows` of the texts. Raises RangeError without texts."""
+    samples = windows([encoder.token_ids(text) for text in texts if text.strip()], tokens)
+    hidden = [encoder.embed(ids) for ids in samples]
+    origin = f"{len(samples)} windows of {len(texts)} texts, up to {tokens} tokens"
+    return calibrate_encoder(bert_layers(encoder.model, TOKENS), hidden, origin)
+
+
+def ranges_for(encoder: TextEncoder, texts: Sequence[str], *, tokens: int = TOKENS) -> EncoderRanges:
     """Shipped ranges when the weights are those they were calibrated on; else a calibration on `texts`.
 
     Raises RangeError when a calibration is needed and there is no text.
@@ -43,18 +54,24 @@ def ranges_for(encoder: TextEncoder, texts: list[str]) -> AttentionRanges:
             "these weights have no shipped ranges: give sample text to calibrate on (--calibration FILE, "
             "one text per line)"
         )
-    layer = capture_attention(encoder.attention(), torch.zeros(1, TOKENS, encoder.features))
-    samples = [encoder.embed(encoder.token_ids(text)[:TOKENS]) for text in texts]
-    return calibrate_attention(layer, samples, f"{len(texts)} texts given at compile time")
+    return calibrate(encoder, texts, tokens=tokens)
 
 
-def compile_first_attention(
-    encoder: TextEncoder, *, tokens: int = TOKENS, calibration: list[str] | None = None
+def compile_sentence_encoder(
+    encoder: TextEncoder,
+    *,
+    tokens: int = TOKENS,
+    calibration: Sequence[str] = (),
+    ranges: EncoderRanges | None = None,
 ) -> CompiledProgram:
-    """The sub-layer for texts of up to `tokens` tokens, at 128-bit security, N = 2^16."""
-    return compile_attention(
-        encoder.attention(),
-        torch.zeros(1, tokens, encoder.features),
-        ranges_for(encoder, calibration or []),
-        origin=f"{encoder.name}: first self-attention sub-layer",
+    """All layers and the mean over the text's tokens, for texts of up to `tokens` tokens; 128 bits, N = 2^16.
+
+    The client scales the mean to length 1 after decryption, where that is wanted.
+    """
+    return compile_encoder(
+        bert_layers(encoder.model, TOKENS),
+        ranges_for(encoder, calibration, tokens=tokens) if ranges is None else ranges,
+        max_tokens=tokens,
+        mean=True,
+        origin=f"{encoder.name}: sentence embedding",
     )

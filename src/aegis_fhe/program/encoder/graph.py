@@ -127,27 +127,29 @@ class EncoderGraph:
 
     def _feed_forward(self, layer: LayerShape, y: list[str]) -> list[str]:
         """residual_scale * (y + W_2 GELU(W_1 y + b_1) + b_2) less its mean, in zone 0; rests elsewhere."""
-        b, width = self.b, self.layout.width
-        groups = range(layer.groups)
+        b, width, groups = self.b, self.layout.width, range(layer.groups)
         self._spend(layer.fits.feed_forward_depth)
-        sums = []
+        b.stage = "expand"
+        hidden = []
         for p, value in enumerate(y):
-            b.stage = "expand"
             copies = b.one("y.copied", RotateSum((0, -width)), p, value)
-            hidden = [self._hidden(layer, p, g, copies) for g in groups]
-            b.stage = "contract"
-            products = [
-                b.one(f"contract{g}", self._project("contract", g), p, units)
-                for g, units in enumerate(hidden)
-            ]
-            product = b.one("contract", Add(), p, *products) if len(products) > 1 else products[0]
-            folded = b.one("contract.folded", RotateSum((0, width)), p, product)
-            real, _ = b.many(("contract.real", "contract.imaginary"), ComplexParts(), p, (folded,))
-            output = b.one("contract.biased", AddPlain((self._term("second.bias"),)), p, real)
-            total = b.one("y.sum", SumOfRotations(window_steps(self.layout), self.level + 1), p, value)
-            parts = PlainSum((self._term("second.one"), self._term("second.mean")))
-            sums.append(b.one("second", Add(), p, output, b.one("y.centred", parts, p, value, total)))
-        return sums
+            hidden.append([self._hidden(layer, p, g, copies) for g in groups])
+        b.stage = "contract"
+        return [
+            self._contract(p, value, units) for p, (value, units) in enumerate(zip(y, hidden, strict=True))
+        ]
+
+    def _contract(self, p: int, y: str, hidden: list[str]) -> str:
+        """One block's second sum, from its activations."""
+        b, width = self.b, self.layout.width
+        products = [b.one(f"contract{g}", self._project("contract", g), p, h) for g, h in enumerate(hidden)]
+        product = b.one("contract", Add(), p, *products) if len(products) > 1 else products[0]
+        folded = b.one("contract.folded", RotateSum((0, width)), p, product)
+        real, _ = b.many(("contract.real", "contract.imaginary"), ComplexParts(), p, (folded,))
+        output = b.one("contract.biased", AddPlain((self._term("second.bias"),)), p, real)
+        total = b.one("y.sum", SumOfRotations(window_steps(self.layout), self.level + 1), p, y)
+        parts = PlainSum((self._term("second.one"), self._term("second.mean")))
+        return b.one("second", Add(), p, output, b.one("y.centred", parts, p, y, total))
 
     def _hidden(self, layer: LayerShape, p: int, g: int, copies: str) -> str:
         """The activations of one group, two zones of two parts."""
@@ -187,6 +189,7 @@ class EncoderGraph:
         steps = tuple(layout.sub_slots << i for i in range(int(math.log2(layout.tokens))))
         self.b.prefix = ""
         sums = [self.b.one("tokens.sum", SumOfRotations(steps), p, value) for p, value in enumerate(x)]
+        self.b.stage = "text"
         return [self.b.one("text.sum", Add(), 0, *sums)] if len(sums) > 1 else sums
 
     def _project(self, name: str, group: int) -> Project:

@@ -44,6 +44,17 @@ class EncoderLayer:
         """Hidden width."""
         return self.attention.features
 
+    def sums(self, hidden: Array) -> tuple[Array, Array, Array]:
+        """(first sub-layer's result y, what the activation is applied to, y + feed-forward) [tokens, ...]."""
+        y = self.attention.evaluate(hidden)
+        units = y @ self.expand.weight.T + self.expand.bias
+        activated = self.gelu.evaluate([units], {})
+        return y, units, y + activated @ self.contract.weight.T + self.contract.bias
+
+    def evaluate(self, hidden: Array) -> Array:
+        """The whole layer in float64, [tokens, features]."""
+        return self.normalise(self.sums(hidden)[2])
+
     def normalise(self, z: Array) -> Array:
         """The second LayerNorm."""
         centred = z - z.mean(axis=1, keepdims=True)

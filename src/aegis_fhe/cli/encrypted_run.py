@@ -1,0 +1,165 @@
+"""What the commands that run a program share: checks before the work, bars during it, facts after."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+
+from aegis_fhe.ckks.keys import half_bytes, parameters_of
+from aegis_fhe.ckks.security import STANDARD_BITS
+from aegis_fhe.errors import AegisError
+from aegis_fhe.observe.progress import Progress
+from aegis_fhe.observe.table import format_bytes, format_seconds, results_table
+from aegis_fhe.placement import MemoryEstimate, plan_tokens
+from aegis_fhe.program.compiled import CompiledProgram
+from aegis_fhe.runtime.events import ProgressEvent
+from aegis_fhe.runtime.executor import share_of
+from aegis_fhe.runtime.memory import peak_bytes
+from aegis_fhe.service.client import Client
+from aegis_fhe.service.job import require_memory
+from aegis_fhe.service.session import SessionResult, run_session
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class EncryptedRun:
+    """One program on `devices` workers of this machine, after its checks."""
+
+    program: CompiledProgram
+    estimates: Sequence[MemoryEstimate]
+    keep: Path | None
+    quiet: bool
+
+    @classmethod
+    def prepare(
+        cls, program: CompiledProgram, devices: int, texts: Sequence[Array], *, keep: Path | None, quiet: bool
+    ) -> EncryptedRun:
+        """Raises RangeError for a text too long, CapacityError; makes the folder for what is kept."""
+        for hidden in texts:
+            program.context(len(hidden))
+        estimates = require_memory(program, devices)
+        if keep is not None:
+            _make_folder(keep)
+        return cls(program, estimates, keep, quiet)
+
+    def announce(self, console: Console, tokens: Sequence[int]) -> None:
+        """One line before the work, and a warning where there is no security."""
+        params, lengths = self.program.params, " + ".join(map(str, tokens))
+        needed = format_bytes(max(e.total_bytes for e in self.estimates))
+        console.print(
+            f"{lengths} tokens, {self.program.origin}; N = 2^{params.log_degree}, log2 QP = "
+            f"{params.log_qp:.0f}, security {params.describe_security()}; each of {len(self.estimates)} "
+            f"worker(s) will need {needed}"
+        )
+        if params.security_bits < STANDARD_BITS:
+            typer.echo("the parameters are INSECURE: anyone can read what is encrypted under them", err=True)
+
+    def run(self, texts: Sequence[Array], seed: str | None) -> SessionResult:
+        """The session under two progress bars in turn: bytes of keys, then operations by their cost."""
+        program, devices = self.program, len(self.estimates)
+        client = Client(program, seed=None if seed is None else hashlib.sha256(seed.encode()).digest())
+        plan, params = plan_tokens(program, devices), program.params
+        key_bytes = sum(half_bytes(parameters_of(params, r), r.level) for r in program.key_requests())
+        work = max(share_of(program, plan, rank) for rank in range(devices))
+        with ExitStack() as open_bars:
+            keys = open_bars.enter_context(Progress(float(key_bytes), quiet=self.quiet))
+            bars = [keys]
+
+            def on_progress(event: ProgressEvent) -> None:
+                if bars[-1] is keys:
+                    open_bars.close()  # one live bar at a time
+                    bars.append(open_bars.enter_context(Progress(work, quiet=self.quiet)))
+                bars[-1].report(event.rank, event.stage, event.fraction)
+
+            session = run_session(
+                program,
+                client,
+                texts,
+                devices=devices,
+                estimates=self.estimates,
+                folder=self.keep,
+                advance_keys=keys.advance,
+                on_progress=on_progress,
+                on_output=lambda rank, line: print(f"worker {rank}: {line}", file=sys.stderr),
+            )
+        if seed is not None:
+            typer.echo(
+                "keys were derived from --seed: reproducible, and therefore worthless as secrets", err=True
+            )
+        return session
+
+    def facts(self, session: SessionResult) -> dict[str, Any]:
+        """What the run took, and what was predicted."""
+        report = session.report
+        predicted = [e.total_bytes for e in self.estimates]
+        return {
+            "seconds_by_step": {name: round(value, 3) for name, value in session.seconds.items()},
+            "seconds_by_stage": {name: round(value, 3) for name, value in report.seconds.items()},
+            "devices": len(report.peak_bytes),
+            "bytes_between_devices": report.bytes_between_devices,
+            "predicted_bytes_between_devices": report.predicted_bytes,
+            "peak_memory_bytes": max(*report.peak_bytes, peak_bytes()),
+            "peak_memory_bytes_by_worker": report.peak_bytes,
+            "peak_memory_bytes_client": peak_bytes(),
+            "predicted_peak_memory_bytes": max(predicted),
+            "predicted_peak_memory_bytes_by_worker": predicted,
+            "file_bytes": session.file_bytes,
+            "security_bits": self.program.params.security_bits,
+            "parameters": self.program.params.name,
+            "kernels": self.program.params.ring.path,
+            "result_digest": session.result.digest,
+            "result_digests": [result.digest for result in session.results],
+        }
+
+    def print_facts(self, console: Console, facts: dict[str, Any], rows: Sequence[tuple[str, str]]) -> None:
+        """Two tables: what came out (`rows` first), and what it took."""
+        peaks = zip(
+            facts["peak_memory_bytes_by_worker"], facts["predicted_peak_memory_bytes_by_worker"], strict=True
+        )
+        listed = [
+            *rows,
+            ("security", f"{self.program.params.describe_security()} ({facts['parameters']})"),
+            ("between devices, measured", format_bytes(facts["bytes_between_devices"])),
+            ("between devices, predicted", format_bytes(facts["predicted_bytes_between_devices"])),
+            ("peak memory, client", format_bytes(facts["peak_memory_bytes_client"])),
+            *(
+                (f"peak memory, worker {rank} (predicted)", f"{format_bytes(peak)} ({format_bytes(guess)})")
+                for rank, (peak, guess) in enumerate(peaks)
+            ),
+            *((f"file {name}", format_bytes(size)) for name, size in facts["file_bytes"].items()),
+            *(("result digest", digest[:32]) for digest in facts["result_digests"]),
+        ]
+        console.print(results_table("Result", ("quantity", "value"), listed))
+        steps = facts["seconds_by_step"].items()
+        times = [(f"client: {name}", format_seconds(s)) for name, s in steps if name != "workers"]
+        times += [(f"worker: {name}", format_seconds(s)) for name, s in facts["seconds_by_stage"].items()]
+        times.append(("everything", format_seconds(facts["seconds"])))
+        console.print(results_table("Time", ("step", "seconds"), times))
+
+    def print_costs(self, console: Console) -> None:
+        """Two more tables: keys and operations."""
+        params, requests = self.program.params, self.program.key_requests()
+        sizes = [2 * half_bytes(parameters_of(params, r), r.level) for r in requests]
+        keys = [(r.describe(), r.level, format_bytes(b)) for r, b in zip(requests, sizes, strict=True)]
+        keys.append((f"all {len(keys)} keys", params.max_level, format_bytes(sum(sizes))))
+        console.print(results_table("Keys, in memory", ("key", "level", "bytes"), keys))
+        totals = [(name, f"{count:g}") for name, count in self.program.counts().totals().items()]
+        console.print(results_table("Operations of one text", ("operation", "count"), totals))
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AegisError(f"{path} cannot be a folder for files ({error.strerror}): choose another") from error

@@ -1,4 +1,4 @@
-"""all-MiniLM-L6-v2 as packaged: the shipped ranges belong to its weights, and real text is inside them."""
+"""all-MiniLM-L6-v2 as packaged: shipped ranges belong to its weights, real text is inside, counts are exact."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from aegis_fhe.errors import RangeError
+from aegis_fhe.errors import RangeError, UnsupportedModuleError
 from aegis_fhe.models import TextEncoder
-from aegis_fhe.models.calibration import violations
-from aegis_fhe.models.minilm.recipe import TOKENS, compile_first_attention, ranges_for, shipped_ranges
+from aegis_fhe.models.bert_layers import bert_layers
+from aegis_fhe.models.encoder_calibration import encoder_violations
+from aegis_fhe.models.minilm.recipe import TOKENS, compile_sentence_encoder, ranges_for, shipped_ranges
 from aegis_fhe.models.text_encoder import PACKAGED_MODEL
-from aegis_fhe.program import capture_attention
+from aegis_fhe.program import CompiledProgram
+from aegis_fhe.program.encoder import EncoderLayer
 
 needs_model = pytest.mark.skipif(
     importlib.util.find_spec(PACKAGED_MODEL) is None, reason=f"{PACKAGED_MODEL} is not installed"
@@ -32,14 +34,24 @@ def encoder() -> TextEncoder:
     return TextEncoder.load()
 
 
-def test_shipped_ranges_are_of_twelve_heads():
+@pytest.fixture(scope="module")
+def layers(encoder: TextEncoder) -> list[EncoderLayer]:
+    return bert_layers(encoder.model, TOKENS)
+
+
+@pytest.fixture(scope="module")
+def program(encoder: TextEncoder) -> CompiledProgram:
+    return compile_sentence_encoder(encoder)
+
+
+def test_shipped_ranges_are_of_six_layers_of_twelve_heads():
     shipped = shipped_ranges()
     assert shipped.tokens == TOKENS == 64
-    assert np.array(shipped.ranges.key_offset).shape == (12, 32)
-    assert set(shipped.ranges.anchor) == {0.0, 1.0}
-    # A padding key adds exp(low - high) to a denominator: 64 of them must stay invisible.
-    added = 64 * np.exp(shipped.ranges.score.low - shipped.ranges.score.high)
-    assert added < 1e-6 * shipped.ranges.denominator.low
+    assert len(shipped.ranges.layers) == 6
+    for layer in shipped.ranges.layers:
+        assert np.array(layer.attention.key_offset).shape == (12, 32)
+    # One head of the first layer looks at the previous token.
+    assert sum(shipped.ranges.layers[0].attention.anchor) == 1.0
 
 
 @needs_model
@@ -50,11 +62,10 @@ def test_shipped_ranges_belong_to_the_packaged_weights(encoder):
 
 
 @needs_model
-def test_ordinary_text_is_inside_the_ranges(encoder):
-    layer = capture_attention(encoder.attention(), torch.zeros(1, TOKENS, encoder.features))
-    for text in TEXTS:
-        hidden = encoder.embed(encoder.token_ids(text))
-        assert violations(layer, shipped_ranges().ranges, hidden) == [], text
+@pytest.mark.parametrize("text", TEXTS)
+def test_ordinary_text_is_inside_the_ranges(encoder, layers, text):
+    hidden = encoder.embed(encoder.token_ids(text))
+    assert encoder_violations(layers, shipped_ranges().ranges, hidden) == []
 
 
 @needs_model
@@ -65,18 +76,34 @@ def test_other_weights_need_text_to_calibrate_on():
     with pytest.raises(RangeError, match="no shipped ranges: give sample text"):
         ranges_for(other, [])
     ranges = ranges_for(other, TEXTS)
-    assert ranges.origin == "4 texts given at compile time"
+    assert ranges.origin == "8 windows of 4 texts, up to 64 tokens"
     assert ranges != shipped_ranges().ranges
 
 
 @needs_model
-def test_clear_program_on_a_real_sentence(encoder):
-    """All approximations together, at 128-bit parameters: max error below 1e-3, cosine above 0.99999."""
-    program = compile_first_attention(encoder)
-    assert (program.max_tokens, program.params.degree, program.params.max_level) == (64, 2**16, 29)
+def test_another_activation_is_refused_with_its_path(encoder):
+    encoder.model.config.hidden_act = "relu"
+    try:
+        with pytest.raises(UnsupportedModuleError, match="intermediate: activation 'relu'"):
+            bert_layers(encoder.model, 8)
+    finally:
+        encoder.model.config.hidden_act = "gelu"
+
+
+@needs_model
+def test_counts_of_all_six_layers(program):
+    """Four bootstraps in a layer, three in the first; no more keys than a bootstrap and one layer share."""
     assert program.params.security_bits >= 128
-    hidden = encoder.embed(encoder.token_ids(LONG))
-    expected, found = encoder.reference(hidden), program.run_clear(hidden).hidden
-    assert np.abs(found - expected).max() < 1e-3
-    norms = np.linalg.norm(found, axis=1) * np.linalg.norm(expected, axis=1)
-    assert ((found * expected).sum(axis=1) / norms).min() > 0.99999
+    assert (program.max_tokens, program.params.degree) == (64, 2**16)
+    totals = program.counts().totals()
+    assert totals["bootstrap"] in (23, 24, 25)
+    assert len(program.key_requests()) < 60
+    assert len(program.graph.results) == 1
+
+
+@needs_model
+@pytest.mark.parametrize("text", TEXTS)
+def test_approximations_keep_the_sentence_embedding(encoder, program, text):
+    hidden = encoder.embed(encoder.token_ids(text))
+    expected, found = encoder.sentence(hidden), program.run_clear(hidden).hidden[0]
+    assert found @ expected / (np.linalg.norm(found) * np.linalg.norm(expected)) > 0.999

@@ -23,6 +23,7 @@ VARIANCE_FACTOR = 1.6
 # A head is anchored to the previous token when that narrows its log-sum-exp to less than this share.
 ANCHOR_GAIN = 0.6
 _ROUNDS = 60
+_NEGLIGIBLE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -142,13 +143,18 @@ def _predict(samples: Sequence[_Sample], head: int, score_scale: float) -> tuple
 
 
 def _smallest_largest_error(design: Array, target: Array) -> tuple[Array, float]:
-    """(solution, max |target - design @ solution|), nearly the smallest possible: damped Lawson weights."""
+    """(solution, max |target - design @ solution|), nearly the smallest possible: damped Lawson weights.
+
+    Rows whose weight has become negligible are left out of the solution, not of its error.
+    """
     weights = np.ones(len(target))
     best, smallest = np.zeros(design.shape[1]), np.inf
     ridge = 1e-9 * len(target) * np.eye(design.shape[1])
     for _ in range(_ROUNDS):
-        weighted = design * weights[:, None]
-        solution = np.linalg.solve(weighted.T @ design + ridge, weighted.T @ target)
+        heavy = weights > _NEGLIGIBLE * weights.max()
+        rows, wanted = design[heavy], target[heavy]
+        weighted = rows * weights[heavy, None]
+        solution = np.linalg.solve(weighted.T @ rows + ridge, weighted.T @ wanted)
         error = np.abs(target - design @ solution)
         largest = float(error.max())
         if largest < smallest:

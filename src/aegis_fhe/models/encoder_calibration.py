@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aegis_fhe.errors import RangeError
-from aegis_fhe.models.calibration import VARIANCE_FACTOR, calibrate_attention
+from aegis_fhe.models.calibration import VARIANCE_FACTOR, calibrate_attention, violations
 from aegis_fhe.program.encoder import EncoderLayer, EncoderLayerRanges, EncoderRanges
 from aegis_fhe.program.encoder_ranges import TokenIntervals
 from aegis_fhe.program.ranges import Interval
@@ -65,3 +65,40 @@ def _token_intervals(variances: Sequence[Array]) -> TokenIntervals:
 
 def _interval(values: Array) -> Interval:
     return Interval(float(values.min()) / VARIANCE_FACTOR, float(values.max()) * VARIANCE_FACTOR)
+
+
+def encoder_violations(layers: Sequence[EncoderLayer], ranges: EncoderRanges, hidden: Array) -> list[str]:
+    """What of one text lies outside the calibrated ranges, in words, by layer; empty when all is inside.
+
+    For whoever holds both text and weights: a value outside makes the encrypted result wrong, unseen.
+    """
+    found, x = [], np.asarray(hidden, dtype=np.float64)
+    for index, (layer, known) in enumerate(zip(layers, ranges.layers, strict=True)):
+        y, units, z = layer.sums(x)
+        v = x @ layer.attention.value.weight.T + layer.attention.value.bias
+        centred = z - z.mean(axis=1, keepdims=True)
+        words = violations(layer.attention, known.attention, x)
+        sizes = {"input": (x, known.hidden), "V": (v, known.value), "first result": (y, known.middle)}
+        sizes |= {"activation input": (units, known.activation), "second sum": (centred, known.residual)}
+        for name, (values, bound) in sizes.items():
+            largest = float(np.abs(values).max())
+            if largest > bound:
+                words.append(f"{name} up to {largest:.4g}, calibrated {bound:.4g}")
+        words += _variance_violations(z.var(axis=1), known.variance)
+        found += [f"layer {index}: {word}" for word in words]
+        x = layer.normalise(z)
+    return found
+
+
+def _variance_violations(variance: Array, known: TokenIntervals) -> list[str]:
+    kinds = {
+        "first token": (variance[:1], known.opening),
+        "words": (variance[1:-1], known.inner),
+        "last token": (variance[1:][-1:], known.closing),
+    }
+    return [
+        f"second variance, {name}: [{values.min():.4g}, {values.max():.4g}], "
+        f"calibrated [{interval.low:.4g}, {interval.high:.4g}]"
+        for name, (values, interval) in kinds.items()
+        if len(values) and (values.min() < interval.low or values.max() > interval.high)
+    ]

@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 # variances.
 SCORE_MARGIN_BELOW = 15.0
 LOG_SUM_EXP_MARGIN = 0.8
-DENOMINATOR_MARGIN_BELOW = 0.4
+DENOMINATOR_MARGIN_BELOW = 0.8
 VARIANCE_FACTOR = 1.6
 # A head is anchored to the previous token when that narrows its log-sum-exp to less than this share.
 ANCHOR_GAIN = 0.6

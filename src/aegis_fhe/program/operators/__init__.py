@@ -3,6 +3,11 @@
 Each operator is data; its `lower` states it in CKKS operations, for every interpreter.
 """
 
+from aegis_fhe.program.long.attention import StreamingAttention
+from aegis_fhe.program.long.heads import PlaceHeads
+from aegis_fhe.program.long.matrix_product import MatrixProduct
+from aegis_fhe.program.long.slotwise import AddFeatures, Each, WeightedProduct
+from aegis_fhe.program.long.statistics import FeatureSum, HeadSum, SquareSum
 from aegis_fhe.program.operators.arithmetic import (
     Add,
     AddScalar,
@@ -41,20 +46,35 @@ Operator = (
     | RotateSum
     | SumOfRotations
     | Refresh
+    | MatrixProduct
+    | PlaceHeads
+    | StreamingAttention
+    | FeatureSum
+    | HeadSum
+    | SquareSum
+    | Each
+    | WeightedProduct
+    | AddFeatures
 )
 
 __all__ = [
     "Add",
+    "AddFeatures",
     "AddPlain",
     "AddScalar",
     "Attend",
     "ComplexParts",
     "Context",
+    "Each",
+    "FeatureSum",
+    "HeadSum",
     "Input",
+    "MatrixProduct",
     "Multiply",
     "MultiplyI",
     "MultiplyPlain",
     "Operator",
+    "PlaceHeads",
     "PlainSum",
     "Polynomial",
     "Project",
@@ -63,6 +83,9 @@ __all__ = [
     "ScalarMinus",
     "Scores",
     "Shear",
+    "SquareSum",
+    "StreamingAttention",
     "Subtract",
     "SumOfRotations",
+    "WeightedProduct",
 ]

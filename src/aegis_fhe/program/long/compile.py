@@ -1,0 +1,179 @@
+"""A layer with weights as a program that runs on any backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from aegis_fhe.circuits.backend import Backend
+from aegis_fhe.circuits.bootstrap import BootstrapPlan
+from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
+from aegis_fhe.ckks.keys import KeyRequest
+from aegis_fhe.ckks.parameters import Parameters
+from aegis_fhe.errors import LayoutError, RangeError
+from aegis_fhe.program.clear import ClearBackend
+from aegis_fhe.program.graph import Graph, Node
+from aegis_fhe.program.interpret import run_graph
+from aegis_fhe.program.long.context import GridContext
+from aegis_fhe.program.long.counts import plan_layer
+from aegis_fhe.program.long.graph import LayerGraph
+from aegis_fhe.program.long.layout import Array, GridLayout, Placement
+from aegis_fhe.program.long.levels import RefreshPlan, depth, place_refreshes
+from aegis_fhe.program.long.shape import Degrees, LayerRanges, LayerShape
+from aegis_fhe.program.long.steps import LayerPlan
+from aegis_fhe.program.long.weights import LayerWeights, layer_constants
+
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LongProgram:
+    """Hidden states [tokens <= max_tokens, features] -> hidden states of the same shape, by one layer.
+
+    hidden_bound: by which hidden states are divided before encryption and results come out divided.
+    input_level: of the inputs. bootstrap: None for a program of few enough levels.
+    """
+
+    params: Parameters
+    layout: GridLayout
+    placement: Placement
+    graph: Graph
+    constants: Mapping[str, Array]
+    hidden_bound: float
+    input_level: int
+    max_tokens: int
+    bootstrap: BootstrapPlan | None = None
+
+    def context(self, tokens: int) -> GridContext:
+        """What operators may know in a run on a text of this length. Raises RangeError."""
+        if not 1 <= tokens <= self.max_tokens:
+            raise RangeError(
+                f"the text has {tokens} tokens, the program was compiled for 1 to {self.max_tokens}: "
+                "shorten the text, or compile for more tokens"
+            )
+        return GridContext(
+            constants=self.constants, scale=self.params.scale, tokens=tokens, bootstrap=self.bootstrap
+        )
+
+    def pack(self, hidden: Array) -> dict[str, Array]:
+        """Hidden states -> slot values of each input ciphertext, by name. Raises RangeError, LayoutError."""
+        self.context(len(hidden))
+        grid = self.layout.pack(hidden / self.hidden_bound, self.placement)
+        return {f"x.{a}[{p}]": values for p, row in enumerate(grid) for a, values in enumerate(row)}
+
+    def unpack(self, results: Mapping[str, Array], tokens: int) -> Array:
+        """Slot values of each result -> hidden states [tokens, features]."""
+        flat, n = [results[name] for name in self.graph.results], self.placement.columns
+        grid = [flat[start : start + n] for start in range(0, len(flat), n)]
+        return self.layout.unpack(grid, self.placement)[:tokens] * self.hidden_bound
+
+    def run(
+        self,
+        backend: Backend[V],
+        inputs: Mapping[str, V],
+        tokens: int,
+        *,
+        observe: Callable[[Node, Sequence[V]], None] | None = None,
+    ) -> dict[str, V]:
+        """The results on any backend."""
+        return run_graph(self.graph, backend, inputs, self.context(tokens), observe=observe)
+
+    def run_clear(
+        self, hidden: Array, *, observe: Callable[[Node, Sequence[object]], None] | None = None
+    ) -> Array:
+        """On float64 slots: what the approximations do, without encryption noise."""
+        backend = ClearBackend(self.params.q, self.params.slots)
+        inputs = {
+            name: backend.encode(values, self.input_level, self.params.scale)
+            for name, values in self.pack(hidden).items()
+        }
+        results = self.run(backend, inputs, len(hidden), observe=observe)
+        return self.unpack({name: value.slots for name, value in results.items()}, len(hidden))
+
+    def key_requests(self) -> list[KeyRequest]:
+        """The evaluation keys that the program uses, each at the highest level that uses it."""
+        backend = SymbolicBackend(self.params.q, self.params.slots)
+        columns, blocks = range(self.placement.columns), range(self.layout.blocks)
+        fresh = Symbol(self.input_level, self.params.scale)
+        self.run(backend, {f"x.{a}[{p}]": fresh for p in blocks for a in columns}, self.max_tokens)
+        return backend.counts.key_requests()
+
+
+def compile_layer(
+    shape: LayerShape,
+    weights: LayerWeights,
+    ranges: LayerRanges,
+    *,
+    tokens: int,
+    bootstrap: BootstrapPlan,
+    degrees: Degrees | None = None,
+) -> LongProgram:
+    """The layer for texts of up to `tokens` tokens, refreshed where `place_refreshes` says.
+
+    Raises LayoutError for weights of another shape, LevelError, RangeError.
+    """
+    plan = _plan(shape, weights, ranges, degrees, bootstrap.params.slots, tokens)
+    found = place_refreshes(plan.steps(), fresh=bootstrap.output_level, lowest=bootstrap.input_level)
+    return _program(plan, weights, ranges, tokens, bootstrap.params, found, bootstrap)
+
+
+def compile_unrefreshed(
+    shape: LayerShape,
+    weights: LayerWeights,
+    ranges: LayerRanges,
+    *,
+    slots: int,
+    tokens: int,
+    parameters: Callable[[int], Parameters],
+    degrees: Degrees | None = None,
+) -> LongProgram:
+    """The layer without a bootstrap, on `parameters(levels)` with as many levels as it takes.
+
+    Raises as `compile_layer`.
+    """
+    plan = _plan(shape, weights, ranges, degrees, slots, tokens)
+    levels = depth(plan.steps())
+    params = parameters(levels)
+    if params.slots != slots or params.max_level < levels:
+        raise LayoutError(
+            f"parameters of {params.slots} slots and {params.max_level} levels; {slots} slots and {levels} "
+            "levels are needed"
+        )
+    found = RefreshPlan(start=levels, refreshed=frozenset(), bootstraps=0)
+    return _program(plan, weights, ranges, tokens, params, found, None)
+
+
+def _plan(
+    shape: LayerShape,
+    weights: LayerWeights,
+    ranges: LayerRanges,
+    degrees: Degrees | None,
+    slots: int,
+    tokens: int,
+) -> LayerPlan:
+    weights.check(shape, tokens)
+    degrees = Degrees() if degrees is None else degrees
+    return plan_layer(shape, slots=slots, tokens=tokens, ranges=ranges, degrees=degrees)
+
+
+def _program(
+    plan: LayerPlan,
+    weights: LayerWeights,
+    ranges: LayerRanges,
+    tokens: int,
+    params: Parameters,
+    refreshes: RefreshPlan,
+    bootstrap: BootstrapPlan | None,
+) -> LongProgram:
+    return LongProgram(
+        params=params,
+        layout=plan.layout,
+        placement=plan.placements.hidden,
+        graph=LayerGraph(plan, refreshes.refreshed, ranges.hidden).graph(refreshes.start),
+        constants=layer_constants(weights, plan.shape, ranges, plan.fits),
+        hidden_bound=ranges.hidden,
+        input_level=refreshes.start,
+        max_tokens=tokens,
+        bootstrap=bootstrap,
+    )

@@ -1,0 +1,172 @@
+"""What a layer costs, from its shape alone: no weights, no keys, no data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from aegis_fhe.circuits.bootstrap import BootstrapPlan
+from aegis_fhe.circuits.counts import OperationCounts
+from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
+from aegis_fhe.ckks.keys import KeyRequest, half_bytes, parameters_of
+from aegis_fhe.errors import LevelError
+from aegis_fhe.program.graph import Graph, Node
+from aegis_fhe.program.interpret import release, run_node, uses
+from aegis_fhe.program.long.context import GridContext
+from aegis_fhe.program.long.fits import LayerFits
+from aegis_fhe.program.long.graph import LayerGraph
+from aegis_fhe.program.long.layout import GridLayout
+from aegis_fhe.program.long.levels import RefreshPlan, place_refreshes
+from aegis_fhe.program.long.matrix_product import MatrixProduct
+from aegis_fhe.program.long.shape import Degrees, LayerRanges, LayerShape
+from aegis_fhe.program.long.steps import LayerPlan
+from aegis_fhe.program.operators import Context, Input, Refresh
+
+REFRESH = "refresh"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerCounts:
+    """Operations of one layer by stage; "refresh" is what the bootstraps do inside.
+
+    encoded_weight_bytes: 2S coefficients of 8 bytes for each different plaintext of the linear layers, before
+    they are transformed; those no feature reaches are not there. key_bytes: of all evaluation keys as they
+    are stored, one half of each from a seed, at the highest level that uses it; bootstraps' included.
+    """
+
+    layout: GridLayout
+    refreshes: RefreshPlan
+    stages: Mapping[str, OperationCounts]
+    encoded_weight_bytes: int
+    key_requests: tuple[KeyRequest, ...]
+    key_bytes: int
+
+    @property
+    def bootstraps(self) -> int:
+        """Bootstraps, two real ciphertexts in each where there are two."""
+        return int(self.stages[REFRESH].total("bootstrap")) if REFRESH in self.stages else 0
+
+    @property
+    def rotations(self) -> int:
+        """Outside bootstraps, hoisted or accumulated."""
+        return self._total("rotation") + self._total("accumulated rotation")
+
+    @property
+    def products(self) -> int:
+        """Of two ciphertexts, outside bootstraps."""
+        return self._total("product")
+
+    @property
+    def relinearisations(self) -> int:
+        """Outside bootstraps, where nothing else switches keys."""
+        return self._total("key switch")
+
+    @property
+    def plain_products(self) -> int:
+        """With plaintexts, outside bootstraps."""
+        return self._total("plain product")
+
+    def _total(self, operation: str) -> int:
+        return int(sum(c.total(operation) for name, c in self.stages.items() if name != REFRESH))
+
+
+def plan_layer(
+    shape: LayerShape, *, slots: int, tokens: int, ranges: LayerRanges, degrees: Degrees
+) -> LayerPlan:
+    """The layer on the grid for texts of up to `tokens` tokens; scores are masked where some are no keys."""
+    layout = GridLayout.of(slots, tokens)
+    masked = shape.causal or tokens < layout.tokens * layout.blocks
+    return LayerPlan(shape, layout, LayerFits.of(shape, ranges, degrees), masked)
+
+
+def count_layer(
+    shape: LayerShape,
+    bootstrap: BootstrapPlan,
+    *,
+    tokens: int,
+    ranges: LayerRanges | None = None,
+    degrees: Degrees | None = None,
+) -> LayerCounts:
+    """One layer, which all like it repeat. Raises LevelError when no choice of bootstraps carries it."""
+    ranges, params = LayerRanges() if ranges is None else ranges, bootstrap.params
+    degrees = Degrees() if degrees is None else degrees
+    plan = plan_layer(shape, slots=params.slots, tokens=tokens, ranges=ranges, degrees=degrees)
+    refreshes = place_refreshes(plan.steps(), fresh=bootstrap.output_level, lowest=bootstrap.input_level)
+    graph = LayerGraph(plan, refreshes.refreshed, ranges.hidden).graph(refreshes.start)
+    context = GridContext(constants=_Ones(), scale=params.scale, tokens=tokens, bootstrap=bootstrap)
+    stages, lowest = count_stages(graph, bootstrap, context)
+    if lowest < refreshes.start:
+        raise LevelError(f"the layer begins at level {refreshes.start} and ends at level {lowest}")
+    matrices = {node.operator for node in graph.nodes if isinstance(node.operator, MatrixProduct)}
+    requests = _requests(stages)
+    return LayerCounts(
+        layout=plan.layout,
+        refreshes=refreshes,
+        stages=stages,
+        encoded_weight_bytes=sum(m.plaintexts() for m in matrices) * 2 * plan.layout.sub_slots * 8,
+        key_requests=requests,
+        key_bytes=sum(half_bytes(parameters_of(params, key), key.level) for key in requests),
+    )
+
+
+def count_stages(
+    graph: Graph, bootstrap: BootstrapPlan, context: Context
+) -> tuple[dict[str, OperationCounts], int]:
+    """Operations of each stage, and the lowest level of the results.
+
+    A bootstrap is not run again for every pair: its counts are added as often as it occurs.
+    """
+    params = bootstrap.params
+    backend = SymbolicBackend(params.q, params.slots)
+    values: dict[str, Symbol] = {}
+    stages: dict[str, OperationCounts] = {}
+    refreshes, left = 0, uses(graph.nodes, graph.results)
+    for node in graph.nodes:
+        if isinstance(node.operator, Input):
+            values[node.outputs[0]] = Symbol(node.operator.level, params.scale)
+        elif isinstance(node.operator, Refresh):
+            _refresh(node, bootstrap, values)
+            refreshes += 1
+        else:
+            backend.counts = stages.setdefault(node.stage, OperationCounts())
+            run_node(node, backend, values, context)
+        release(node, left, values)
+    if refreshes:
+        stages[REFRESH] = _times(bootstrap.counts, refreshes)
+    return stages, min(values[name].level for name in graph.results)
+
+
+class _Ones(dict[str, np.ndarray]):
+    """Every constant is one, without axes: a matrix or a vector of ones, whatever its size."""
+
+    def __missing__(self, name: str) -> np.ndarray:
+        return np.asarray(1.0)
+
+
+def _refresh(node: Node, bootstrap: BootstrapPlan, values: dict[str, Symbol]) -> None:
+    for name in node.inputs:
+        if values[name].level < bootstrap.input_level:
+            raise LevelError(
+                f"node {node.name}: {name} is at level {values[name].level}, a bootstrap begins at level "
+                f"{bootstrap.input_level}: refresh it earlier"
+            )
+    for name in node.outputs:
+        values[name] = Symbol(bootstrap.output_level, bootstrap.params.scale)
+
+
+def _times(counts: OperationCounts, times: int) -> OperationCounts:
+    total = OperationCounts()
+    for (operation, level), count in counts.by_level.items():
+        total.add(operation, level, count * times)
+    total.keys.update(counts.keys)
+    return total
+
+
+def _requests(stages: Mapping[str, OperationCounts]) -> tuple[KeyRequest, ...]:
+    union = OperationCounts()
+    for counts in stages.values():
+        for step, level in counts.keys.items():
+            union.need(step, level)
+    return tuple(union.key_requests())

@@ -1,0 +1,66 @@
+"""The polynomials of a layer on its calibrated ranges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from aegis_fhe.circuits.chebyshev import ChebyshevSeries, interpolate
+from aegis_fhe.circuits.exponential import fit_exponential
+from aegis_fhe.circuits.inverse_sqrt import fit_inverse_sqrt
+from aegis_fhe.circuits.reciprocal import fit_reciprocal
+from aegis_fhe.program.long.layout import Array
+from aegis_fhe.program.long.shape import Degrees, LayerRanges, LayerShape
+from aegis_fhe.program.network import Gelu, Silu
+from aegis_fhe.program.ranges import Interval
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerFits:
+    """exp (before its squarings), 1/D, both 1/sqrt, and the activation over its bound.
+
+    A norm before the sum multiplies hidden states over their bound by 1/sqrt: that series is scaled so that
+    the result comes over its own bound.
+    """
+
+    exponential: ChebyshevSeries
+    squarings: int
+    reciprocal: ChebyshevSeries
+    first_norm: ChebyshevSeries
+    second_norm: ChebyshevSeries
+    activation: ChebyshevSeries
+
+    @classmethod
+    def of(cls, shape: LayerShape, ranges: LayerRanges, degrees: Degrees) -> LayerFits:
+        """Fits of the given degrees. Raises RangeError for an interval outside a function's domain."""
+
+        def root(interval: Interval) -> ChebyshevSeries:
+            series = fit_inverse_sqrt(interval.low, interval.high, degree=degrees.inverse_sqrt)
+            return series.scaled(ranges.hidden / ranges.normalised) if shape.pre_norm else series
+
+        score, denominator = ranges.score, ranges.denominator
+        return cls(
+            exponential=fit_exponential(
+                score.low, score.high, degree=degrees.exponential, squarings=degrees.squarings
+            ),
+            squarings=degrees.squarings,
+            reciprocal=fit_reciprocal(denominator.low, denominator.high, degree=degrees.reciprocal),
+            first_norm=root(ranges.first_norm),
+            second_norm=root(ranges.second_norm),
+            activation=_activation(Silu() if shape.gated else Gelu(), ranges.activation, degrees.activation),
+        )
+
+
+def _activation(function: Gelu | Silu, bound: float, degree: int) -> ChebyshevSeries:
+    """f(x) / bound on [-bound, bound]: f(x) - x / 2 is even, so half of the series vanishes."""
+
+    def even(x: Array) -> Array:
+        y: Array = (function.evaluate([x], {}) - x / 2) / bound
+        return y
+
+    series = np.zeros(degree + 1)
+    series[:-1] = interpolate(even, -bound, bound, degree - 1).coefficients
+    series[1::2] = 0.0
+    series[1] = 0.5
+    return ChebyshevSeries(-bound, bound, tuple(series.tolist()))

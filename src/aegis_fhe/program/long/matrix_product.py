@@ -1,0 +1,141 @@
+"""Plaintext matrices times grids of ciphertexts: baby steps hoisted, giant steps accumulated."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TypeVar
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from aegis_fhe.circuits.backend import Backend
+from aegis_fhe.circuits.products import plain_scale
+from aegis_fhe.circuits.rotations import RotationLadder
+from aegis_fhe.ckks.slots import SlotVector
+from aegis_fhe.program.long.layout import EMPTY, Array, Placement
+from aegis_fhe.program.operators.context import Context
+
+V = TypeVar("V")
+Diagonals = dict[int, SlotVector]
+
+# Baby steps that share one ModUp; more of them go in two strides, as many rotations from far fewer keys.
+FEW_BABIES = 16
+
+
+@lru_cache(maxsize=1024)
+def baby_steps(columns_in: int, columns_out: int, sub_slots: int) -> int:
+    """b: the smallest power of two up to S with the fewest rotations, see `rotations`."""
+    powers = [1 << i for i in range(sub_slots.bit_length())]
+    return min(powers, key=lambda b: rotations(columns_in, columns_out, sub_slots, b))
+
+
+def rotations(columns_in: int, columns_out: int, sub_slots: int, b: int) -> int:
+    """n_in (b - 1) + n_out (2S/b - 1), and n_out (2S - 2) for b = 1, all diagonals present."""
+    if b == 1:
+        return columns_out * (2 * sub_slots - 2)
+    return columns_in * (b - 1) + columns_out * (2 * sub_slots // b - 1)
+
+
+class MatrixProduct(msgspec.Struct, frozen=True, tag=True):
+    """y = x [W_1 | W_2 | ...] + bias on one token block, between any two placements.
+
+    y_o(g) = sum_a sum_r w_{a,o,r}(g) x_a(g + r), -S < r < S, with w_{a,o,r}(g) = W[feature of (a, g + r),
+    feature of (o, g)], zero where g + r leaves the token: validity is folded into the weights, which have
+    period S. With r = b i + j, 0 <= j < b, y_o = sum_i rot(sum_{a,j} w rot(x_a, j), b i).
+    weights[k]: name of [features in, features out of targets[k]]; a constant without axes is a matrix all of
+    whose entries are that number. biases: as many names, or none. Diagonals that no feature can reach are
+    left out. Level l -> l - 1, scale -> nominal.
+    """
+
+    weights: tuple[str, ...]
+    source: Placement
+    targets: tuple[Placement, ...]
+    biases: tuple[str, ...] = ()
+
+    @property
+    def columns_out(self) -> int:
+        """Ciphertexts of the result."""
+        return sum(target.columns for target in self.targets)
+
+    @property
+    def baby(self) -> int:
+        """b."""
+        return baby_steps(self.source.columns, self.columns_out, self.source.sub_slots)
+
+    def lower(self, backend: Backend[V], inputs: list[V], context: Context) -> list[V]:
+        """n_in (b - 1) + n_out (2S/b - 1) rotations, at most (2S - 1) n_in n_out products."""
+        level, baby = min(backend.level(x) for x in inputs), self.baby
+        ladder = RotationLadder((FEW_BABIES, 1), (FEW_BABIES,))
+        babies = [
+            rotated
+            for x in inputs
+            for _, rotated in ladder.rotations(backend, backend.drop_to(x, level), range(baby))
+        ]
+        scale = plain_scale(backend, babies[0], context.scale)
+        results: list[V] = []
+        for index, target in enumerate(self.targets):
+            blocks = _Blocks(context.constants[self.weights[index]], self.source, target, baby)
+            # One column at a time: the inner sums of all would take more memory than the result.
+            columns = [self._column(backend, babies, blocks, o, scale) for o in range(target.columns)]
+            results += self._biased(backend, columns, index, context)
+        return results
+
+    def plaintexts(self) -> int:
+        """Different encoded weights of one application."""
+        ones = np.asarray(1.0)
+        blocks = [_Blocks(ones, self.source, target, self.baby) for target in self.targets]
+        pairs = ((b, a, o) for b in blocks for o in range(b.columns) for a in range(self.source.columns))
+        return sum(len(b.diagonals(a, o)) for b, a, o in pairs)
+
+    def _column(self, backend: Backend[V], babies: list[V], blocks: _Blocks, o: int, scale: float) -> V:
+        baby, found = blocks.baby, [blocks.diagonals(a, o) for a in range(self.source.columns)]
+        giants = sorted({r // baby for diagonals in found for r in diagonals})
+        rows = [[diagonals.get(i * baby + j) for diagonals in found for j in range(baby)] for i in giants]
+        inner = backend.mul_plain_sums(babies, rows, scale)
+        return backend.rotate_sum_rescale(inner, [i * baby for i in giants])
+
+    def _biased(self, backend: Backend[V], columns: list[V], index: int, context: Context) -> list[V]:
+        if not self.biases:
+            return columns
+        bias = self.targets[index].vectors(context.constants[self.biases[index]])
+        return [backend.add_plain(x, SlotVector(v)) for x, v in zip(columns, bias, strict=True)]
+
+
+class _Blocks:
+    """The diagonals of a matrix between two columns, turned by their giant step."""
+
+    def __init__(self, weight: Array, source: Placement, target: Placement, baby: int) -> None:
+        self.weight, self.baby, self.sub_slots = weight, baby, source.sub_slots
+        self.inside, self.outside = source.table(), target.table()
+        self.columns = target.columns
+        self._constant: dict[tuple[bytes, bytes], Diagonals] = {}
+
+    def diagonals(self, a: int, o: int) -> Diagonals:
+        """r -> one period of w_{a,o,r}(g - b i), for every r that a feature can reach."""
+        used_in, used_out = self.inside[a] != EMPTY, self.outside[o] != EMPTY
+        if self.weight.ndim:
+            block = self.weight[np.ix_(self.inside[a], self.outside[o])] * np.outer(used_in, used_out)
+            return self._turned(block, used_in, used_out)
+        key = used_in.tobytes(), used_out.tobytes()
+        if key not in self._constant:
+            block = self.weight * np.outer(used_in, used_out)
+            self._constant[key] = self._turned(block, used_in, used_out)
+        return self._constant[key]
+
+    def _turned(self, block: Array, used_in: NDArray[np.bool_], used_out: NDArray[np.bool_]) -> Diagonals:
+        size = self.sub_slots
+        f, g = np.indices((size, size), sparse=True)
+        table = np.zeros((2 * size - 1, size))
+        table[f - g + size - 1, np.broadcast_to(g, (size, size))] = block
+        found: Diagonals = {}
+        for r in _reachable(used_in.tobytes(), used_out.tobytes()):
+            found[r] = SlotVector(np.roll(table[r + size - 1], r // self.baby * self.baby))
+        return found
+
+
+@lru_cache(maxsize=1024)
+def _reachable(used_in: bytes, used_out: bytes) -> tuple[int, ...]:
+    """Every r = f - g with f and g in use."""
+    f, g = (np.flatnonzero(np.frombuffer(used, dtype=bool)) for used in (used_in, used_out))
+    return tuple(int(r) for r in np.unique(f[:, None] - g[None, :]))

@@ -1,0 +1,72 @@
+"""Slot-wise operators on whole grids: what one ciphertext undergoes, for each of many."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from aegis_fhe.circuits.backend import Backend
+from aegis_fhe.circuits.products import multiply, multiply_plain
+from aegis_fhe.ckks.slots import SlotVector
+from aegis_fhe.program.long.layout import Placement
+from aegis_fhe.program.operators.arithmetic import Add, Multiply, Polynomial, Subtract
+from aegis_fhe.program.operators.context import Context
+
+V = TypeVar("V")
+
+
+class Each(msgspec.Struct, frozen=True, tag=True):
+    """operator(x_a, y_a, ...) for every column a; inputs: x, then y, ..., each a whole grid or one value.
+
+    shared: whether the last grid is one value that meets every column.
+    """
+
+    operator: Add | Subtract | Multiply | Polynomial
+    columns: int
+    shared: bool = False
+
+    def lower(self, backend: Backend[V], inputs: list[V], context: Context) -> list[V]:
+        """`columns` times what the operator takes."""
+        common = inputs[len(inputs) - self.shared :]
+        grids = inputs[: len(inputs) - self.shared]
+        starts = range(0, len(grids), self.columns)
+        results: list[V] = []
+        for a in range(self.columns):
+            operands = [grids[start + a] for start in starts]
+            results += self.operator.lower(backend, operands + common, context)
+        return results
+
+
+class WeightedProduct(msgspec.Struct, frozen=True, tag=True):
+    """x_a * (factor * w_a) for every column a, w a vector over features; inputs: x, then factor.
+
+    Level: one below the lower of x and of factor less one; scale -> nominal, so that sums can follow.
+    """
+
+    weight: str
+    placement: Placement
+
+    def lower(self, backend: Backend[V], inputs: list[V], context: Context) -> list[V]:
+        """A product with a plaintext and one with a ciphertext for each column."""
+        *xs, factor = inputs
+        vectors = self.placement.vectors(context.constants[self.weight])
+        level = min(*(backend.level(x) for x in xs), backend.level(factor) - 1)
+        results = []
+        for x, vector in zip(xs, vectors, strict=True):
+            scale = context.scale * backend.moduli[level] / backend.scale(x)
+            weighted = multiply_plain(backend, factor, SlotVector(vector), scale)
+            results.append(multiply(backend, backend.drop_to(x, level), backend.drop_to(weighted, level)))
+        return results
+
+
+class AddFeatures(msgspec.Struct, frozen=True, tag=True):
+    """A grid plus a vector over features. Level and scale unchanged."""
+
+    bias: str
+    placement: Placement
+
+    def lower(self, backend: Backend[V], inputs: list[V], context: Context) -> list[V]:
+        """An addition for each column."""
+        vectors = self.placement.vectors(context.constants[self.bias])
+        return [backend.add_plain(x, SlotVector(v)) for x, v in zip(inputs, vectors, strict=True)]

@@ -1,0 +1,121 @@
+"""A layer's weights as constants of its graph, with the scales that its approximations ask for folded in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from aegis_fhe.errors import LayoutError
+from aegis_fhe.program.long.fits import LayerFits
+from aegis_fhe.program.long.layout import Array
+from aegis_fhe.program.long.shape import LayerRanges, LayerShape
+
+LINEARS = ("query", "key", "value", "output", "gate", "up", "down")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerWeights:
+    """matrices[name]: [out, in] as in checkpoints, name in LINEARS ("gate" where there is one).
+
+    biases[name]: [out], zero where absent. norm weights: ones where absent. cosine, sine: [positions,
+    head_dim], of rotary positions. score_scale: 1/sqrt(head_dim) unless given. shift: what is subtracted from
+    the scores of each head. Raises LayoutError from `check`.
+    """
+
+    matrices: Mapping[str, Array]
+    biases: Mapping[str, Array] = field(default_factory=dict)
+    norms: Mapping[str, Array] = field(default_factory=dict)
+    cosine: Array | None = None
+    sine: Array | None = None
+    score_scale: float | None = None
+    shift: Array | None = None
+
+    def check(self, shape: LayerShape, tokens: int) -> None:
+        """Raises LayoutError when a matrix or a table has another shape than the layer asks for."""
+        for name, expected in _matrix_shapes(shape).items():
+            found = self.matrices[name].shape if name in self.matrices else "nothing"
+            if found != expected:
+                raise LayoutError(f"the layer's {name} weight must be {expected}, found {found}")
+        for name, table in (("cosine", self.cosine), ("sine", self.sine)):
+            if shape.rotary and (
+                table is None or table.shape[0] < tokens or table.shape[1] != shape.head_dim
+            ):
+                raise LayoutError(f"{name} must be a table of {tokens} positions or more x {shape.head_dim}")
+
+
+def layer_constants(
+    weights: LayerWeights, shape: LayerShape, ranges: LayerRanges, fits: LayerFits
+) -> dict[str, Array]:
+    """Everything the graph names. Matrices [in, out].
+
+    A stored value is the true one over its bound: residual stream `hidden`, normalised values `normalised`,
+    attended ones `value`, the gate its series' input, `up` its range. A norm before a linear layer gives its
+    affine part to it.
+    """
+    scores = math.sqrt(1 / shape.head_dim) if weights.score_scale is None else weights.score_scale
+    shift = np.zeros(shape.heads) if weights.shift is None else weights.shift
+    source = ranges.normalised if shape.pre_norm else ranges.hidden
+    units = ranges.activation * (ranges.up if shape.gated else 1.0)
+    fold = _Folded(weights, shape)
+    constants = {
+        "score.offset": fits.exponential.offset - fits.exponential.slope * shift,
+        **fold.linear("query", "first", source, 1 / (scores * fits.exponential.slope)),
+        **fold.linear("key", "first", source, 1.0),
+        **fold.linear("value", "first", source, ranges.value),
+        **fold.linear("output", None, ranges.value, ranges.hidden),
+        **fold.linear("down", None, units, ranges.hidden),
+    }
+    if shape.gated:
+        constants |= fold.linear("gate", "second", source, ranges.activation)
+        constants |= fold.linear("up", "second", source, ranges.up)
+    else:
+        constants |= fold.linear("up", "second", source, ranges.activation)
+    if shape.rotary:
+        assert weights.cosine is not None
+        assert weights.sine is not None
+        constants |= {"cosine": weights.cosine, "sine": weights.sine}
+    if not shape.pre_norm:
+        for name in ("first", "second"):
+            constants |= {
+                f"{name}.norm.weight": fold.norm(name, "weight", 1.0),
+                f"{name}.norm.bias": fold.norm(name, "bias", 0.0) / ranges.hidden,
+            }
+    return constants
+
+
+class _Folded:
+    """Linear layers with the affine part of a norm before them."""
+
+    def __init__(self, weights: LayerWeights, shape: LayerShape) -> None:
+        self.weights, self.shape = weights, shape
+
+    def norm(self, name: str, part: str, default: float) -> Array:
+        """[features]."""
+        default_vector = np.full(self.shape.features, default)
+        return self.weights.norms.get(f"{name}.{part}", default_vector)
+
+    def linear(self, name: str, norm: str | None, source: float, target: float) -> dict[str, Array]:
+        """Weight [in, out] and bias for a stored input times `source` -> a result stored over `target`."""
+        matrix = self.weights.matrices[name].T
+        bias = self.weights.biases.get(name, np.zeros(matrix.shape[1]))
+        if norm is not None and self.shape.pre_norm:
+            bias = bias + self.norm(norm, "bias", 0.0) @ matrix
+            matrix = self.norm(norm, "weight", 1.0)[:, None] * matrix
+        return {f"{name}.weight": matrix * (source / target), f"{name}.bias": bias / target}
+
+
+def _matrix_shapes(shape: LayerShape) -> dict[str, tuple[int, int]]:
+    """[out, in] of every linear layer."""
+    queries, keys = shape.heads * shape.head_dim, shape.key_value_heads * shape.head_dim
+    shapes = {
+        "query": (queries, shape.features),
+        "key": (keys, shape.features),
+        "value": (keys, shape.features),
+        "output": (shape.features, queries),
+        "up": (shape.hidden, shape.features),
+        "down": (shape.features, shape.hidden),
+    }
+    return shapes | ({"gate": (shape.hidden, shape.features)} if shape.gated else {})

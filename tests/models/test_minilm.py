@@ -1,4 +1,4 @@
-"""all-MiniLM-L6-v2 as packaged: shipped ranges belong to its weights, real text is inside, counts are exact."""
+"""all-MiniLM-L6-v2 as packaged: its shipped ranges, real text inside them, exact counts."""
 
 from __future__ import annotations
 

@@ -145,7 +145,8 @@ class _Run(Generic[V]):
         blocks, columns = operator.layout.blocks, operator.columns
         level = min(backend.level(x) for x in inputs)
         grids = [inputs[start : start + columns] for start in range(0, len(inputs), columns)]
-        self.queries = [self._dropped(grid, level) for grid in grids[:blocks]]
+        self.aligned = [self._dropped(grid, level) for grid in grids[:blocks]]
+        self.queries = self.aligned
         self.keys = [self._babies(grid, level) for grid in grids[blocks : 2 * blocks]]
         lower = level - operator.probability_depth
         self.values = [self._babies(grid, lower) for grid in grids[2 * blocks :]]
@@ -156,9 +157,11 @@ class _Run(Generic[V]):
         """Queries and sums to giant step i."""
         backend, unit = self.backend, self.operator.layout.sub_slots * self.operator.baby
         last = i == self.operator.giants - 1
-        step = -unit * i if last else unit
-        if step:
+        if i:
+            step = -unit * i if last else unit
             self.queries = [[backend.rotate(q, step) for q in grid] for grid in self.queries]
+        else:
+            self.queries = self.aligned
         if not last:
             self.sums = [[backend.rotate(x, unit) for x in grid] for grid in self.sums]
 

@@ -59,9 +59,9 @@ ROWS = [
     ("heads", "dim", "n", "scores", "products", "rotations", "sums"), [r[1:] for r in ROWS]
 )
 def test_counts(heads, dim, n, scores, products, rotations, sums):
-    """As many products and rotations for QK^T as for PV, g - 1 rotations of D, b + 1 rotation keys."""
+    """As many products and rotations for QK^T as for PV, g - 1 rotations of D, b + 1 keys at most."""
     layout = GridLayout.of(32768, n)
-    attention = operator(layout, Placement.head_minor(heads, dim, layout.sub_slots))
+    attention = operator(layout, Placement.head_minor(heads, dim, layout))
     backend = SymbolicBackend(MODULI, 32768)
     results = attention.lower(backend, [Symbol(10, SCALE)] * (3 * dim), context(n))
     assert len(results) == dim + 1
@@ -75,14 +75,14 @@ def test_counts(heads, dim, n, scores, products, rotations, sums):
     assert counts.total("rotation") == 2 * rotations + attention.giants - 1
     assert counts.total("key switch") == scores * (1 + switches) + sums
     steps = [step for step in counts.keys if step != "relin"]
-    assert len(steps) == attention.baby + 1
+    assert len(steps) <= attention.baby + 1
     assert counts.total("bootstrap") == 0
 
 
 def test_llama_has_two_groups():
     """32 heads of 128 features on 16 sub-slots: 2 x 2048 score ciphertexts."""
     layout = GridLayout.of(32768, 2048)
-    attention = operator(layout, Placement.head_minor(32, 128, layout.sub_slots), group=1)
+    attention = operator(layout, Placement.head_minor(32, 128, layout), group=1)
     assert (attention.columns, attention.diagonals) == (128, 2048)
     assert 2 * attention.columns * (attention.baby + attention.giants - 2) == 22_784
 
@@ -103,14 +103,15 @@ def softmax_parts(q, k, v, *, causal: bool, offset: np.ndarray):
         (256, 16, 16, 16),  # nothing folded
         (256, 3, 3, 16),  # folded four times, empty head sub-slots
         (256, 4, 2, 11),  # padding, shared keys
+        (256, 2, 2, 8),  # more sub-slots than keys to fold
         (256, 4, 4, 40),  # three token blocks, the last half full
         (256, 20, 10, 16),  # two groups of heads
     ],
 )
 def test_values(slots, heads, kv, tokens, causal, rng):
     dim, layout = 3, GridLayout.of(slots, tokens)
-    queries = Placement.head_minor(heads, dim, layout.sub_slots)
-    keys = Placement.head_minor(heads, dim, layout.sub_slots, kv)
+    queries = Placement.head_minor(heads, dim, layout)
+    keys = Placement.head_minor(heads, dim, layout, kv)
     q, k, v = (rng.uniform(-0.4, 0.4, size=(tokens, h * dim)) for h in (heads, kv, kv))
     offset = rng.uniform(-0.2, 0.2, size=heads)
     backend = ClearBackend(MODULI, slots)
@@ -140,7 +141,8 @@ def test_values(slots, heads, kv, tokens, causal, rng):
         for p in range(layout.blocks):
             rows = slice(p * layout.tokens, min(tokens, (p + 1) * layout.tokens))
             columns = [*results[p * dim : (p + 1) * dim], results[layout.blocks * dim + p]]
-            found = [x.slots.reshape(layout.tokens, copies, padded).sum(axis=1) for x in columns]
+            rows_of = [x.slots.reshape(layout.tokens, -1)[:, : copies * padded] for x in columns]
+            found = [x.reshape(layout.tokens, copies, padded).sum(axis=1) for x in rows_of]
             count = rows.stop - rows.start
             own_heads = slice(first, first + real)
             for c in range(dim):
@@ -153,7 +155,7 @@ def test_values(slots, heads, kv, tokens, causal, rng):
 def test_causal_blocks_without_any_key_are_left_out():
     """Two token blocks: keys of the second are nothing to queries of the first."""
     layout = GridLayout.of(256, 32)
-    placement, dim = Placement.head_minor(16, 2, layout.sub_slots), 2
+    placement, dim = Placement.head_minor(16, 2, layout), 2
     scores = []
     for causal in (False, True):
         backend = SymbolicBackend(MODULI, 256)
@@ -165,6 +167,6 @@ def test_causal_blocks_without_any_key_are_left_out():
 
 def test_a_shorter_text_is_refused_without_masks():
     layout = GridLayout.of(256, 16)
-    attention = operator(layout, Placement.head_minor(16, 2, layout.sub_slots))
+    attention = operator(layout, Placement.head_minor(16, 2, layout))
     with pytest.raises(RangeError, match="exactly 16"):
         attention.lower(SymbolicBackend(MODULI, 256), [Symbol(11, SCALE)] * 6, context(15))

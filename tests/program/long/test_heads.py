@@ -20,7 +20,7 @@ SCALE = 2.0**40
 def test_rotary_positions_and_folding(tokens, folded, rng):
     """Sub-slot (kb, h) of token t holds what Rotary makes of token t + kb T / phi of the same block."""
     heads, dim, layout = 4, 6, GridLayout.of(256, tokens)
-    placement = Placement.head_minor(heads, dim, layout.sub_slots)
+    placement = Placement.head_minor(heads, dim, layout)
     x = rng.normal(size=(tokens, heads * dim))
     tables = {name: rng.normal(size=(tokens, dim)) for name in ("cosine", "sine")}
     turned = Rotary(heads=heads, head_dim=dim, cosine="cosine", sine="sine").evaluate([x], tables)
@@ -46,7 +46,7 @@ def test_rotary_positions_and_folding(tokens, folded, rng):
 def test_rotary_takes_no_rotation(rng):
     """The two features of a pair lie in different ciphertexts."""
     layout = GridLayout.of(256, 16)
-    placement = Placement.head_minor(4, 6, layout.sub_slots)
+    placement = Placement.head_minor(4, 6, layout)
     operator = PlaceHeads(layout=layout, placement=placement, block=0, cosine="c", sine="s")
     backend = ClearBackend(MODULI, 256)
     facts = GridContext(constants={"c": np.asarray(1.0), "s": np.asarray(0.0)}, scale=SCALE, tokens=16)

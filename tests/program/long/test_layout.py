@@ -38,22 +38,23 @@ def test_a_ring_too_small_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("heads", "dim", "kv", "sub_slots", "columns", "groups", "copies"),
+    ("heads", "dim", "kv", "tokens", "columns", "groups", "copies"),
     [
-        (12, 64, 12, 16, 64, 1, 1),  # BERT-base: 4 of 16 sub-slots empty
-        (9, 64, 3, 16, 64, 1, 1),  # SmolLM2-135M
-        (32, 128, 8, 16, 256, 2, 1),  # LLaMA: two groups of heads
-        (12, 32, 12, 64, 32, 1, 4),  # MiniLM-L6, 512 tokens: keys folded four times
+        (12, 64, 12, 2048, 64, 1, 1),  # BERT-base: 4 of 16 sub-slots empty
+        (9, 64, 3, 2048, 64, 1, 1),  # SmolLM2-135M
+        (32, 128, 8, 2048, 256, 2, 1),  # LLaMA: two groups of heads
+        (12, 32, 12, 512, 32, 1, 4),  # MiniLM-L6, 512 tokens: keys folded four times
+        (12, 32, 12, 8, 32, 1, 8),  # no more key blocks than tokens
     ],
 )
-def test_head_minor_columns(heads, dim, kv, sub_slots, columns, groups, copies):
-    placement = Placement.head_minor(heads, dim, sub_slots, kv)
+def test_head_minor_columns(heads, dim, kv, tokens, columns, groups, copies):
+    placement = Placement.head_minor(heads, dim, GridLayout.of(32768, tokens), kv)
     assert (placement.columns, placement.groups, placement.key_blocks) == (columns, groups, copies)
 
 
 def test_head_minor_table_is_what_its_docstring_says():
     heads, dim, kv, sub_slots = 6, 4, 3, 16
-    placement = Placement.head_minor(heads, dim, sub_slots, kv)
+    placement = Placement.head_minor(heads, dim, GridLayout.of(512, 32), kv)
     table = placement.table()
     assert table.shape == (dim, sub_slots)
     for c in range(dim):
@@ -63,14 +64,14 @@ def test_head_minor_table_is_what_its_docstring_says():
 
 
 def test_heads_beyond_the_sub_slots_form_groups():
-    table = Placement.head_minor(32, 2, 16).table()
+    table = Placement.head_minor(32, 2, GridLayout.of(512, 32)).table()
     assert table.shape == (4, 16)
     np.testing.assert_array_equal(table[2 + 1], (16 + np.arange(16)) * 2 + 1)
 
 
 def test_heads_must_share_evenly():
     with pytest.raises(LayoutError, match="evenly"):
-        Placement.head_minor(9, 8, 16, 2)
+        Placement.head_minor(9, 8, GridLayout.of(512, 32), 2)
 
 
 @pytest.mark.parametrize("features", [24, 32, 40])
@@ -93,7 +94,7 @@ def test_pack_puts_every_number_where_slot_says(features, rows, rng):
 
 def test_head_minor_repeats_shared_features_and_unpacks_them(rng):
     layout, hidden = GridLayout.of(512, 32), rng.normal(size=(32, 8))
-    placement = Placement.head_minor(4, 4, layout.sub_slots, 2)
+    placement = Placement.head_minor(4, 4, layout, 2)
     grid = layout.pack(hidden, placement)
     values = np.array(grid[0]).reshape(4, 32, 4, 4)  # column, token, key block, head
     for head in range(4):

@@ -23,9 +23,12 @@ def dense(features: int, sub_slots: int = 16) -> Placement:
     return Placement.dense(features, sub_slots)
 
 
-def heads(dim: int, sub_slots: int = 16) -> Placement:
-    """All head sub-slots in use, as the published counts have it."""
-    return Placement.head_minor(sub_slots, dim, sub_slots)
+LAYOUT = GridLayout.of(32768, 2048)
+
+
+def heads(dim: int) -> Placement:
+    """All 16 head sub-slots in use, as the published counts have it."""
+    return Placement.head_minor(16, dim, LAYOUT)
 
 
 # Source, targets, b, rotations, products, most of them of 2048 tokens on 32768 slots.
@@ -68,15 +71,15 @@ def test_counts(source, targets, b, rotations, products):
 
 def test_diagonals_that_no_head_reaches_are_left_out():
     """12 of 16 heads: f - g runs from -11 to 15, 27 diagonals of 31."""
-    target = Placement.head_minor(12, 64, 16)
+    target = Placement.head_minor(12, 64, LAYOUT)
     operator = MatrixProduct(weights=("w",), source=dense(768), targets=(target,))
     assert operator.plaintexts() == 27 * 48 * 64
 
 
 PLACEMENTS = {
-    "dense": lambda s: Placement.dense(24, s),
-    "heads": lambda s: Placement.head_minor(3, 8, s),
-    "grouped": lambda s: Placement.head_minor(6, 8, s, 3),
+    "dense": lambda layout: Placement.dense(24, layout.sub_slots),
+    "heads": lambda layout: Placement.head_minor(3, 8, layout),
+    "grouped": lambda layout: Placement.head_minor(6, 8, layout, 3),
 }
 
 
@@ -86,7 +89,7 @@ PLACEMENTS = {
 def test_product_equals_numpy(source, target, sub_slots, rng):
     """Between any two placements; whatever lies in unused sub-slots of the input is not seen."""
     layout = GridLayout(slots=512, tokens=512 // sub_slots, blocks=1)
-    places = PLACEMENTS[source](sub_slots), PLACEMENTS[target](sub_slots)
+    places = PLACEMENTS[source](layout), PLACEMENTS[target](layout)
     weight, bias = rng.normal(size=(2, 24, 24)), rng.normal(size=24)
     operator = MatrixProduct(
         weights=("w0", "w1"), source=places[0], targets=(places[1], places[1]), biases=("b", "b")
@@ -108,7 +111,7 @@ def test_product_equals_numpy(source, target, sub_slots, rng):
 
 def test_shape_only_count_is_the_count_with_weights(rng):
     """A constant without axes stands for a matrix: same plaintexts, same rotations."""
-    source, target = Placement.dense(24, 16), Placement.head_minor(3, 8, 16)
+    source, target = dense(24), Placement.head_minor(3, 8, GridLayout.of(512, 32))
     operator = MatrixProduct(weights=("w",), source=source, targets=(target,))
     found = []
     for weight in (np.asarray(1.0), rng.normal(size=(24, 24))):

@@ -61,7 +61,9 @@ def test_squares_of_a_centred_grid(features, rng):
 def test_sum_over_key_blocks(rng):
     layout = GridLayout.of(512, 24)  # 8 tokens are padding
     x, backend = rng.normal(size=(32, 4, 4)), ClearBackend(MODULI, 512)
-    operator = HeadSum(layout=layout, block=0, heads=3, padded_heads=4, factor=0.5, offset=2.0, padding=0.25)
+    operator = HeadSum(
+        layout=layout, block=0, heads=3, padded_heads=4, key_blocks=4, factor=0.5, offset=2.0, padding=0.25
+    )
     (found,) = operator.lower(backend, [backend.encode(x.reshape(-1), 3, SCALE)], facts(24))
     expected = np.full((32, 4, 4), 0.25)
     expected[:24, :, :3] = 0.5 * x[:24, :, :3].sum(axis=1, keepdims=True) + 2.0

@@ -27,7 +27,7 @@ from aegis_fhe.circuits.polynomial import polynomial_depth
 from aegis_fhe.circuits.products import multiply, multiply_plain
 from aegis_fhe.ckks.slots import SlotVector
 from aegis_fhe.errors import RangeError
-from aegis_fhe.program.long.layout import GridLayout, Placement
+from aegis_fhe.program.long.layout import Array, GridLayout, Placement
 from aegis_fhe.program.operators.arithmetic import Polynomial
 from aegis_fhe.program.operators.context import Context
 
@@ -94,8 +94,8 @@ class StreamingAttention(msgspec.Struct, frozen=True, tag=True):
         """Giant steps from the last to the first: Q turns forward by one step, and so do the sums behind it.
 
         Rotations: C (b - 1) of K and of V for each token block, C (g - 1) of Q and of O, g - 1 of D, by b + 1
-        different steps. Relinearisations: one a score and C for each giant step. Raises RangeError for a text
-        with padding where scores are not masked.
+        different steps at most. Relinearisations: one a score and C for each giant step. Raises RangeError for
+        a text with padding where scores are not masked.
         """
         if not self.masked and context.tokens < self.layout.tokens * self.layout.blocks:
             raise RangeError(
@@ -124,7 +124,16 @@ class StreamingAttention(msgspec.Struct, frozen=True, tag=True):
         offsets = np.zeros(self.placement.groups * padded)
         offsets[:heads] = context.constants[self.offset]
         own = offsets[self.group * padded :][:padded]
-        return SlotVector(np.tile(own, self.placement.key_blocks))
+        return self._in_key_blocks(np.tile(own, self.placement.key_blocks)[None, :])
+
+    def mask(self, seen: NDArray[np.bool_]) -> SlotVector:
+        """`keys_seen` as slots: 1 where a key is seen, for every head."""
+        return self._in_key_blocks(np.repeat(seen, self.placement.padded_heads, axis=1).astype(np.float64))
+
+    def _in_key_blocks(self, values: Array) -> SlotVector:
+        """[rows, phi H] -> slots, zero in the sub-slots past the key blocks."""
+        spare = self.layout.sub_slots - values.shape[1]
+        return SlotVector(np.pad(values, ((0, 0), (0, spare))).reshape(-1))
 
 
 @dataclass(frozen=True)
@@ -206,8 +215,7 @@ class _Run(Generic[V]):
             p = multiply(backend, p, p)
         if not operator.masked:
             return p
-        mask = np.repeat(seen, operator.placement.padded_heads, axis=1).reshape(-1)
-        return multiply_plain(backend, p, SlotVector(mask.astype(np.float64)), self.context.scale)
+        return multiply_plain(backend, p, operator.mask(seen), self.context.scale)
 
     def _dropped(self, grid: Sequence[V], level: int) -> list[V]:
         return [self.backend.drop_to(x, level) for x in grid]

@@ -99,6 +99,7 @@ class LayerGraph:
                 block=p,
                 heads=heads,
                 padded_heads=queries.padded_heads,
+                key_blocks=queries.key_blocks,
                 factor=series.slope,
                 offset=series.offset,
                 padding=0.0,

@@ -119,9 +119,10 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     """Which feature each (column, sub-slot) of a grid holds.
 
     Dense (heads == 0): feature f in column f // S, sub-slot f % S.
-    Head-minor: feature c of head h in column c, sub-slot kb * H + h for every key block kb < S / H, with H =
-    heads padded to a power of two; with H > S, heads form groups of S with columns of their own. Feature c of
-    head h is number (h * key_value_heads // heads) * head_dim + c, so shared keys and values are repeated.
+    Head-minor: feature c of head h in column c, sub-slot kb * H + h for every key block kb < phi, with H =
+    heads padded to a power of two and phi = S / H or fewer, see `most_key_blocks`; with H > S, heads form
+    groups of S with columns of their own. Feature c of head h is number (h * key_value_heads // heads) *
+    head_dim + c, so shared keys and values are repeated.
     """
 
     features: int
@@ -129,6 +130,7 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     heads: int = 0
     key_value_heads: int = 0
     head_dim: int = 0
+    most_key_blocks: int = 0
 
     @classmethod
     def dense(cls, features: int, sub_slots: int) -> Placement:
@@ -137,24 +139,33 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def head_minor(
-        cls, heads: int, head_dim: int, sub_slots: int, key_value_heads: int | None = None
+        cls,
+        heads: int,
+        head_dim: int,
+        layout: GridLayout,
+        key_value_heads: int | None = None,
     ) -> Placement:
-        """One column for each feature inside a head. Raises LayoutError when heads do not share evenly."""
+        """One column for each feature inside a head; no more key blocks than a token block has tokens.
+
+        Raises LayoutError when heads do not share evenly.
+        """
         shared = heads if key_value_heads is None else key_value_heads
         if heads % shared:
             raise LayoutError(f"{heads} heads cannot share {shared} key-value heads evenly")
         return cls(
             features=shared * head_dim,
-            sub_slots=sub_slots,
+            sub_slots=layout.sub_slots,
             heads=heads,
             key_value_heads=shared,
             head_dim=head_dim,
+            most_key_blocks=layout.tokens,
         )
 
     @property
     def _shape(self) -> _Columns:
         padded = min(next_power_of_two(self.heads), self.sub_slots)
-        return _Columns(padded, -(-self.heads // padded), self.sub_slots // padded)
+        copies = min(self.sub_slots // padded, self.most_key_blocks)
+        return _Columns(padded, -(-self.heads // padded), copies)
 
     @property
     def columns(self) -> int:
@@ -175,7 +186,7 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key_blocks(self) -> int:
-        """Copies of a head in the sub-slots, S / H: the factor by which keys can be folded."""
+        """Copies of a head in the sub-slots, phi: the factor by which keys can be folded."""
         return self._shape.copies
 
     def table(self) -> Table:
@@ -188,7 +199,9 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
         shared = head * self.key_value_heads // self.heads
         feature = shared * self.head_dim + np.arange(self.head_dim)[None, :, None]
         one = np.where(head < self.heads, feature, EMPTY).reshape(self.columns, shape.padded)
-        return np.tile(one, (1, shape.copies))
+        table = np.full((self.columns, self.sub_slots), EMPTY)
+        table[:, : shape.copies * shape.padded] = np.tile(one, (1, shape.copies))
+        return table
 
     def vectors(self, vector: Array) -> list[Array]:
         """A vector over features -> one period of slot values for each column, zero where it is EMPTY."""

@@ -27,8 +27,8 @@ class LayerPlacements:
         heads, dim, size = shape.heads, shape.head_dim, layout.sub_slots
         return cls(
             hidden=Placement.dense(shape.features, size),
-            queries=Placement.head_minor(heads, dim, size),
-            keys=Placement.head_minor(heads, dim, size, shape.key_value_heads),
+            queries=Placement.head_minor(heads, dim, layout),
+            keys=Placement.head_minor(heads, dim, layout, shape.key_value_heads),
             units=Placement.dense(shape.hidden, size),
         )
 

@@ -9,10 +9,12 @@ from aegis_fhe.circuits.exponential import fit_exponential
 from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
 from aegis_fhe.errors import RangeError
 from aegis_fhe.program.clear import ClearBackend
-from aegis_fhe.program.long.attention import StreamingAttention, attention_baby_steps
+from aegis_fhe.program.long.attention import StreamingAttention
 from aegis_fhe.program.long.context import GridContext
+from aegis_fhe.program.long.diagonals import ScoreDiagonals, attention_baby_steps
 from aegis_fhe.program.long.heads import PlaceHeads
-from aegis_fhe.program.long.layout import GridLayout, Placement
+from aegis_fhe.program.long.layout import GridLayout
+from aegis_fhe.program.long.placement import Placement
 from aegis_fhe.program.operators import Polynomial
 
 MODULI = (2**50, *(2**40 for _ in range(12)))
@@ -24,13 +26,10 @@ def operator(
     layout: GridLayout, placement: Placement, *, causal: bool = False, masked: bool = False, group: int = 0
 ) -> StreamingAttention:
     return StreamingAttention(
-        layout=layout,
-        placement=placement,
-        group=group,
+        scores=ScoreDiagonals(layout, placement, group, causal),
         exponential=Polynomial.of(SERIES),
         squarings=1,
         offset="offset",
-        causal=causal,
         masked=masked,
     )
 
@@ -70,12 +69,12 @@ def test_counts(heads, dim, n, scores, products, rotations, sums):
     attention.exponential.lower(single, [Symbol(9, SCALE)], context(n))
     series, switches = single.counts.total("product") + 1, single.counts.total("key switch") + 1
     counts = backend.counts
-    assert attention.diagonals == scores
+    assert attention.scores.count == scores
     assert counts.total("product") == 2 * products + scores * series
-    assert counts.total("rotation") == 2 * rotations + attention.giants - 1
+    assert counts.total("rotation") == 2 * rotations + attention.scores.giants - 1
     assert counts.total("key switch") == scores * (1 + switches) + sums
     steps = [step for step in counts.keys if step != "relin"]
-    assert len(steps) <= attention.baby + 1
+    assert len(steps) <= attention.scores.baby + 1
     assert counts.total("bootstrap") == 0
 
 
@@ -83,8 +82,8 @@ def test_llama_has_two_groups():
     """32 heads of 128 features on 16 sub-slots: 2 x 2048 score ciphertexts."""
     layout = GridLayout.of(32768, 2048)
     attention = operator(layout, Placement.head_minor(32, 128, layout), group=1)
-    assert (attention.columns, attention.diagonals) == (128, 2048)
-    assert 2 * attention.columns * (attention.baby + attention.giants - 2) == 22_784
+    assert (attention.scores.columns, attention.scores.count) == (128, 2048)
+    assert 2 * attention.scores.columns * (attention.scores.baby + attention.scores.giants - 2) == 22_784
 
 
 def softmax_parts(q, k, v, *, causal: bool, offset: np.ndarray):
@@ -119,7 +118,7 @@ def test_values(slots, heads, kv, tokens, causal, rng):
 
     def grids(x: np.ndarray, placement: Placement, folded: bool):
         found = []
-        for p, row in enumerate(layout.pack(x, placement)):
+        for p, row in enumerate(placement.pack(x, layout)):
             columns = [backend.encode(values, 11, SCALE) for values in row]
             fold = PlaceHeads(layout=layout, placement=placement, block=p, folded=folded)
             found.append(fold.lower(backend, columns, facts))

@@ -8,7 +8,8 @@ import pytest
 from aegis_fhe.program.clear import ClearBackend
 from aegis_fhe.program.long.context import GridContext
 from aegis_fhe.program.long.heads import PlaceHeads
-from aegis_fhe.program.long.layout import GridLayout, Placement
+from aegis_fhe.program.long.layout import GridLayout
+from aegis_fhe.program.long.placement import Placement
 from aegis_fhe.program.network import Rotary
 
 MODULI = (2**50, *(2**40 for _ in range(4)))
@@ -27,7 +28,7 @@ def test_rotary_positions_and_folding(tokens, folded, rng):
     backend = ClearBackend(MODULI, layout.slots)
     facts = GridContext(constants=tables, scale=SCALE, tokens=tokens)
     for p, (row, wanted) in enumerate(
-        zip(layout.pack(x, placement), layout.pack(turned, placement), strict=True)
+        zip(placement.pack(x, layout), placement.pack(turned, layout), strict=True)
     ):
         operator = PlaceHeads(
             layout=layout, placement=placement, block=p, cosine="cosine", sine="sine", folded=folded

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from aegis_fhe.errors import LayoutError
-from aegis_fhe.program.long.layout import EMPTY, GridLayout, Placement
+from aegis_fhe.program.long.layout import GridLayout
+from aegis_fhe.program.long.placement import EMPTY, Placement
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_heads_must_share_evenly():
 def test_pack_puts_every_number_where_slot_says(features, rows, rng):
     layout, hidden = GridLayout.of(512, 64), rng.normal(size=(rows, features))
     placement = Placement.dense(features, layout.sub_slots)
-    grid = layout.pack(hidden, placement)
+    grid = placement.pack(hidden, layout)
     assert layout.blocks == 2
     for token in range(rows):
         for feature in range(features):
@@ -87,7 +88,7 @@ def test_pack_puts_every_number_where_slot_says(features, rows, rng):
             block, slot = layout.slot(token, sub_slot)
             assert grid[block][column][slot] == hidden[token, feature]
     assert sum(np.count_nonzero(values) for row in grid for values in row) == hidden.size
-    unpacked = layout.unpack(grid, placement)
+    unpacked = placement.unpack(grid, layout)
     np.testing.assert_array_equal(unpacked[:rows], hidden)
     assert not unpacked[rows:].any()
 
@@ -95,18 +96,18 @@ def test_pack_puts_every_number_where_slot_says(features, rows, rng):
 def test_head_minor_repeats_shared_features_and_unpacks_them(rng):
     layout, hidden = GridLayout.of(512, 32), rng.normal(size=(32, 8))
     placement = Placement.head_minor(4, 4, layout, 2)
-    grid = layout.pack(hidden, placement)
+    grid = placement.pack(hidden, layout)
     values = np.array(grid[0]).reshape(4, 32, 4, 4)  # column, token, key block, head
     for head in range(4):
         expected = hidden[:, (head // 2) * 4 : (head // 2) * 4 + 4].T
         np.testing.assert_array_equal(values[..., head], np.repeat(expected[..., None], 4, axis=2))
-    np.testing.assert_array_equal(layout.unpack(grid, placement), hidden)
+    np.testing.assert_array_equal(placement.unpack(grid, layout), hidden)
 
 
 def test_wrong_shapes_and_places_are_refused():
     layout = GridLayout.of(512, 32)
     with pytest.raises(LayoutError, match="at most 32 rows of 24"):
-        layout.pack(np.zeros((33, 24)), Placement.dense(24, 16))
+        Placement.dense(24, 16).pack(np.zeros((33, 24)), layout)
     with pytest.raises(LayoutError, match="outside 32 tokens"):
         layout.slot(32, 0)
 

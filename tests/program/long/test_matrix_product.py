@@ -8,8 +8,9 @@ import pytest
 from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
 from aegis_fhe.program.clear import ClearBackend
 from aegis_fhe.program.long.context import GridContext
-from aegis_fhe.program.long.layout import GridLayout, Placement
+from aegis_fhe.program.long.layout import GridLayout
 from aegis_fhe.program.long.matrix_product import MatrixProduct
+from aegis_fhe.program.long.placement import Placement
 
 MODULI = (2**50, *(2**40 for _ in range(4)))
 SCALE = 2.0**40
@@ -98,13 +99,13 @@ def test_product_equals_numpy(source, target, sub_slots, rng):
     backend = ClearBackend(MODULI, 512)
     unused = np.tile(places[0].table() < 0, (1, layout.tokens)) * rng.normal(size=512)
     # A feature that lies in several sub-slots is summed over them: put it in the first alone.
-    (grid,) = layout.pack(hidden, places[0])
+    (grid,) = places[0].pack(hidden, layout)
     once = np.tile(np.arange(sub_slots) < (sub_slots if source == "dense" else 4), layout.tokens)
     inputs = [backend.encode(x * once + u, 3, SCALE) for x, u in zip(grid, unused, strict=True)]
     results = operator.lower(backend, inputs, context(w0=weight[0], w1=weight[1], b=bias))
     half = len(results) // 2
     for part, w in zip((results[:half], results[half:]), weight, strict=True):
-        (expected,) = layout.pack(hidden @ w + bias, places[1])
+        (expected,) = places[1].pack(hidden @ w + bias, layout)
         for found, wanted in zip(part, expected, strict=True):
             np.testing.assert_allclose(found.slots, wanted, atol=1e-12)
 

@@ -7,7 +7,8 @@ import pytest
 
 from aegis_fhe.program.clear import ClearBackend
 from aegis_fhe.program.long.context import GridContext
-from aegis_fhe.program.long.layout import GridLayout, Placement
+from aegis_fhe.program.long.layout import GridLayout
+from aegis_fhe.program.long.placement import Placement
 from aegis_fhe.program.long.statistics import FeatureSum, HeadSum, SquareSum
 
 MODULI = (2**50, *(2**40 for _ in range(5)))
@@ -23,7 +24,7 @@ def test_sum_over_features(tokens, rng):
     layout = GridLayout.of(256, tokens)
     placement = Placement.dense(40, layout.sub_slots)
     hidden, backend = rng.normal(size=(tokens, 40)), ClearBackend(MODULI, 256)
-    for p, row in enumerate(layout.pack(hidden, placement)):
+    for p, row in enumerate(placement.pack(hidden, layout)):
         backend.symbolic.counts.by_level.clear()
         operator = FeatureSum(layout=layout, block=p, factor=0.25, offset=3.0, padding=-1.0)
         columns = [backend.encode(values, 3, SCALE) for values in row]
@@ -45,7 +46,7 @@ def test_squares_of_a_centred_grid(features, rng):
     placement = Placement.dense(features, layout.sub_slots)
     hidden, backend = rng.normal(size=(16, features)) + 0.7, ClearBackend(MODULI, 256)
     means = np.repeat(hidden.mean(axis=1), layout.sub_slots)
-    (row,) = layout.pack(hidden, placement)
+    (row,) = placement.pack(hidden, layout)
     columns = [backend.encode(values - means, 4, SCALE) for values in row]
     excess = placement.columns * layout.sub_slots - features
     operator = SquareSum(layout.sub_slots, excess)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from aegis_fhe.circuits.chebyshev import ChebyshevSeries
 from aegis_fhe.circuits.polynomial import polynomial_depth
 from aegis_fhe.program.long.fits import LayerFits
-from aegis_fhe.program.long.layout import GridLayout, Placement
+from aegis_fhe.program.long.layout import GridLayout
 from aegis_fhe.program.long.levels import Cut, Fork, Join, Side, Spend, Step
+from aegis_fhe.program.long.placement import Placement
 from aegis_fhe.program.long.shape import LayerShape
 
 

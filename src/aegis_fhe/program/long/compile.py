@@ -18,8 +18,9 @@ from aegis_fhe.program.interpret import run_graph
 from aegis_fhe.program.long.context import GridContext
 from aegis_fhe.program.long.counts import plan_layer
 from aegis_fhe.program.long.graph import LayerGraph
-from aegis_fhe.program.long.layout import Array, GridLayout, Placement
+from aegis_fhe.program.long.layout import Array, GridLayout
 from aegis_fhe.program.long.levels import RefreshPlan, depth, place_refreshes
+from aegis_fhe.program.long.placement import Placement
 from aegis_fhe.program.long.shape import Degrees, LayerRanges, LayerShape
 from aegis_fhe.program.long.steps import LayerPlan
 from aegis_fhe.program.long.weights import LayerWeights, layer_constants
@@ -59,14 +60,14 @@ class LongProgram:
     def pack(self, hidden: Array) -> dict[str, Array]:
         """Hidden states -> slot values of each input ciphertext, by name. Raises RangeError, LayoutError."""
         self.context(len(hidden))
-        grid = self.layout.pack(hidden / self.hidden_bound, self.placement)
+        grid = self.placement.pack(hidden / self.hidden_bound, self.layout)
         return {f"x.{a}[{p}]": values for p, row in enumerate(grid) for a, values in enumerate(row)}
 
     def unpack(self, results: Mapping[str, Array], tokens: int) -> Array:
         """Slot values of each result -> hidden states [tokens, features]."""
         flat, n = [results[name] for name in self.graph.results], self.placement.columns
         grid = [flat[start : start + n] for start in range(0, len(flat), n)]
-        return self.layout.unpack(grid, self.placement)[:tokens] * self.hidden_bound
+        return self.placement.unpack(grid, self.layout)[:tokens] * self.hidden_bound
 
     def run(
         self,

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from aegis_fhe.program.graph import Graph, GraphBuilder
 from aegis_fhe.program.long.attention import StreamingAttention
+from aegis_fhe.program.long.diagonals import ScoreDiagonals
 from aegis_fhe.program.long.heads import PlaceHeads
-from aegis_fhe.program.long.layout import Placement
 from aegis_fhe.program.long.matrix_product import MatrixProduct
+from aegis_fhe.program.long.placement import Placement
 from aegis_fhe.program.long.slotwise import AddFeatures, Each, WeightedProduct
 from aegis_fhe.program.long.statistics import FeatureSum, HeadSum, SquareSum
 from aegis_fhe.program.long.steps import LayerPlan
@@ -68,17 +69,14 @@ class LayerGraph:
         """Attention of one group of heads, divided."""
         self.b.stage, blocks = "attend", range(self.layout.blocks)
         operator = StreamingAttention(
-            layout=self.layout,
-            placement=self.places.queries,
-            group=group,
+            scores=ScoreDiagonals(self.layout, self.places.queries, group, self.shape.causal),
             exponential=Polynomial.of(self.fits.exponential),
             squarings=self.fits.squarings,
             offset="score.offset",
-            causal=self.shape.causal,
             masked=self.plan.masked,
         )
         inputs = tuple(name for grids in (q, k, v) for grid in grids for name in grid)
-        columns = operator.columns
+        columns = operator.scores.columns
         names = [f"o{group}.{p}.{a}" for p in blocks for a in range(columns)]
         names += [f"d{group}.{p}" for p in blocks]
         made = self.b.many(tuple(names), operator, 0, inputs)
@@ -99,6 +97,7 @@ class LayerGraph:
                 block=p,
                 heads=heads,
                 padded_heads=queries.padded_heads,
+                key_blocks=queries.key_blocks,
                 factor=series.slope,
                 offset=series.offset,
                 padding=0.0,

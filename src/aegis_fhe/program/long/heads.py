@@ -10,7 +10,8 @@ import numpy as np
 from aegis_fhe.circuits.backend import Backend
 from aegis_fhe.circuits.products import plain_scale
 from aegis_fhe.ckks.slots import SlotVector
-from aegis_fhe.program.long.layout import Array, GridLayout, Placement
+from aegis_fhe.program.long.layout import Array, GridLayout
+from aegis_fhe.program.long.placement import Placement
 from aegis_fhe.program.operators.context import Context
 
 V = TypeVar("V")

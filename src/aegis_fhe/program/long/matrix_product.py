@@ -13,7 +13,8 @@ from aegis_fhe.circuits.backend import Backend
 from aegis_fhe.circuits.products import plain_scale
 from aegis_fhe.circuits.rotations import RotationLadder
 from aegis_fhe.ckks.slots import SlotVector
-from aegis_fhe.program.long.layout import EMPTY, Array, Placement
+from aegis_fhe.program.long.layout import Array
+from aegis_fhe.program.long.placement import EMPTY, Placement
 from aegis_fhe.program.operators.context import Context
 
 V = TypeVar("V")

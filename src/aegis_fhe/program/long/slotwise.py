@@ -9,7 +9,7 @@ import msgspec
 from aegis_fhe.circuits.backend import Backend
 from aegis_fhe.circuits.products import multiply, multiply_plain
 from aegis_fhe.ckks.slots import SlotVector
-from aegis_fhe.program.long.layout import Placement
+from aegis_fhe.program.long.placement import Placement
 from aegis_fhe.program.operators.arithmetic import Add, Multiply, Polynomial, Subtract
 from aegis_fhe.program.operators.context import Context
 

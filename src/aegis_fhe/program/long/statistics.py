@@ -85,6 +85,7 @@ class HeadSum(msgspec.Struct, frozen=True, tag=True):
     block: int
     heads: int
     padded_heads: int
+    key_blocks: int
     factor: float
     offset: float
     padding: float
@@ -92,7 +93,7 @@ class HeadSum(msgspec.Struct, frozen=True, tag=True):
     def lower(self, backend: Backend[V], inputs: list[V], context: Context) -> list[V]:
         """log2 phi rotations, a mask, log2 phi rotations back. Level l -> l - 1, scale -> nominal."""
         size, sub_slots = self.padded_heads, self.layout.sub_slots
-        steps = [size << i for i in range((sub_slots // size).bit_length() - 1)]
+        steps = [size << i for i in range(self.key_blocks.bit_length() - 1)]
         total = sum_of_rotations(backend, inputs[0], steps)
         sub_slot = np.arange(sub_slots)
         first = np.where(sub_slot < self.heads, self.factor, 0.0)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from aegis_fhe.circuits.chebyshev import ChebyshevSeries
 from aegis_fhe.circuits.polynomial import polynomial_depth
 from aegis_fhe.program.long.fits import LayerFits
-from aegis_fhe.program.long.layout import GridLayout, Placement
+from aegis_fhe.program.long.layout import GridLayout
 from aegis_fhe.program.long.levels import Cut, Fork, Join, Side, Spend, Step
+from aegis_fhe.program.long.placement import Placement
 from aegis_fhe.program.long.shape import LayerShape
 
 
@@ -27,8 +28,8 @@ class LayerPlacements:
         heads, dim, size = shape.heads, shape.head_dim, layout.sub_slots
         return cls(
             hidden=Placement.dense(shape.features, size),
-            queries=Placement.head_minor(heads, dim, size),
-            keys=Placement.head_minor(heads, dim, size, shape.key_value_heads),
+            queries=Placement.head_minor(heads, dim, layout),
+            keys=Placement.head_minor(heads, dim, layout, shape.key_value_heads),
             units=Placement.dense(shape.hidden, size),
         )
 

@@ -1,0 +1,84 @@
+"""The diagonals of a score matrix over tokens: which query meets which key in which ciphertext."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from aegis_fhe.ckks.slots import SlotVector
+from aegis_fhe.program.long.layout import Array, GridLayout
+from aegis_fhe.program.long.placement import Placement
+
+
+@lru_cache(maxsize=1024)
+def attention_baby_steps(diagonals: int) -> int:
+    """b with the fewest rotations b + ceil(diagonals / b); of equals the largest, to relinearise least."""
+    return min(range(1, diagonals + 1), key=lambda b: (b + math.ceil(diagonals / b), -b))
+
+
+class ScoreDiagonals(msgspec.Struct, frozen=True):
+    """Scores of one group of heads: diagonal b i + j holds, in slot (t, kb, h), query t - b i and key
+
+        t + j + kb * T / phi  (all modulo T), of head h,
+
+    for each pair of token blocks. causal: a query sees the keys up to its own token.
+    """
+
+    layout: GridLayout
+    placement: Placement
+    group: int
+    causal: bool
+
+    @property
+    def columns(self) -> int:
+        """Ciphertexts of a group and token block in Q, K, V and O, C."""
+        return self.placement.columns // self.placement.groups
+
+    @property
+    def count(self) -> int:
+        """Score ciphertexts of a pair of token blocks: T / phi."""
+        return self.layout.tokens // self.placement.key_blocks
+
+    @property
+    def baby(self) -> int:
+        """b."""
+        return attention_baby_steps(self.count)
+
+    @property
+    def giants(self) -> int:
+        """g = ceil(count / b); the last giant step may have fewer diagonals."""
+        return math.ceil(self.count / self.baby)
+
+    def babies(self, i: int) -> range:
+        """The j of giant step i."""
+        return range(min(self.baby, self.count - i * self.baby))
+
+    def keys_seen(self, query_block: int, key_block: int, i: int, j: int, tokens: int) -> NDArray[np.bool_]:
+        """[T, phi]: where diagonal b i + j holds a key of a text of `tokens` that its query may see."""
+        size, copies = self.layout.tokens, self.placement.key_blocks
+        t, kb = np.arange(size)[:, None], np.arange(copies)[None, :]
+        query = (t - i * self.baby) % size + query_block * size
+        key = (t + j + kb * (size // copies)) % size + key_block * size
+        seen: NDArray[np.bool_] = (key < tokens) & (query < tokens)
+        return seen & (key <= query) if self.causal else seen
+
+    def mask(self, seen: NDArray[np.bool_]) -> SlotVector:
+        """`keys_seen` as slots: 1 where a key is seen, for every head."""
+        return self._slots(np.repeat(seen, self.placement.padded_heads, axis=1).astype(np.float64))
+
+    def by_head(self, values: Array) -> SlotVector:
+        """One number for each head of the layer -> one period of slots; zero for heads that do not exist."""
+        padded = self.placement.padded_heads
+        every = np.zeros(self.placement.groups * padded)
+        every[: self.placement.heads] = values
+        own = every[self.group * padded :][:padded]
+        return self._slots(np.tile(own, self.placement.key_blocks)[None, :])
+
+    def _slots(self, values: Array) -> SlotVector:
+        """[rows, phi H] -> slots, zero in the sub-slots past the key blocks."""
+        spare = self.layout.sub_slots - values.shape[1]
+        return SlotVector(np.pad(values, ((0, 0), (0, spare))).reshape(-1))

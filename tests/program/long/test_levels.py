@@ -1,0 +1,79 @@
+"""Bootstraps are placed where they are cheapest, and nowhere a value is too low for them."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from aegis_fhe.errors import LevelError
+from aegis_fhe.program.long.levels import Cut, Fork, Join, Side, Spend, depth, place_refreshes
+
+
+def test_the_cheaper_cut_is_taken():
+    steps = [Spend(3), Cut("dear", 9), Spend(3), Cut("cheap", 2), Spend(3)]
+    plan = place_refreshes(steps, fresh=10, lowest=1)
+    assert (plan.refreshed, plan.bootstraps) == ({"cheap"}, 2)
+    # Where the whole layer fits into one refresh, it begins as low as it may.
+    assert plan.start == 7
+
+
+def test_a_stretch_too_long_for_the_cheap_cut_takes_the_dear_one():
+    steps = [Spend(6), Cut("dear", 9), Spend(5), Cut("cheap", 2), Spend(1)]
+    assert place_refreshes(steps, fresh=9, lowest=2).refreshed == {"dear", "cheap"}
+
+
+def test_a_residual_holds_its_sum_down():
+    steps = [Fork(), Spend(4), Cut("inside", 1), Spend(1), Join(), Cut("sum", 5)]
+    # Whatever is refreshed inside, the sum is as low as the residual: no start loses less than one level.
+    assert place_refreshes(steps, fresh=8, lowest=1).refreshed == {"inside"}
+    assert place_refreshes(steps, fresh=8, lowest=1).start <= 7
+
+
+def test_a_side_branch_is_refreshed_for_less():
+    steps = [Side("aside", 1, before=2, after=5), Spend(2), Cut("all", 20)]
+    plan = place_refreshes(steps, fresh=12, lowest=2)
+    assert plan.refreshed == {"all"}
+    plan = place_refreshes(steps, fresh=10, lowest=2)
+    assert plan.refreshed == {"aside", "all"}
+
+
+def test_no_choice_is_refused():
+    with pytest.raises(LevelError, match="no choice of bootstraps"):
+        place_refreshes([Spend(9), Cut("late", 1)], fresh=9, lowest=1)
+
+
+def test_the_cheapest_of_all_choices():
+    """Against every subset of the cuts, tried one by one."""
+    costs = (5, 3, 8, 2, 6)
+    spends = (2, 4, 1, 3, 5)
+    steps = [step for i in range(5) for step in (Spend(spends[i]), Cut(str(i), costs[i]))]
+    for fresh in range(7, 14):
+        found = [
+            sum(costs[i] for i in subset)
+            for size in range(6)
+            for subset in itertools.combinations(range(5), size)
+            if _periodic(subset, spends, fresh)
+        ]
+        assert place_refreshes(steps, fresh=fresh, lowest=2).bootstraps == min(found)
+
+
+def _periodic(subset: tuple[int, ...], spends: tuple[int, ...], fresh: int) -> bool:
+    """Whether some start level survives the layer with these cuts refreshed."""
+    for start in range(fresh + 1):
+        level = start
+        for i, spend in enumerate(spends):
+            level -= spend
+            if level < (2 if i in subset else 0):
+                break
+            level = fresh if i in subset else level
+        else:
+            if level >= start:
+                return True
+    return False
+
+
+def test_depth_without_bootstraps():
+    """The longest way through: the side branch counts where it is longer than the value beside it."""
+    assert depth([Spend(2), Side("s", 1, before=2, after=3), Spend(1)]) == 2 + 5 + 1 + 1
+    assert depth([Fork(), Spend(2), Join(), Cut("c", 1)]) == 2

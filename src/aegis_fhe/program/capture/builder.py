@@ -50,9 +50,9 @@ class NetworkBuilder:
 
     def weight(self, constant: Constant) -> str:
         """The name of a weight: its parameter's path, numbered when the path holds other numbers already."""
-        name = constant.origin
+        name, number = constant.origin, 2
         while name in self.weights and not torch.equal(self.weights[name], constant.tensor):
-            name = _unused(constant.origin, self.weights)
+            name, number = f"{constant.origin}.{number}", number + 1
         self.weights[name] = constant.tensor
         return name
 
@@ -73,6 +73,8 @@ class NetworkBuilder:
             raise call.refusal(
                 "needs a value computed from the input; constants belong in a Linear or a norm"
             )
+        if (operand.entries < 0).any():
+            raise call.refusal("uses -x; nearest supported form: Linear, with the minus sign in its weight")
         found = operand.by_rows()
         if found is None:
             raise call.refusal("needs [1, tokens, features]: each token's features together, in one order")
@@ -124,7 +126,7 @@ def _layer_of(weight: str) -> str:
 
 
 def _unused(name: str, taken: Any) -> str:
-    number, found = 2, name
+    found, number = name, 2
     while found in taken:
         found, number = f"{name}.{number}", number + 1
     return found

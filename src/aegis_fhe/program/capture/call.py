@@ -36,12 +36,15 @@ class Call:
         return cls(operator_name(node), module_path(node), node.target, args, kwargs, shape)
 
     def __getitem__(self, name: str) -> Any:
-        """An argument by the name that the operator's schema gives it, or its default."""
+        """An argument by the name that the operator's schema gives it, or its default.
+
+        Raises UnsupportedModuleError for an overload without it: another operator of the same name.
+        """
         for index, argument in enumerate(self.target._schema.arguments):
             if argument.name == name:
                 given = self.args[index] if index < len(self.args) else argument.default_value
                 return self.kwargs.get(name, given)
-        raise KeyError(name)
+        raise self.refusal()
 
     def operands(self) -> list[Any]:
         """All arguments, those inside lists included."""

@@ -7,13 +7,15 @@ values.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from aegis_fhe.program.capture.call import Call
+from aegis_fhe.program.capture.constants import scalar
 from aegis_fhe.program.capture.views import View
 
-ARITHMETIC = {"add", "mul", "tanh"}
+ARITHMETIC = {"add", "div", "erf", "matmul", "mean", "mul", "pow", "rsqrt", "sigmoid", "softmax", "tanh"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,10 +24,14 @@ class Formula:
 
     call: Call
 
-    @property
-    def operator(self) -> str:
-        """Name of the outermost operator."""
-        return self.call.operator
+    def __getitem__(self, name: str) -> Any:
+        """An operand by its name."""
+        return self.call[name]
+
+
+def operand(symbol: Any, operator: str, name: str = "self") -> Any:
+    """An operand of a formula of that operator; None for everything else."""
+    return symbol[name] if isinstance(symbol, Formula) and symbol.call.operator == operator else None
 
 
 def same(first: Any, second: Any) -> bool:
@@ -33,3 +39,44 @@ def same(first: Any, second: Any) -> bool:
     if isinstance(first, View) and isinstance(second, View):
         return first.same(second)
     return first is second
+
+
+def factors(symbol: Any) -> tuple[float, list[Any]]:
+    """A product as (number, the other factors), products inside it included: 0.5 * x * y is (0.5, [x, y])."""
+    number = scalar(symbol)
+    if number is not None:
+        return number, []
+    for operator, sign in (("mul", 1), ("div", -1)):
+        first, second = operand(symbol, operator), operand(symbol, operator, "other")
+        if first is None or (sign < 0 and not scalar(second)):
+            continue
+        (left, some), (right, others) = factors(first), factors(second)
+        return left * right**sign, some + others
+    return 1.0, [symbol]
+
+
+def sum_with_number(symbol: Any) -> tuple[Any, float] | None:
+    """(x, c) of x + c for a number c; None for everything else."""
+    if operand(symbol, "add") is None or symbol["alpha"] != 1:
+        return None
+    for term, other in ((symbol["self"], symbol["other"]), (symbol["other"], symbol["self"])):
+        number = scalar(other)
+        if number is not None:
+            return term, number
+    return None
+
+
+def is_power(parts: list[Any], x: Any, exponent: int) -> bool:
+    """Whether the factors' product is x^exponent, written as a power or a product."""
+    total = 0.0
+    for part in parts:
+        base = operand(part, "pow")
+        if not same(x, part if base is None else base):
+            return False
+        total += 1 if base is None else scalar(part["exponent"]) or math.nan
+    return total == exponent
+
+
+def close(number: float, expected: float) -> bool:
+    """Whether two numbers are one constant, rounded to the digits that people write."""
+    return math.isclose(number, expected, rel_tol=1e-6)

@@ -12,13 +12,20 @@ from aegis_fhe.program.capture.call import Call
 from aegis_fhe.program.capture.constants import Constant, row
 from aegis_fhe.program.capture.heads import attention
 from aegis_fhe.program.capture.views import View
-from aegis_fhe.program.network import Gelu, LayerNorm, MeanTokens, Silu, Tanh
+from aegis_fhe.program.network import Gelu, LayerNorm, MeanTokens, Silu
 from aegis_fhe.program.network.operators import NetworkOperator
 
 
 def linear(call: Call, builder: NetworkBuilder) -> View:
     """aten.linear(input, weight [out, in], bias)."""
     return _linear(call, builder, call["input"], call["weight"], call["bias"])
+
+
+def addmm(call: Call, builder: NetworkBuilder) -> View:
+    """aten.addmm(bias, input, weight [in, out]), as GPT-2's Conv1D calls it."""
+    if call["beta"] != 1 or call["alpha"] != 1:
+        raise call.refusal("weighs its terms; nearest supported form: Linear, with the factor in its weight")
+    return _linear(call, builder, call["mat1"], transposed(call["mat2"]), call["self"])
 
 
 def layer_norm(call: Call, builder: NetworkBuilder) -> View:
@@ -45,21 +52,21 @@ def silu(call: Call, builder: NetworkBuilder) -> View:
     return elementwise(call, builder, Silu(), call["self"])
 
 
-def tanh(call: Call, builder: NetworkBuilder) -> View:
-    """aten.tanh."""
-    return elementwise(call, builder, Tanh(), call["self"])
+def averages_tokens(call: Call) -> bool:
+    """Whether the operator is a mean over anything else than the features, which belongs to a norm."""
+    if call.operator != "mean":
+        return False
+    rank = len(call.shape) + (0 if call["keepdim"] else len(call["dim"]))
+    return [dim % rank for dim in call["dim"]] != [rank - 1]
 
 
 def mean(call: Call, builder: NetworkBuilder) -> View:
     """aten.mean over all tokens."""
-    operand = call["self"]
-    found = operand.by_rows() if isinstance(operand, View) else None
-    dims = {dim % operand.entries.dim() for dim in call["dim"] or ()} if found else set()
-    sizes = [operand.entries.shape[dim] for dim in dims]
-    if found is None or not dims or max(dims) == operand.entries.dim() - 1:
-        raise call.refusal("must be over the tokens; nearest supported form: MeanTokens (x.mean(dim=1))")
-    source = builder.rows(call, operand)
-    if torch.Size(sizes).numel() != builder.rows_of(source):
+    source = builder.rows(call, call["self"])
+    shape = call["self"].entries.shape
+    dims = {dim % len(shape) for dim in call["dim"]}
+    averaged = torch.Size(shape[dim] for dim in dims).numel()
+    if len(shape) - 1 in dims or averaged != builder.rows_of(source):
         raise call.refusal("must be over all tokens; nearest supported form: MeanTokens (x.mean(dim=1))")
     return builder.append(call, MeanTokens(), [source], call.shape[-1], rows=1)
 
@@ -70,6 +77,11 @@ def elementwise(call: Call, builder: NetworkBuilder, operator: NetworkOperator, 
         raise call.refusal("combines values of different shapes")
     sources = [builder.rows(call, part) for part in operands]
     return builder.append(call, operator, sources, call.shape[-1])
+
+
+def transposed(weight: Any) -> Any:
+    """A constant matrix [in, out] as Linear's weight [out, in]."""
+    return Constant(weight.tensor.t(), weight.origin) if isinstance(weight, Constant) else weight
 
 
 def _linear(call: Call, builder: NetworkBuilder, source: Any, weight: Any, bias: Any) -> View:
@@ -92,6 +104,7 @@ def _vector(call: Call, builder: NetworkBuilder, value: Any, size: int) -> str |
 
 
 LAYERS: dict[str, Callable[[Call, NetworkBuilder], View]] = {
+    "addmm": addmm,
     "linear": linear,
     "layer_norm": layer_norm,
     "gelu": gelu,

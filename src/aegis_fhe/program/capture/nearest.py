@@ -62,6 +62,10 @@ NEAREST_FORM = {
     "topk": "one feed-forward block of Linear, Gelu or Silu and Multiply for all tokens",
     "log_softmax": "logits; the client computes probabilities after decryption",
     "argmax": "logits; the client chooses after decryption",
+    "pow": "Multiply (x * x)",
+    "erf": _ACTIVATION,
+    "rsqrt": f"{_NORM} or RmsNorm (torch.nn.RMSNorm)",
+    "mean": f"{_NORM}, RmsNorm (torch.nn.RMSNorm) or {_MEAN}",
     "sub": "Add, with the minus sign in a Linear's weight",
     "div": "Linear, with the divisor in its weight",
 }
@@ -72,5 +76,5 @@ SUPPORTED = (
 
 
 def nearest_form(operator: str) -> str:
-    """The nearest supported form of an operator; all forms where none is near."""
-    return NEAREST_FORM.get(operator, f"one of {SUPPORTED}")
+    """The nearest supported form of an operator, in place or not; all forms where none is near."""
+    return NEAREST_FORM.get(operator.removesuffix("_"), f"one of {SUPPORTED}")

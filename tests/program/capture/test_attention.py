@@ -11,7 +11,7 @@ import torch
 from aegis_fhe.errors import UnsupportedModuleError
 from aegis_fhe.program import AttentionSubLayer, capture_attention
 
-from .tiny import TinyAttention, hidden_states, reference
+from ..tiny import TinyAttention, hidden_states, reference
 
 EXAMPLE = torch.zeros(1, 6, 32)
 

@@ -134,15 +134,15 @@ def _predict(samples: Sequence[_Sample], head: int, score_scale: float) -> tuple
     target = np.concatenate([_log_sum_exp(s.scores[head : head + 1])[0] for s in samples])
     previous = np.concatenate([s.previous[head] for s in samples])
     plain, anchored = (
-        _smallest_largest_error(design, target),
-        _smallest_largest_error(design, target - previous),
+        smallest_largest_error(design, target),
+        smallest_largest_error(design, target - previous),
     )
     use_anchor = anchored[1] < ANCHOR_GAIN * plain[1]
     solution = (anchored if use_anchor else plain)[0]
     return solution[:-1], float(solution[-1]), 1.0 if use_anchor else 0.0
 
 
-def _smallest_largest_error(design: Array, target: Array) -> tuple[Array, float]:
+def smallest_largest_error(design: Array, target: Array) -> tuple[Array, float]:
     """(solution, max |target - design @ solution|), nearly the smallest possible: damped Lawson weights.
 
     Rows whose weight has become negligible are left out of the solution, not of its error.

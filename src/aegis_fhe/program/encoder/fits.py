@@ -45,7 +45,7 @@ class NormFit:
         """The smallest degree within ROOT_ERROR. Windows of sums may hold two tokens: v goes up to 2."""
         factors = {kind: 1 / math.sqrt(high) for kind, high in variance.highs().items()}
         low = 1 / variance.ratio
-        series = _inverse_sqrt(low, 2.0 + low)
+        series = inverse_sqrt_series(low, 2.0 + low)
         return cls(series=series, factors=factors, scale=math.sqrt(series.slope / features))
 
     @property
@@ -112,18 +112,18 @@ def _attention_fits(ranges: AttentionRanges, features: int, max_tokens: int) -> 
     score, denominator, variance = ranges.score, ranges.denominator, ranges.variance
     # Padding keys score the lowest value; max_tokens of them must vanish beside the smallest denominator.
     vanishing = score.high + math.log(PADDING_SHARE * denominator.low / max_tokens)
-    exp, squarings = _exponential(Interval(min(score.low, vanishing), score.high))
-    root = _inverse_sqrt(variance.low, 2 * variance.high + variance.low)
+    exp, squarings = exponential_series(Interval(min(score.low, vanishing), score.high))
+    root = inverse_sqrt_series(variance.low, 2 * variance.high + variance.low)
     return AttentionFits(
         exp=exp,
         squarings=squarings,
-        reciprocal=_reciprocal(denominator),
+        reciprocal=reciprocal_series(denominator),
         inverse_sqrt=root,
         norm_scale=math.sqrt(root.slope / features),
     )
 
 
-def _exponential(score: Interval) -> tuple[ChebyshevSeries, int]:
+def exponential_series(score: Interval) -> tuple[ChebyshevSeries, int]:
     """exp(s - high) by a series and the fewest squarings within EXPONENTIAL_ERROR."""
     middle, half = (score.low + score.high) / 2, (score.high - score.low) / 2
     x = middle + half * _GRID
@@ -134,7 +134,7 @@ def _exponential(score: Interval) -> tuple[ChebyshevSeries, int]:
     return series, squarings
 
 
-def _reciprocal(denominator: Interval) -> ChebyshevSeries:
+def reciprocal_series(denominator: Interval) -> ChebyshevSeries:
     """1/d whose error, to the fourth power after two Newton steps, is within DIVISION_ERROR."""
     degree = _first(
         lambda d: relative_error(denominator.low, denominator.high, degree=d) ** 4 < DIVISION_ERROR
@@ -142,7 +142,7 @@ def _reciprocal(denominator: Interval) -> ChebyshevSeries:
     return fit_reciprocal(denominator.low, denominator.high, degree=degree)
 
 
-def _inverse_sqrt(low: float, high: float) -> ChebyshevSeries:
+def inverse_sqrt_series(low: float, high: float) -> ChebyshevSeries:
     """1/sqrt(v) within ROOT_ERROR, relative, up to half of the interval (above lie sums of two tokens)."""
     v = np.geomspace(low, (low + high) / 2, 4000)
 

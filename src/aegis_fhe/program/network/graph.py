@@ -49,6 +49,14 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
         """The nodes that use a value."""
         return [node for node in self.nodes if value in node.inputs]
 
+    def last_uses(self) -> dict[str, list[str]]:
+        """For every node, the values that nothing after it uses; the result is never among them."""
+        last = {name: node.name for node in self.nodes for name in node.inputs if name != self.result}
+        expired: dict[str, list[str]] = {node.name: [] for node in self.nodes}
+        for value, node in last.items():
+            expired[node].append(value)
+        return expired
+
     def linears(self) -> list[Linear]:
         """All linear layers."""
         return [node.operator for node in self.nodes if isinstance(node.operator, Linear)]

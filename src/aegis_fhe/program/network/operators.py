@@ -45,26 +45,35 @@ class Attention(msgspec.Struct, frozen=True, tag=True):
 
     def evaluate(self, inputs: Sequence[Array], weights: Weights) -> Array:
         """-> [n, heads * head_dim]."""
-        scores = self.scores(inputs[0], inputs[1])
-        p = np.exp(scores - scores.max(axis=2, keepdims=True))
-        p /= p.sum(axis=2, keepdims=True)
-        values = self._spread(inputs[2])
-        joined: Array = (p @ values).transpose(1, 0, 2).reshape(len(inputs[0]), -1)
-        return joined
+        result = np.empty_like(inputs[0], dtype=np.float64)
+        for head in range(self.heads):  # one at a time: all scores of a long text would take gigabytes
+            p = self.head_scores(head, inputs[0], inputs[1])
+            p -= p.max(axis=1, keepdims=True)
+            np.exp(p, out=p)
+            p /= p.sum(axis=1, keepdims=True)
+            result[:, self.query_features(head)] = p @ inputs[2][:, self.key_features(head)]
+        return result
 
     def scores(self, queries: Array, keys: Array) -> Array:
         """scale * Q K^T [heads, n, n]; -inf where a causal mask hides the key."""
+        return np.stack([self.head_scores(head, queries, keys) for head in range(self.heads)])
+
+    def head_scores(self, head: int, queries: Array, keys: Array) -> Array:
+        """The scores of one head [n, n]."""
         n = len(queries)
-        q = queries.reshape(n, self.heads, self.head_dim).transpose(1, 0, 2)
-        scores: Array = q @ self._spread(keys).transpose(0, 2, 1) * self.scale
+        q, k = queries[:, self.query_features(head)], keys[:, self.key_features(head)]
+        scores: Array = q @ k.T * self.scale
         if self.causal:
-            scores[:, np.triu(np.ones((n, n), dtype=bool), 1)] = -np.inf
+            scores[np.triu(np.ones((n, n), dtype=bool), 1)] = -np.inf
         return scores
 
-    def _spread(self, x: Array) -> Array:
-        """Keys or values [n, kv * head_dim] -> [heads, n, head_dim]."""
-        by_head = x.reshape(len(x), self.key_value_heads, self.head_dim).transpose(1, 0, 2)
-        return np.repeat(by_head, self.heads // self.key_value_heads, axis=0)
+    def query_features(self, head: int) -> slice:
+        """Where a head's features lie in Q and in the result."""
+        return slice(head * self.head_dim, (head + 1) * self.head_dim)
+
+    def key_features(self, head: int) -> slice:
+        """Where the features lie that a query head uses in K and V."""
+        return self.query_features(head // (self.heads // self.key_value_heads))
 
 
 class Rotary(msgspec.Struct, frozen=True, tag=True):

@@ -1,0 +1,109 @@
+"""Attention as its encrypted program computes it: shifted scores, a polynomial exp, division at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aegis_fhe.circuits.chebyshev import ChebyshevSeries
+from aegis_fhe.program.encoder.fits import exponential_series, reciprocal_series
+from aegis_fhe.program.network import Attention
+from aegis_fhe.program.ranges import Interval
+from aegis_fhe.program.simulate.noise import Noise
+from aegis_fhe.program.simulate.outside import Outside
+from aegis_fhe.program.simulate.ranges import SoftmaxRanges
+
+Array = NDArray[np.float64]
+
+_ROWS = 32  # of scores at a time: what fits a processor's cache
+_NEWTON_STEPS = 2
+
+
+def visible_keys(operator: Attention, queries: int, keys: int) -> NDArray[np.int64]:
+    """How many keys each of the last `queries` tokens sees."""
+    if not operator.causal:
+        return np.full(queries, keys)
+    return np.arange(keys - queries, keys) + 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulatedAttention:
+    """One attention with its fits; bound: on the size of its result, value_bound: on that of V."""
+
+    operator: Attention
+    ranges: SoftmaxRanges
+    exp: ChebyshevSeries
+    squarings: int
+    reciprocals: tuple[ChebyshevSeries, ...]
+    bound: float
+    value_bound: float
+
+    @classmethod
+    def of(
+        cls, operator: Attention, ranges: SoftmaxRanges, *, bound: float, value_bound: float
+    ) -> SimulatedAttention:
+        """Fits for the calibrated ranges."""
+        power, score = 2.0**ranges.rounds, ranges.score
+        exp, squarings = exponential_series(Interval(score.low / power, score.high / power))
+        reciprocals = tuple(reciprocal_series(interval) for interval in ranges.denominators)
+        return cls(
+            operator=operator,
+            ranges=ranges,
+            exp=exp,
+            squarings=squarings,
+            reciprocals=reciprocals,
+            bound=bound,
+            value_bound=value_bound,
+        )
+
+    def __call__(self, q: Array, k: Array, v: Array, noise: Noise, outside: Outside) -> Array:
+        """Q [m, heads * head_dim] of the last m of n tokens, K and V [n, kv * head_dim] -> as Q."""
+        result = np.empty_like(q)
+        for head in range(self.operator.heads):
+            own, theirs = self.operator.query_features(head), self.operator.key_features(head)
+            result[:, own] = self._head(head, q[:, own], k[:, theirs], v[:, theirs], noise, outside)
+        return result
+
+    def _head(self, head: int, q: Array, k: Array, v: Array, noise: Noise, outside: Outside) -> Array:
+        visible = visible_keys(self.operator, len(q), len(k))
+        keys = (k - np.array(self.ranges.key_offset[head])).T * self.operator.scale
+        shift = self.ranges.shift[head] + self.ranges.growth[head] * np.log(visible)
+        result = np.empty((len(q), v.shape[1]))
+        for start in range(0, len(q), _ROWS):
+            rows = slice(start, start + _ROWS)
+            seen = int(visible[rows].max())
+            mask = np.arange(seen) < visible[rows, None]
+            scores = q[rows] @ keys[:, :seen] - shift[rows, None]
+            result[rows] = self._rows(scores, mask, v[:seen], noise, outside)
+        return result
+
+    def _rows(
+        self, scores: Array, mask: NDArray[np.bool_], v: Array, noise: Noise, outside: Outside
+    ) -> Array:
+        """Some rows: scores [r, keys], mask of the keys that each sees."""
+        low, high = self.ranges.score.low, self.ranges.score.high
+        scores = noise.on(scores, max(-low, high))
+        outside.check("scores", scores[mask], self.ranges.score)
+        # A hidden key scores the lowest value, so that its exp stays small; its product with V is masked.
+        y = noise.on(self.exp(np.where(mask, scores, low) / 2.0**self.ranges.rounds), 1.0)
+        for _ in range(self.squarings):
+            y = noise.on(y * y, 1.0)
+        y *= mask
+        for step in range(self.ranges.rounds):
+            share = noise.on(y * self._reciprocal(step, y, noise, outside), 1.0)
+            y = noise.on(share * share, 1.0) * mask
+        last = self.ranges.rounds
+        sums = noise.on(y @ v, self.value_bound * self.ranges.denominators[last].high)
+        return noise.on(sums * self._reciprocal(last, y, noise, outside), self.bound)
+
+    def _reciprocal(self, step: int, y: Array, noise: Noise, outside: Outside) -> Array:
+        """1 / sum_j y_j of every row, [r, 1], by a series and Newton's steps."""
+        interval = self.ranges.denominators[step]
+        d = noise.on(y.sum(axis=1, keepdims=True), interval.high)
+        outside.check("denominators", d, interval)
+        inverse = self.reciprocals[step](d)
+        for _ in range(_NEWTON_STEPS):
+            inverse = noise.on(inverse * (2.0 - d * inverse), 1.0 / interval.low)
+        return inverse

@@ -19,18 +19,27 @@ if TYPE_CHECKING:
     from aegis_fhe.models.minilm import compile_sentence_encoder as compile_sentence_encoder
     from aegis_fhe.models.text_encoder import TextEncoder as TextEncoder
     from aegis_fhe.program import compile_attention as compile_attention
+    from aegis_fhe.program.encoder.module import compile as compile
     from aegis_fhe.service.client import Client as Client
     from aegis_fhe.service.session import run_session as run_session
 
 _HOME = {
     "Client": "aegis_fhe.service.client",
     "TextEncoder": "aegis_fhe.models.text_encoder",
+    "compile": "aegis_fhe.program.encoder.module",
     "compile_attention": "aegis_fhe.program",
     "compile_sentence_encoder": "aegis_fhe.models.minilm",
     "run_session": "aegis_fhe.service.session",
 }
 
-__all__ = ["Client", "TextEncoder", "compile_attention", "compile_sentence_encoder", "run_session"]
+__all__ = [
+    "Client",
+    "TextEncoder",
+    "compile",
+    "compile_attention",
+    "compile_sentence_encoder",
+    "run_session",
+]
 
 
 def __getattr__(name: str) -> Any:

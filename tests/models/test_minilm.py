@@ -8,11 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from aegis_fhe.errors import RangeError, UnsupportedModuleError
+from aegis_fhe.errors import RangeError
 from aegis_fhe.models import TextEncoder
-from aegis_fhe.models.bert_layers import bert_layers
 from aegis_fhe.models.encoder_calibration import encoder_violations
-from aegis_fhe.models.minilm.recipe import TOKENS, compile_sentence_encoder, ranges_for, shipped_ranges
+from aegis_fhe.models.minilm.recipe import (
+    TOKENS,
+    compile_sentence_encoder,
+    layers_of,
+    ranges_for,
+    shipped_ranges,
+)
 from aegis_fhe.models.text_encoder import PACKAGED_MODEL
 from aegis_fhe.program import CompiledProgram
 from aegis_fhe.program.encoder import EncoderLayer
@@ -36,7 +41,7 @@ def encoder() -> TextEncoder:
 
 @pytest.fixture(scope="module")
 def layers(encoder: TextEncoder) -> list[EncoderLayer]:
-    return bert_layers(encoder.model, TOKENS)
+    return layers_of(encoder)
 
 
 @pytest.fixture(scope="module")
@@ -78,16 +83,6 @@ def test_other_weights_need_text_to_calibrate_on():
     ranges = ranges_for(other, TEXTS)
     assert ranges.origin == "8 windows of 4 texts, up to 64 tokens"
     assert ranges != shipped_ranges().ranges
-
-
-@needs_model
-def test_another_activation_is_refused_with_its_path(encoder):
-    encoder.model.config.hidden_act = "relu"
-    try:
-        with pytest.raises(UnsupportedModuleError, match="intermediate: activation 'relu'"):
-            bert_layers(encoder.model, 8)
-    finally:
-        encoder.model.config.hidden_act = "gelu"
 
 
 @needs_model

@@ -6,17 +6,20 @@ from collections.abc import Sequence
 from importlib import resources
 
 import msgspec
+import torch
 
 from aegis_fhe.errors import RangeError
-from aegis_fhe.models.bert_layers import bert_layers
 from aegis_fhe.models.encoder_calibration import calibrate_encoder
 from aegis_fhe.models.sample_texts import windows
 from aegis_fhe.models.text_encoder import TextEncoder
 from aegis_fhe.program import CompiledProgram
-from aegis_fhe.program.encoder import EncoderRanges, compile_encoder
+from aegis_fhe.program.capture import capture_network
+from aegis_fhe.program.encoder import EncoderLayer, EncoderRanges, compile_encoder, encoder_layers
 
 # Two token blocks of 32: one bootstrap refreshes both.
 TOKENS = 64
+# Layers do not depend on the length of the text that they are read with.
+_EXAMPLE_TOKENS = 8
 
 
 class ShippedRanges(msgspec.Struct, frozen=True):
@@ -33,12 +36,20 @@ def shipped_ranges() -> ShippedRanges:
     return msgspec.json.decode(text, type=ShippedRanges)
 
 
+def layers_of(encoder: TextEncoder) -> list[EncoderLayer]:
+    """The encoder's layers, read through `torch.export`. Raises UnsupportedModuleError."""
+    example = torch.ones(1, _EXAMPLE_TOKENS, dtype=torch.long)
+    captured = capture_network(encoder.model, example, output="last_hidden_state")
+    layers, _ = encoder_layers(captured.network, captured.weights)
+    return layers
+
+
 def calibrate(encoder: TextEncoder, texts: Sequence[str], *, tokens: int = TOKENS) -> EncoderRanges:
     """Ranges of all layers on `sample_texts.windows` of the texts. Raises RangeError without texts."""
     samples = windows([encoder.token_ids(text) for text in texts if text.strip()], tokens)
     hidden = [encoder.embed(ids) for ids in samples]
     origin = f"{len(samples)} windows of {len(texts)} texts, up to {tokens} tokens"
-    return calibrate_encoder(bert_layers(encoder.model, TOKENS), hidden, origin)
+    return calibrate_encoder(layers_of(encoder), hidden, origin)
 
 
 def ranges_for(encoder: TextEncoder, texts: Sequence[str], *, tokens: int = TOKENS) -> EncoderRanges:
@@ -69,7 +80,7 @@ def compile_sentence_encoder(
     The client scales the mean to length 1 after decryption, where that is wanted.
     """
     return compile_encoder(
-        bert_layers(encoder.model, TOKENS),
+        layers_of(encoder),
         ranges_for(encoder, calibration, tokens=tokens) if ranges is None else ranges,
         max_tokens=tokens,
         mean=True,

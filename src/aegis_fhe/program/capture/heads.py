@@ -29,7 +29,7 @@ def softmax_attention(
     call: Call, builder: NetworkBuilder, operands: tuple[Any, Any, Any], scale: float, causal: bool
 ) -> View:
     """softmax(scale Q K^T) V as one node; heads that share keys and values are found by their features."""
-    queries, keys, values = (_heads(call, builder, part) for part in operands)
+    queries, keys, values = (heads_of(call, builder, part) for part in operands)
     heads, head_dim = queries.shape
     shared = max(_repeats(keys), _repeats(values))
     if not _shares(keys, shared, heads) or not _shares(values, shared, heads):
@@ -43,17 +43,19 @@ def softmax_attention(
     )
     made = builder.append(call, operator, sources, heads * head_dim)
     tokens = builder.rows_of(made.value)
-    by_head = torch.arange(tokens * heads * head_dim).reshape(tokens, heads, head_dim).transpose(0, 1)
-    return made.with_entries(by_head.reshape(call.shape))
+    return made.with_entries(by_head(tokens, heads, head_dim).reshape(call.shape))
 
 
-def _heads(call: Call, builder: NetworkBuilder, operand: Any) -> torch.Tensor:
+def by_head(tokens: int, heads: int, head_dim: int) -> torch.Tensor:
+    """Element numbers of a value [tokens, heads * head_dim] as [heads, tokens, head_dim]."""
+    return torch.arange(tokens * heads * head_dim).reshape(tokens, heads, head_dim).transpose(0, 1)
+
+
+def heads_of(call: Call, builder: NetworkBuilder, operand: Any) -> torch.Tensor:
     """The features [heads, head_dim] that a value's heads are."""
     columns = operand.by_heads() if isinstance(operand, View) else None
     if columns is None or operand.entries.shape[-2] != builder.tokens:
-        raise call.refusal(
-            "needs queries, keys and values [1, heads, tokens, head_dim] with all tokens in order"
-        )
+        raise call.refusal("needs [1, heads, tokens, head_dim] with all tokens in order")
     return columns
 
 

@@ -12,7 +12,7 @@ from aegis_fhe.program.capture.call import Call
 from aegis_fhe.program.capture.constants import Constant, row
 from aegis_fhe.program.capture.heads import attention
 from aegis_fhe.program.capture.views import View
-from aegis_fhe.program.network import Gelu, LayerNorm, MeanTokens, Silu
+from aegis_fhe.program.network import Gelu, LayerNorm, MeanTokens, RmsNorm, Silu
 from aegis_fhe.program.network.operators import NetworkOperator
 
 
@@ -30,8 +30,8 @@ def addmm(call: Call, builder: NetworkBuilder) -> View:
 
 def layer_norm(call: Call, builder: NetworkBuilder) -> View:
     """aten.layer_norm over the features alone."""
-    (features, *others), size = call["normalized_shape"], call.shape[-1]
-    if others or features != size:
+    size = call.shape[-1]
+    if list(call["normalized_shape"]) != [size]:
         raise call.refusal(f"must be over the {size} features alone")
     operator = LayerNorm(
         weight=_vector(call, builder, call["weight"], size),
@@ -40,6 +40,21 @@ def layer_norm(call: Call, builder: NetworkBuilder) -> View:
         features=size,
     )
     return builder.append(call, operator, [builder.rows(call, call["input"])], size)
+
+
+def rms_norm(call: Call, builder: NetworkBuilder) -> View:
+    """aten.rms_norm over the features alone."""
+    if list(call["normalized_shape"]) != [call.shape[-1]]:
+        raise call.refusal(f"must be over the {call.shape[-1]} features alone")
+    epsilon = torch.finfo(torch.float32).eps if call["eps"] is None else call["eps"]
+    return rms_norm_of(call, builder, call["input"], call["weight"], float(epsilon))
+
+
+def rms_norm_of(call: Call, builder: NetworkBuilder, x: View, weight: Any, epsilon: float) -> View:
+    """x / sqrt(mean(x^2) + epsilon) * weight."""
+    size = call.shape[-1]
+    operator = RmsNorm(weight=_vector(call, builder, weight, size), epsilon=epsilon, features=size)
+    return builder.append(call, operator, [builder.rows(call, x)], size)
 
 
 def gelu(call: Call, builder: NetworkBuilder) -> View:
@@ -110,5 +125,6 @@ LAYERS: dict[str, Callable[[Call, NetworkBuilder], View]] = {
     "gelu": gelu,
     "silu": silu,
     "mean": mean,
+    "rms_norm": rms_norm,
     "scaled_dot_product_attention": attention,
 }

@@ -37,6 +37,9 @@ class GraphReader:
             return call.args[0]
         if call.operator == "getitem" and isinstance(call.args[0], list):
             return call.args[0][call.args[1]]
+        if call.operator == "neg":
+            view: View = self._settler.view(call.args[0])
+            return view.negated()
         if call.operator in ARITHMETIC and not averages_tokens(call):
             return Formula(call)
         if call.operator in MOVES_ELEMENTS:

@@ -9,7 +9,9 @@ from aegis_fhe.program.capture.builder import NetworkBuilder
 from aegis_fhe.program.capture.call import Call
 from aegis_fhe.program.capture.constants import Constant, scalar
 from aegis_fhe.program.capture.formula import Formula
-from aegis_fhe.program.capture.layers import elementwise
+from aegis_fhe.program.capture.layers import elementwise, rms_norm_of
+from aegis_fhe.program.capture.rms_norm import rms_norm
+from aegis_fhe.program.capture.rotary import rotary
 from aegis_fhe.program.capture.views import View
 from aegis_fhe.program.network import Add, Multiply, Tanh
 
@@ -39,7 +41,10 @@ class Settler:
         if found is not None:
             operator, x = found
             return elementwise(formula.call, self._builder, operator, self.view(x))
-        return None
+        norm = rms_norm(formula)
+        if norm is not None:
+            return rms_norm_of(formula.call, self._builder, self.view(norm.x), norm.weight, norm.epsilon)
+        return rotary(formula, self._builder)
 
     def _plain(self, formula: Formula) -> View:
         call = formula.call

@@ -12,7 +12,7 @@ from aegis_fhe.program.long.counts import LayerCounts, count_layer
 from aegis_fhe.program.long.shape import BERT_BASE, SMOLLM2_135M, Degrees, LayerShape
 
 GIB = 2**30
-DECODER_DEGREES = Degrees(activation=31)
+DECODER_DEGREES = Degrees(reciprocal=127, newton_steps=2, activation=31)
 
 
 @functools.cache

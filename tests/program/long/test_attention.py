@@ -11,7 +11,8 @@ from aegis_fhe.errors import RangeError
 from aegis_fhe.program.clear import ClearBackend
 from aegis_fhe.program.long.attention import StreamingAttention
 from aegis_fhe.program.long.context import GridContext
-from aegis_fhe.program.long.diagonals import ScoreDiagonals, attention_baby_steps
+from aegis_fhe.program.long.diagonals import ScoreDiagonals
+from aegis_fhe.program.long.folding import attention_baby_steps
 from aegis_fhe.program.long.heads import PlaceHeads
 from aegis_fhe.program.long.layout import GridLayout
 from aegis_fhe.program.long.placement import Placement

@@ -14,7 +14,7 @@ from aegis_fhe.program.long.shape import Degrees, LayerShape
 from .layers import DECODER, ENCODER, UNEVEN, TinyLayer, tiny_layer
 
 # Enough for errors of about 1e-6: what is tested is the circuit.
-DEGREES = Degrees(exponential=31, squarings=2, reciprocal=255, inverse_sqrt=63, activation=127)
+DEGREES = Degrees(exponential=31, squarings=2, reciprocal=63, newton_steps=2, inverse_sqrt=63, activation=127)
 
 
 def parameters(log_degree: int):

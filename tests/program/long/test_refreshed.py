@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 
+import msgspec
 import numpy as np
 import pytest
 
 from aegis_fhe.circuits.bootstrap import presets
 from aegis_fhe.errors import LayoutError, LevelError, RangeError
+from aegis_fhe.program.graph import Node
 from aegis_fhe.program.long.compile import compile_layer
 from aegis_fhe.program.long.shape import Degrees, LayerShape
 from aegis_fhe.program.operators import Refresh
 
 from .layers import DECODER, ENCODER, tiny_layer
 
-DEGREES = Degrees(exponential=15, squarings=2, reciprocal=63, inverse_sqrt=31, activation=31)
+DEGREES = Degrees(exponential=15, squarings=2, reciprocal=63, newton_steps=2, inverse_sqrt=31, activation=31)
 
 
 @pytest.mark.parametrize("shape", [DECODER, ENCODER])
@@ -54,3 +56,12 @@ def test_what_does_not_fit_is_refused():
     program = compile_layer(DECODER, layer.weights, layer.ranges, tokens=16, bootstrap=plan, degrees=DEGREES)
     with pytest.raises(RangeError, match="shorten the text"):
         program.run_clear(np.zeros((17, 32)))
+
+
+@pytest.mark.parametrize("shape", [DECODER, ENCODER])
+def test_nodes_are_data(shape: LayerShape):
+    """A graph survives its way through JSON: every operator is one of the union, told by its tag."""
+    layer, plan = tiny_layer(shape, 16), presets.insecure(10, levels_left=14)
+    program = compile_layer(shape, layer.weights, layer.ranges, tokens=16, bootstrap=plan, degrees=DEGREES)
+    nodes = program.graph.nodes
+    assert msgspec.json.decode(msgspec.json.encode(nodes), type=tuple[Node, ...]) == nodes

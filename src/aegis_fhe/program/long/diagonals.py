@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from aegis_fhe.ckks.slots import SlotVector
+from aegis_fhe.program.long.folding import attention_baby_steps
 from aegis_fhe.program.long.layout import Array, GridLayout
 from aegis_fhe.program.long.placement import Placement
-
-
-@lru_cache(maxsize=1024)
-def attention_baby_steps(diagonals: int) -> int:
-    """b with the fewest rotations b + ceil(diagonals / b); of equals the largest, to relinearise least."""
-    return min(range(1, diagonals + 1), key=lambda b: (b + math.ceil(diagonals / b), -b))
 
 
 class ScoreDiagonals(msgspec.Struct, frozen=True):

@@ -18,7 +18,7 @@ from aegis_fhe.program.ranges import Interval
 
 @dataclass(frozen=True, kw_only=True)
 class LayerFits:
-    """exp (before its squarings), 1/D, both 1/sqrt, and the activation over its bound.
+    """exp (before its squarings), 1/(slope D), both 1/sqrt, and the activation over its bound.
 
     A norm before the sum multiplies hidden states over their bound by 1/sqrt: that series is scaled so that
     the result comes over its own bound.
@@ -27,6 +27,7 @@ class LayerFits:
     exponential: ChebyshevSeries
     squarings: int
     reciprocal: ChebyshevSeries
+    newton_steps: int
     first_norm: ChebyshevSeries
     second_norm: ChebyshevSeries
     activation: ChebyshevSeries
@@ -40,12 +41,14 @@ class LayerFits:
             return series.scaled(ranges.hidden / ranges.normalised) if shape.pre_norm else series
 
         score, denominator = ranges.score, ranges.denominator
+        reciprocal = fit_reciprocal(denominator.low, denominator.high, degree=degrees.reciprocal)
         return cls(
             exponential=fit_exponential(
                 score.low, score.high, degree=degrees.exponential, squarings=degrees.squarings
             ),
             squarings=degrees.squarings,
-            reciprocal=fit_reciprocal(denominator.low, denominator.high, degree=degrees.reciprocal),
+            reciprocal=reciprocal.scaled(1 / reciprocal.slope),
+            newton_steps=degrees.newton_steps,
             first_norm=root(ranges.first_norm),
             second_norm=root(ranges.second_norm),
             activation=_activation(Silu() if shape.gated else Gelu(), ranges.activation, degrees.activation),

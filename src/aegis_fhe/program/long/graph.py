@@ -87,7 +87,7 @@ class LayerGraph:
         )
 
     def _reciprocals(self, group: int, denominators: Sequence[str]) -> Grid:
-        """1 / D of every block."""
+        """1 / (slope D) of every block."""
         self.b.stage, series, queries = "divide", self.fits.reciprocal, self.places.queries
         heads = min(self.shape.heads - group * queries.padded_heads, queries.padded_heads)
         sums = []
@@ -104,7 +104,7 @@ class LayerGraph:
             )
             sums.append((self.b.one(f"denominator{group}", head_sum, p, name),))
         fresh = self._cut("denominator", sums, f"denominator{group}")
-        return self._each(f"reciprocal{group}", Polynomial.of(series), fresh, 1)
+        return self._each(f"reciprocal{group}", self.plan.reciprocal, fresh, 1)
 
     def _feed_forward(self, x: Grid) -> Grid:
         self.b.stage, units = "expand", self.places.units

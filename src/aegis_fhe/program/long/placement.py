@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from aegis_fhe.errors import LayoutError
+from aegis_fhe.program.long.folding import best_key_blocks
 from aegis_fhe.program.long.layout import Array, GridLayout, Table, next_power_of_two
 
 EMPTY = -1
@@ -27,7 +28,7 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
 
     Dense (heads == 0): feature f in column f // S, sub-slot f % S.
     Head-minor: feature c of head h in column c, sub-slot kb * H + h for every key block kb < phi, with H =
-    heads padded to a power of two and phi = S / H or fewer, see `most_key_blocks`; with H > S, heads form
+    heads padded to a power of two and phi = `folds` <= S / H; with H > S, heads form
     groups of S with columns of their own. Feature c of head h is number (h * key_value_heads // heads) *
     head_dim + c, so shared keys and values are repeated.
     """
@@ -37,7 +38,7 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     heads: int = 0
     key_value_heads: int = 0
     head_dim: int = 0
-    most_key_blocks: int = 0
+    folds: int = 0
 
     @classmethod
     def dense(cls, features: int, sub_slots: int) -> Placement:
@@ -52,27 +53,27 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
         layout: GridLayout,
         key_value_heads: int | None = None,
     ) -> Placement:
-        """One column for each feature inside a head; no more key blocks than a token block has tokens.
+        """One column for each feature inside a head; phi by `best_key_blocks`, S / H at most.
 
         Raises LayoutError when heads do not share evenly.
         """
         shared = heads if key_value_heads is None else key_value_heads
         if heads % shared:
             raise LayoutError(f"{heads} heads cannot share {shared} key-value heads evenly")
+        padded = min(next_power_of_two(heads), layout.sub_slots)
         return cls(
             features=shared * head_dim,
             sub_slots=layout.sub_slots,
             heads=heads,
             key_value_heads=shared,
             head_dim=head_dim,
-            most_key_blocks=layout.tokens,
+            folds=best_key_blocks(layout.sub_slots // padded, layout.tokens, head_dim),
         )
 
     @property
     def _shape(self) -> _Columns:
         padded = min(next_power_of_two(self.heads), self.sub_slots)
-        copies = min(self.sub_slots // padded, self.most_key_blocks)
-        return _Columns(padded, -(-self.heads // padded), copies)
+        return _Columns(padded, -(-self.heads // padded), self.folds)
 
     @property
     def columns(self) -> int:

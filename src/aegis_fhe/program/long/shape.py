@@ -81,11 +81,16 @@ SMOLLM2_135M = LayerShape.decoder(features=576, heads=9, key_value_heads=3, head
 
 @dataclass(frozen=True, kw_only=True)
 class Degrees:
-    """Of the polynomials; those one below a power of two use their levels in full."""
+    """Of the polynomials; those one below a power of two use their levels in full.
+
+    squarings: of exp, newton_steps: of 1/D, after their polynomials. A causal mask leaves the first token a
+    single key and the last one all: its denominators need a higher degree and two steps.
+    """
 
     exponential: int = 15
     squarings: int = 2
     reciprocal: int = 31
+    newton_steps: int = 1
     inverse_sqrt: int = 31
     activation: int = 63
 

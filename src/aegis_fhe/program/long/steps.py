@@ -10,7 +10,9 @@ from aegis_fhe.program.long.fits import LayerFits
 from aegis_fhe.program.long.layout import GridLayout
 from aegis_fhe.program.long.levels import Cut, Fork, Join, Side, Spend, Step
 from aegis_fhe.program.long.placement import Placement
+from aegis_fhe.program.long.reciprocal import Reciprocal
 from aegis_fhe.program.long.shape import LayerShape
+from aegis_fhe.program.operators.arithmetic import Polynomial
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,12 @@ class LayerPlan:
         """Whether keys and values pass through PlaceHeads."""
         return self.folded or self.shape.rotary
 
+    @property
+    def reciprocal(self) -> Reciprocal:
+        """The operator from normalised denominators to factors."""
+        series = self.fits.reciprocal
+        return Reciprocal(Polynomial.of(series), series.offset, self.fits.newton_steps)
+
     def steps(self) -> list[Step]:
         """The whole layer."""
         return [*self._attention(), *self._feed_forward()]
@@ -70,7 +78,7 @@ class LayerPlan:
             *self._norm("first", fits.first_norm, before=True),
             Spend(1 + self.placed + score + 1),
             # D lies one level above the sums, so its mask costs them nothing.
-            Side("denominator", places.queries.groups * _pairs(blocks), 0, _depth(fits.reciprocal)),
+            Side("denominator", places.queries.groups * _pairs(blocks), 0, self.reciprocal.depth),
             Cut("attended", _pairs(blocks * places.queries.columns)),
             Spend(1),
             Join(),

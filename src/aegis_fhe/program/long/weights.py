@@ -64,7 +64,8 @@ def layer_constants(
         "score.offset": fits.exponential.offset - fits.exponential.slope * shift,
         **fold.linear("query", "first", source, 1 / (scores * fits.exponential.slope)),
         **fold.linear("key", "first", source, 1.0),
-        **fold.linear("value", "first", source, ranges.value),
+        # Attended values are divided by slope * D: see Reciprocal.
+        **fold.linear("value", "first", source, ranges.value / fits.reciprocal.slope),
         **fold.linear("output", None, ranges.value, ranges.hidden),
         **fold.linear("down", None, units, ranges.hidden),
     }

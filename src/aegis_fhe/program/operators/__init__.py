@@ -6,6 +6,7 @@ Each operator is data; its `lower` states it in CKKS operations, for every inter
 from aegis_fhe.program.long.attention import StreamingAttention
 from aegis_fhe.program.long.heads import PlaceHeads
 from aegis_fhe.program.long.matrix_product import MatrixProduct
+from aegis_fhe.program.long.reciprocal import Reciprocal
 from aegis_fhe.program.long.slotwise import AddFeatures, Each, WeightedProduct
 from aegis_fhe.program.long.statistics import FeatureSum, HeadSum, SquareSum
 from aegis_fhe.program.operators.arithmetic import (
@@ -51,6 +52,7 @@ Operator = (
     | StreamingAttention
     | FeatureSum
     | HeadSum
+    | Reciprocal
     | SquareSum
     | Each
     | WeightedProduct
@@ -78,6 +80,7 @@ __all__ = [
     "PlainSum",
     "Polynomial",
     "Project",
+    "Reciprocal",
     "Refresh",
     "RotateSum",
     "ScalarMinus",

@@ -1,0 +1,42 @@
+"""1/D for softmax denominators that range over orders of magnitude."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from aegis_fhe.circuits.backend import Backend
+from aegis_fhe.circuits.polynomial import polynomial_depth
+from aegis_fhe.circuits.products import multiply
+from aegis_fhe.program.operators.arithmetic import Polynomial
+from aegis_fhe.program.operators.context import Context
+
+V = TypeVar("V")
+
+
+class Reciprocal(msgspec.Struct, frozen=True, tag=True):
+    """u = slope D + offset in [-1, 1] -> y = 1 / (slope D).
+
+    A series, then Newton steps y <- y (2 - slope D y): from relative error e to e^(2^steps). Level l -> l -
+    `depth`.
+    """
+
+    series: Polynomial
+    offset: float
+    steps: int
+
+    @property
+    def depth(self) -> int:
+        """Levels: the series, two for each step."""
+        return polynomial_depth(len(self.series.coefficients) - 1) + 2 * self.steps
+
+    def lower(self, backend: Backend[V], inputs: list[V], context: Context) -> list[V]:
+        """Two products a step besides the series."""
+        (y,) = self.series.lower(backend, inputs, context)
+        denominator = backend.add_scalar(inputs[0], -self.offset)
+        for _ in range(self.steps):
+            product = multiply(backend, denominator, y)
+            correction = backend.add_scalar(backend.negate(product), 2.0)
+            y = multiply(backend, y, correction)
+        return [y]

@@ -68,6 +68,7 @@ REFUSED = {
     "minus": (lambda m, x: -x, "uses -x; " + NEAREST + "Linear"),
     "factor": (lambda m, x: 2.0 * x, "mul combines a value with constants; " + NEAREST + "Linear"),
     "bias": (lambda m, x: x + m.vector, "add combines a value with constants; " + NEAREST + "Linear"),
+    "parameter": (lambda m, x: x + torch.relu_(m.vector.detach()), "relu_ writes into its argument"),
     "quotient": (lambda m, x: x / torch.tanh(x), "div is not supported; " + NEAREST + "Linear"),
     "weighted sum": (lambda m, x: torch.add(x, torch.tanh(x), alpha=2), "weighs its second term"),
     "softmax": (lambda m, x: torch.softmax(x, dim=-1), "softmax is not supported; " + NEAREST + "Attention"),

@@ -45,6 +45,11 @@ def captured(scores):
     return capture_network(Spelled(scores), torch.zeros(1, 6, 8)).network.nodes[-1].operator
 
 
+def later(q):
+    """True where a token would see one after itself."""
+    return torch.ones(q.shape[1], q.shape[1], dtype=torch.bool).triu(1)
+
+
 @pytest.mark.parametrize(
     ("scores", "scale"),
     [
@@ -55,6 +60,24 @@ def captured(scores):
 )
 def test_the_scale_wherever_it_is_written(scores, scale):
     assert captured(scores) == Attention(heads=1, key_value_heads=1, head_dim=8, scale=scale)
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        lambda q, k: (q @ k.transpose(1, 2)).masked_fill(later(q), -torch.inf),
+        lambda q, k: torch.where(~later(q), q @ k.transpose(1, 2), -1e9),
+        lambda q, k: torch.zeros(len(later(q)), len(later(q))).masked_fill(later(q), -1e9) + q @ k.mT,
+    ],
+)
+def test_causal_masks_that_are_added_filled_in_or_chosen(scores):
+    expected = Attention(heads=1, key_value_heads=1, head_dim=8, scale=1.0, causal=True)
+    assert captured(scores) == expected
+
+
+def test_a_mask_that_hides_too_little_is_refused():
+    with pytest.raises(UnsupportedModuleError, match="matmul is not supported; nearest supported form"):
+        captured(lambda q, k: (q @ k.transpose(1, 2)).masked_fill(later(q), -1.0))
 
 
 def test_other_functions_of_the_scores_are_refused():

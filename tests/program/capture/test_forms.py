@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
 from aegis_fhe.program.capture import capture_network
-from aegis_fhe.program.network import Add, Linear, MeanTokens, Multiply, RmsNorm, TakeToken, Tanh
+from aegis_fhe.program.network import (
+    Add,
+    Attention,
+    Gelu,
+    Linear,
+    MeanTokens,
+    Multiply,
+    RmsNorm,
+    TakeToken,
+    Tanh,
+)
 
 
 class Around(torch.nn.Module):
@@ -78,6 +90,24 @@ def test_chosen_and_reordered_features_are_rows_of_the_weight(function, rows):
     assert len(found) == 2
     weight = Around(function).linear.weight.detach().double().numpy()
     assert (captured.weights[found[0].weight] == weight[rows]).all()
+
+
+def test_numbers_written_as_tensors():
+    found, _ = operators(lambda m, x: torch.tensor(0.5) * x * (1 + torch.erf(x / torch.tensor(2.0).sqrt())))
+    assert found[1:] == [Gelu()]
+
+
+def test_key_value_heads_that_the_operator_shares_itself():
+    def attention(m, x):
+        q, k, v = x.split([8, 4, 4], dim=2)
+        heads = (part.unflatten(2, (-1, 2)).transpose(1, 2) for part in (q, k, v))
+        y = torch.nn.functional.scaled_dot_product_attention(*heads, is_causal=True, enable_gqa=True)
+        return y.transpose(1, 2).flatten(2)
+
+    found, _ = operators(attention)
+    expected = Attention(heads=4, key_value_heads=2, head_dim=2, scale=1 / math.sqrt(2), causal=True)
+    assert [type(operator) for operator in found[:3]] == [Linear] * 3
+    assert found[3:] == [expected]
 
 
 def test_what_is_computed_twice_is_read_once():

@@ -24,7 +24,8 @@ def fold(call: Call) -> Any:
 
     Raises UnsupportedModuleError when it would write into one, which may be the module's own parameter.
     """
-    if call.operator.endswith("_") and not call.operator.endswith("__"):
+    in_place = call.operator.endswith("_") and not call.operator.endswith("__")
+    if in_place and call.operator.removesuffix("_") not in KEEPS_ORDER:  # numbers in the code come by detach_
         raise call.refusal("writes into its argument; nearest supported form: the operator without _")
     constants = [part for part in call.operands() if isinstance(part, Constant)]
     moved = bool(constants) and call.operator in KEEPS_ORDER | MOVES_ELEMENTS

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from aegis_fhe.program.capture.call import Call
-from aegis_fhe.program.capture.constants import Constant
+from aegis_fhe.program.capture.constants import Constant, scalar
 from aegis_fhe.program.capture.formula import Formula, factors, operand
+from aegis_fhe.program.capture.masks import HIDDEN_SCORE
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +42,20 @@ def spelled_attention(symbol: Any) -> SpelledAttention | None:
 
 
 def _mask(scores: Formula) -> tuple[Any, Constant | None]:
-    """(scores before the mask, the mask that is added to them)."""
+    """(scores before the mask, the mask): added to them, or where they are kept and elsewhere very small."""
     first, second = operand(scores, "add"), operand(scores, "add", "other")
     if isinstance(second, Constant) and scores["alpha"] == 1:
         return first, second
-    return (second, first) if isinstance(first, Constant) else (scores, None)
+    if isinstance(first, Constant) and scores["alpha"] == 1:
+        return second, first
+    hidden, kept = operand(scores, "masked_fill", "mask"), operand(scores, "where", "condition")
+    if isinstance(hidden, Constant) and _is_hidden(scores["value"]):
+        return scores["self"], Constant(~hidden.tensor, hidden.origin)
+    if isinstance(kept, Constant) and _is_hidden(scores["other"]):
+        return scores["self"], kept
+    return scores, None
+
+
+def _is_hidden(value: Any) -> bool:
+    number = scalar(value)
+    return number is not None and number <= HIDDEN_SCORE

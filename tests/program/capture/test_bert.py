@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from transformers import BertConfig, BertForSequenceClassification, BertModel
+from transformers import BertConfig, BertForSequenceClassification, BertModel, RobertaConfig, RobertaModel
 
 from aegis_fhe.errors import RangeError, UnsupportedModuleError
 from aegis_fhe.models.text_encoder import TextEncoder
@@ -81,6 +81,23 @@ def test_names_are_the_modules_paths_and_the_same_every_time():
         ("encoder.layer.0.attention.output.add", "encoder.layer.0.attention.output.dense", "hidden"),
         ("encoder.layer.0.attention.output.LayerNorm", "encoder.layer.0.attention.output.add"),
     ]
+
+
+def test_positions_that_are_counted_from_the_ids():
+    roberta = RobertaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=16,
+    )
+    module, ids = randomised(RobertaModel(roberta)), token_ids(4, seed=7)
+    captured = capture_network(module, token_ids(6))
+    assert counts(captured) == LAYER
+    with torch.no_grad():
+        expected = module(ids).last_hidden_state[0].numpy()
+    np.testing.assert_allclose(evaluated(captured, ids), expected, atol=2e-5)
 
 
 def test_relu_is_refused_by_its_path_and_gelu_named_instead():

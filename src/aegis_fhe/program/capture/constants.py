@@ -20,7 +20,13 @@ class Constant:
 
 
 def fold(call: Call) -> Any:
-    """The operator on constants: a Constant, or a list of them."""
+    """The operator on constants: a Constant, or a list of them.
+
+    Raises UnsupportedModuleError when it would write into one, which may be the module's own parameter.
+    """
+    in_place = call.operator.endswith("_") and not call.operator.endswith("__")
+    if in_place and call.operator.removesuffix("_") not in KEEPS_ORDER:  # numbers in the code come by detach_
+        raise call.refusal("writes into its argument; nearest supported form: the operator without _")
     constants = [part for part in call.operands() if isinstance(part, Constant)]
     moved = bool(constants) and call.operator in KEEPS_ORDER | MOVES_ELEMENTS
     origin = constants[0].origin if moved else call.path or call.operator

@@ -16,7 +16,10 @@ from aegis_fhe.program.capture.call import Call, operator_name
 from aegis_fhe.program.capture.constants import Constant, fold
 from aegis_fhe.program.capture.movement import KEEPS_ORDER, MOVES_ELEMENTS
 
-EMBEDDING_OPERATORS = KEEPS_ORDER | MOVES_ELEMENTS | {"embedding", "add", "mul", "layer_norm"}
+# ne and cumsum: positions counted over the tokens that are no padding, as RoBERTa does; gather: token types.
+EMBEDDING_OPERATORS = (
+    KEEPS_ORDER | MOVES_ELEMENTS | {"embedding", "add", "mul", "layer_norm", "ne", "cumsum", "gather"}
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +36,7 @@ class TokenEmbedding:
             raise RangeError(
                 f"{len(ids)} tokens: the module was captured for 1 to {self.tokens}; capture a longer example"
             )
-        # A token's embedding does not depend on the others: shorter texts are filled up, and cut off again.
+        # An embedding does not depend on later tokens: shorter texts are filled up, and cut off again.
         padded = torch.tensor([[*ids, *[0] * (self.tokens - len(ids))]])
         values = {**self.known, self.nodes[0]: Constant(padded, "")}
         try:

@@ -49,7 +49,7 @@ def choose(outputs: Any, output: str | None) -> Any:
     if output is None:
         return pytree.tree_leaves(outputs)[0]
     found = outputs.get(output) if isinstance(outputs, Mapping) else getattr(outputs, output, None)
-    if found is None:
+    if not isinstance(found, (torch.Tensor, int)):  # int: the index of an exported output
         names = list(outputs) if isinstance(outputs, Mapping) else []
         raise UnsupportedModuleError(f"the module has no output {output!r}; it has {names or 'one tensor'}")
     return found

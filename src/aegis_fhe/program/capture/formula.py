@@ -15,7 +15,21 @@ from aegis_fhe.program.capture.call import Call
 from aegis_fhe.program.capture.constants import scalar
 from aegis_fhe.program.capture.views import View
 
-ARITHMETIC = {"add", "div", "erf", "matmul", "mean", "mul", "pow", "rsqrt", "sigmoid", "softmax", "tanh"}
+ARITHMETIC = {
+    "add",
+    "div",
+    "erf",
+    "masked_fill",
+    "matmul",
+    "mean",
+    "mul",
+    "pow",
+    "rsqrt",
+    "sigmoid",
+    "softmax",
+    "tanh",
+    "where",
+}
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,10 @@ def attention(call: Call, builder: NetworkBuilder) -> View:
         raise call.refusal("drops weights at random; put the module into evaluation mode")
     if scale is None:
         scale = 1 / math.sqrt(call.shape[-1])
-    return softmax_attention(call, builder, (call["query"], call["key"], call["value"]), float(scale), causal)
+    keys, values = call["key"], call["value"]
+    if call["enable_gqa"]:
+        keys, values = _repeated(keys, call.shape[-3]), _repeated(values, call.shape[-3])
+    return softmax_attention(call, builder, (call["query"], keys, values), float(scale), causal)
 
 
 def softmax_attention(
@@ -44,6 +47,14 @@ def softmax_attention(
     made = builder.append(call, operator, sources, heads * head_dim)
     tokens = builder.rows_of(made.value)
     return made.with_entries(by_head(tokens, heads, head_dim).reshape(call.shape))
+
+
+def _repeated(shared: Any, heads: int) -> Any:
+    """Keys or values [1, key-value heads, tokens, head_dim] with a head for every query head."""
+    if not isinstance(shared, View):
+        return shared
+    times = heads // shared.entries.shape[-3]
+    return shared.with_entries(shared.entries.repeat_interleave(times, dim=-3))
 
 
 def by_head(tokens: int, heads: int, head_dim: int) -> torch.Tensor:

@@ -21,6 +21,11 @@ def linear(call: Call, builder: NetworkBuilder) -> View:
     return _linear(call, builder, call["input"], call["weight"], call["bias"])
 
 
+def matmul(call: Call, builder: NetworkBuilder) -> View:
+    """aten.matmul(input, weight [in, out]) with a constant weight."""
+    return _linear(call, builder, call["self"], transposed(call["other"]), None)
+
+
 def addmm(call: Call, builder: NetworkBuilder) -> View:
     """aten.addmm(bias, input, weight [in, out]), as GPT-2's Conv1D calls it."""
     if call["beta"] != 1 or call["alpha"] != 1:
@@ -67,10 +72,10 @@ def silu(call: Call, builder: NetworkBuilder) -> View:
     return elementwise(call, builder, Silu(), call["self"])
 
 
-def averages_tokens(call: Call) -> bool:
-    """Whether the operator is a mean over anything else than the features, which belongs to a norm."""
+def is_layer(call: Call) -> bool:
+    """Whether arithmetic is a node by itself: a mean over tokens, a product with a weight matrix."""
     if call.operator != "mean":
-        return False
+        return call.operator == "matmul" and isinstance(call["other"], Constant)
     rank = len(call.shape) + (0 if call["keepdim"] else len(call["dim"]))
     return [dim % rank for dim in call["dim"]] != [rank - 1]
 
@@ -121,6 +126,7 @@ def _vector(call: Call, builder: NetworkBuilder, value: Any, size: int) -> str |
 LAYERS: dict[str, Callable[[Call, NetworkBuilder], View]] = {
     "addmm": addmm,
     "linear": linear,
+    "matmul": matmul,
     "layer_norm": layer_norm,
     "gelu": gelu,
     "silu": silu,

@@ -10,7 +10,7 @@ from torch import fx
 from aegis_fhe.program.capture.builder import NetworkBuilder
 from aegis_fhe.program.capture.call import Call
 from aegis_fhe.program.capture.formula import ARITHMETIC, Formula
-from aegis_fhe.program.capture.layers import LAYERS, averages_tokens
+from aegis_fhe.program.capture.layers import LAYERS, is_layer
 from aegis_fhe.program.capture.movement import KEEPS_ORDER, MOVES_ELEMENTS
 from aegis_fhe.program.capture.settle import Settler
 from aegis_fhe.program.capture.views import View, move
@@ -40,7 +40,7 @@ class GraphReader:
         if call.operator == "neg":
             view: View = self._settler.view(call.args[0])
             return view.negated()
-        if call.operator in ARITHMETIC and not averages_tokens(call):
+        if call.operator in ARITHMETIC and not is_layer(call):
             return Formula(call)
         if call.operator in MOVES_ELEMENTS:
             parts = [part for part in call.operands() if isinstance(part, (View, Formula))]

@@ -9,9 +9,12 @@ from aegis_fhe.program.capture.builder import NetworkBuilder
 from aegis_fhe.program.capture.call import Call
 from aegis_fhe.program.capture.constants import Constant, scalar
 from aegis_fhe.program.capture.formula import Formula
+from aegis_fhe.program.capture.heads import softmax_attention
 from aegis_fhe.program.capture.layers import elementwise, rms_norm_of
+from aegis_fhe.program.capture.masks import is_causal
 from aegis_fhe.program.capture.rms_norm import rms_norm
 from aegis_fhe.program.capture.rotary import rotary
+from aegis_fhe.program.capture.spelled_attention import SpelledAttention, spelled_attention
 from aegis_fhe.program.capture.views import View
 from aegis_fhe.program.network import Add, Multiply, Tanh
 
@@ -41,10 +44,20 @@ class Settler:
         if found is not None:
             operator, x = found
             return elementwise(formula.call, self._builder, operator, self.view(x))
+        attention = spelled_attention(formula)
+        if attention is not None:
+            return self._attention(formula.call, attention)
         norm = rms_norm(formula)
         if norm is not None:
             return rms_norm_of(formula.call, self._builder, self.view(norm.x), norm.weight, norm.epsilon)
         return rotary(formula, self._builder)
+
+    def _attention(self, call: Call, found: SpelledAttention) -> View:
+        causal = is_causal(found.call, found.mask, self._builder.tokens)
+        queries, keys, values = (self.view(part) for part in (found.queries, found.keys, found.values))
+        if isinstance(keys, View):
+            keys = keys.with_entries(keys.entries.transpose(-1, -2))
+        return softmax_attention(call, self._builder, (queries, keys, values), found.scale, causal)
 
     def _plain(self, formula: Formula) -> View:
         call = formula.call

@@ -15,10 +15,10 @@ from aegis_fhe.observe.table import format_bytes, results_table
 from aegis_fhe.program.long.counts import LayerCounts, count_layer
 from aegis_fhe.program.long.shape import BERT_BASE, SMOLLM2_135M, Degrees, LayerShape
 
-# name -> (one of its equal layers, how many, the degrees that its calibrated ranges ask for)
+# name -> (one of its equal layers, how many, degrees of its polynomials: assumed, no ranges were calibrated)
 MODELS: dict[str, tuple[LayerShape, int, Degrees]] = {
     "bert-base": (BERT_BASE, 12, Degrees()),
-    "smollm2-135m": (SMOLLM2_135M, 30, Degrees(activation=31)),
+    "smollm2-135m": (SMOLLM2_135M, 30, Degrees(reciprocal=127, newton_steps=2, activation=31)),
 }
 
 
@@ -51,6 +51,7 @@ def counts(
         results_table(f"{model}, {tokens} tokens, one of {layers} layers", ("quantity", "count"), rows)
     )
     console.print(f"refreshed: {', '.join(sorted(counted.refreshes.refreshed))}")
+    console.print(f"the degrees of the polynomials are assumed, not calibrated: {degrees}")
 
 
 def _facts(counted: LayerCounts) -> dict[str, Any]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +10,13 @@ from numpy.typing import NDArray
 from aegis_fhe.errors import RangeError
 from aegis_fhe.models.calibration import VARIANCE_FACTOR
 from aegis_fhe.models.encoder_calibration import BOUND_FACTOR
-from aegis_fhe.models.softmax_calibration import ScoreRows, score_rows, softmax_ranges
+from aegis_fhe.models.softmax_calibration import score_rows, softmax_ranges
 from aegis_fhe.program.encoder_ranges import TokenIntervals
-from aegis_fhe.program.network import Attention, LayerNorm, Network, NetworkNode, RmsNorm, evaluate
+from aegis_fhe.program.network import Attention, LayerNorm, Network, NetworkNode, RmsNorm
 from aegis_fhe.program.network.graph import INPUT
 from aegis_fhe.program.network.operators import Weights
 from aegis_fhe.program.ranges import Interval
-from aegis_fhe.program.simulate import NetworkRanges
+from aegis_fhe.program.simulate import NetworkRanges, SoftmaxRanges
 from aegis_fhe.program.simulate.simulate import check_causal
 
 Array = NDArray[np.float64]
@@ -36,40 +35,46 @@ def calibrate_network(
         raise RangeError("calibration needs at least one text, and three encrypted tokens in each")
     if public_tokens:
         check_causal(network)
-    seen = _Observations(public_tokens)
-    for text in texts:
-        seen.bound(INPUT, text)
-        evaluate(network, weights, text, observe=seen)
-    opened = public_tokens == 0
+    bounds = {INPUT: BOUND_FACTOR * _size(texts, public_tokens)}
+    attention: dict[str, SoftmaxRanges] = {}
+    variance: dict[str, TokenIntervals] = {}
+    for node, inputs, value in _evaluate_together(network, weights, texts):
+        bounds[node.name] = BOUND_FACTOR * _size(value, public_tokens)
+        operator = node.operator
+        if isinstance(operator, Attention):
+            rows = [
+                score_rows(operator, q, k, public_tokens) for q, k in zip(inputs[0], inputs[1], strict=True)
+            ]
+            attention[node.name] = softmax_ranges(rows)
+        elif isinstance(operator, LayerNorm | RmsNorm):
+            encrypted = [_variance(operator, x[public_tokens:]) for x in inputs[0]]
+            variance[node.name] = _token_intervals(encrypted, apart=public_tokens == 0)
     return NetworkRanges(
-        bounds={name: BOUND_FACTOR * size for name, size in seen.sizes.items()},
-        attention={name: softmax_ranges(rows) for name, rows in seen.rows.items()},
-        variance={name: _token_intervals(found, opened) for name, found in seen.variances.items()},
-        public_tokens=public_tokens,
-        origin=origin,
+        bounds=bounds, attention=attention, variance=variance, public_tokens=public_tokens, origin=origin
     )
 
 
-class _Observations:
-    """What one node after the other shows: sizes, variances, and rows of scores."""
+def _evaluate_together(
+    network: Network, weights: Weights, texts: Sequence[Array]
+) -> Iterator[tuple[NetworkNode, list[list[Array]], list[Array]]]:
+    """Each node with its inputs and its value in every text: what one layer shows is dropped before the next.
 
-    def __init__(self, public_tokens: int) -> None:
-        self.public_tokens = public_tokens
-        self.sizes: defaultdict[str, float] = defaultdict(float)
-        self.variances: defaultdict[str, list[Array]] = defaultdict(list)
-        self.rows: defaultdict[str, list[ScoreRows]] = defaultdict(list)
+    Rows of scores for all layers at once would take gigabytes for texts of thousands of tokens.
+    """
+    values: dict[str, list[Array]] = {INPUT: list(texts)}
+    expired = network.last_uses()
+    for node in network.nodes:
+        inputs = [values[name] for name in node.inputs]
+        value = [node.operator.evaluate(own, weights) for own in zip(*inputs, strict=True)]
+        yield node, inputs, value
+        values[node.name] = value
+        for name in expired[node.name]:
+            del values[name]
 
-    def __call__(self, node: NetworkNode, inputs: Sequence[Array], value: Array) -> None:
-        self.bound(node.name, value)
-        if isinstance(node.operator, Attention):
-            self.rows[node.name].append(score_rows(node.operator, inputs[0], inputs[1], self.public_tokens))
-        elif isinstance(node.operator, LayerNorm | RmsNorm):
-            self.variances[node.name].append(_variance(node.operator, inputs[0][self.public_tokens :]))
 
-    def bound(self, name: str, value: Array) -> None:
-        """The largest size of a value at encrypted tokens; zero is no bound."""
-        size = float(np.abs(value[self.public_tokens :]).max())
-        self.sizes[name] = max(self.sizes[name], size, np.finfo(np.float64).tiny)
+def _size(texts: Sequence[Array], public_tokens: int) -> float:
+    """The largest size of a value at encrypted tokens; zero is no bound."""
+    return max(float(np.finfo(np.float64).tiny), *(float(np.abs(x[public_tokens:]).max()) for x in texts))
 
 
 def _variance(operator: LayerNorm | RmsNorm, x: Array) -> Array:

@@ -24,6 +24,12 @@ class TokenIntervals(msgspec.Struct, frozen=True, kw_only=True):
         return {"opening": self.opening.high, "inner": self.inner.high, "closing": self.closing.high}
 
     @property
+    def whole(self) -> Interval:
+        """From the lowest to the highest of all kinds."""
+        kinds = (self.opening, self.inner, self.closing)
+        return Interval(min(i.low for i in kinds), max(i.high for i in kinds))
+
+    @property
     def ratio(self) -> float:
         """The largest high / low."""
         return max(i.high / i.low for i in (self.opening, self.inner, self.closing))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 from aegis_fhe.errors import UnsupportedModuleError
 from aegis_fhe.program.capture import AttentionSubLayer, LinearLayer
 from aegis_fhe.program.network import (
-    Add,
     Attention,
     Gelu,
     LayerNorm,
@@ -22,9 +20,9 @@ from aegis_fhe.program.network import (
 )
 from aegis_fhe.program.network.graph import INPUT
 from aegis_fhe.program.network.operators import Weights
+from aegis_fhe.program.network.walk import NetworkWalk
 
 Array = NDArray[np.float64]
-Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,19 +78,15 @@ def encoder_layers(network: Network, weights: Weights) -> tuple[list[EncoderLaye
     return layers, mean
 
 
-class _Reader:
+class _Reader(NetworkWalk):
     """Walks from a layer's result back to its input."""
 
-    def __init__(self, network: Network, weights: Weights) -> None:
-        self.producers = {node.name: node for node in network.nodes}
-        self.weights = weights
-
     def layer(self, result: str) -> tuple[EncoderLayer, str]:
-        norm, second = self._expect(result, LayerNorm, "the end of a layer")
-        y, contract_value = self._branches(second.inputs[0], Linear)
-        contract, contract_node = self._expect(contract_value, Linear, "the feed-forward branch")
-        gelu, gelu_node = self._expect(contract_node.inputs[0], Gelu, "the activation")
-        expand, expand_node = self._expect(gelu_node.inputs[0], Linear, "the input of the activation")
+        norm, second = self.expect(result, LayerNorm, "the end of a layer")
+        y, contract_value = self.branches(second.inputs[0], Linear, "the input of the LayerNorm")
+        contract, contract_node = self.expect(contract_value, Linear, "the feed-forward branch")
+        gelu, gelu_node = self.expect(contract_node.inputs[0], Gelu, "the activation")
+        expand, expand_node = self.expect(gelu_node.inputs[0], Linear, "the input of the activation")
         if expand_node.inputs[0] != y:
             raise UnsupportedModuleError(f"{expand_node.path}: must be applied to the layer's normalised sum")
         attention, x = self._attention(y)
@@ -101,22 +95,22 @@ class _Reader:
             expand=self._linear(expand, expand_node),
             contract=self._linear(contract, contract_node),
             gelu=gelu,
-            norm_weight=self._vector(norm.weight, norm.features, 1.0),
-            norm_bias=self._vector(norm.bias, norm.features, 0.0),
+            norm_weight=self.vector(norm.weight, norm.features, 1.0),
+            norm_bias=self.vector(norm.bias, norm.features, 0.0),
             norm_eps=norm.epsilon,
         )
         return layer, x
 
     def _attention(self, result: str) -> tuple[AttentionSubLayer, str]:
-        norm, first = self._expect(result, LayerNorm, "the attention's LayerNorm")
-        x, output_value = self._branches(first.inputs[0], Linear)
-        output, output_node = self._expect(output_value, Linear, "the attention branch")
-        attention, node = self._expect(output_node.inputs[0], Attention, "the input of the output projection")
+        norm, first = self.expect(result, LayerNorm, "the attention's LayerNorm")
+        x, output_value = self.branches(first.inputs[0], Linear, "the input of the LayerNorm")
+        output, output_node = self.expect(output_value, Linear, "the attention branch")
+        attention, node = self.expect(output_node.inputs[0], Attention, "the input of the output projection")
         if attention.causal or attention.key_value_heads != attention.heads:
             raise UnsupportedModuleError(
                 f"{node.path}: causal or grouped-query attention is not supported in an encoder layer"
             )
-        linears = [self._expect(name, Linear, "an input of the attention") for name in node.inputs]
+        linears = [self.expect(name, Linear, "an input of the attention") for name in node.inputs]
         for _, linear in linears:
             if linear.inputs[0] != x:
                 raise UnsupportedModuleError(f"{linear.path}: must be applied to the layer's input")
@@ -128,34 +122,12 @@ class _Reader:
             key=key,
             value=value,
             output=self._linear(output, output_node),
-            norm_weight=self._vector(norm.weight, norm.features, 1.0),
-            norm_bias=self._vector(norm.bias, norm.features, 0.0),
+            norm_weight=self.vector(norm.weight, norm.features, 1.0),
+            norm_bias=self.vector(norm.bias, norm.features, 0.0),
             norm_eps=norm.epsilon,
         )
         return sub_layer, x
 
-    def _branches(self, total: str, kind: type) -> tuple[str, str]:
-        """(residual, branch made by `kind`) of a sum."""
-        _, node = self._expect(total, Add, "the input of the LayerNorm")
-        first, second = node.inputs
-        made = [
-            name in self.producers and isinstance(self.producers[name].operator, kind) for name in node.inputs
-        ]
-        if made[0] == made[1]:
-            raise UnsupportedModuleError(f"{node.path}: expected x + {kind.__name__}(...)")
-        return (second, first) if made[0] else (first, second)
-
-    def _expect(self, value: str, kind: type[Kind], role: str) -> tuple[Kind, NetworkNode]:
-        node = self.producers.get(value)
-        if node is None or not isinstance(node.operator, kind):
-            found = "the input" if node is None else type(node.operator).__name__
-            where = value if node is None else node.path or node.name
-            raise UnsupportedModuleError(f"{where}: {role} must be {kind.__name__}, found {found}")
-        return node.operator, node
-
     def _linear(self, operator: Linear, node: NetworkNode) -> LinearLayer:
-        bias = self._vector(operator.bias, operator.out_features, 0.0)
+        bias = self.vector(operator.bias, operator.out_features, 0.0)
         return LinearLayer(path=node.path, weight=self.weights[operator.weight], bias=bias)
-
-    def _vector(self, name: str | None, size: int, default: float) -> Array:
-        return np.full(size, default) if name is None else self.weights[name]

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from aegis_fhe.circuits.backend import Backend
 from aegis_fhe.circuits.polynomial import polynomial_depth
 from aegis_fhe.circuits.products import multiply, multiply_plain
+from aegis_fhe.ckks.slots import SlotVector
 from aegis_fhe.errors import RangeError
 from aegis_fhe.program.long.diagonals import ScoreDiagonals
 from aegis_fhe.program.operators.arithmetic import Polynomial
@@ -36,10 +37,11 @@ class StreamingAttention(msgspec.Struct, frozen=True, tag=True):
 
     Inputs, each [token block][column]: Q with a copy in every key block kb; K and V folded (see PlaceHeads).
     Outputs: O [token block][column], then D [token block], both over the keys of their own kb alone: the sum
-    over kb folds into what follows. exponential: a series in u = score + offset, squared `squarings` times;
-    offset: name of one number for each head. masked: keys that a query may not see, or beyond the text, are
-    multiplied by zero; score ciphertexts without any other are left out. Levels: O `depth` below the lowest
-    input, D one above O.
+    over kb folds into what follows. exponential: a series in u = score + offset, squared `squarings` times.
+    offset, growth: names of one number for each head: offset = offset_h - growth_h log(visible(i)) where
+    query i sees visible(i) keys, and -1 at tokens that are not encrypted, where exp vanishes.
+    masked: keys that a query may not see, or beyond the text, are multiplied by zero; score ciphertexts
+    without any other are left out. Levels: O `depth` below the lowest input, D one above O.
     """
 
     scores: ScoreDiagonals
@@ -47,6 +49,7 @@ class StreamingAttention(msgspec.Struct, frozen=True, tag=True):
     squarings: int
     offset: str
     masked: bool
+    growth: str | None = None
 
     @property
     def probability_depth(self) -> int:
@@ -104,7 +107,6 @@ class _Run(Generic[V]):
         self.keys = [self._babies(grid, level) for grid in grids[blocks : 2 * blocks]]
         lower = level - operator.probability_depth
         self.values = [self._babies(grid, lower) for grid in grids[2 * blocks :]]
-        self.offsets = self.scores.by_head(context.constants[operator.offset])
         self.sums: list[list[V]] = [[] for _ in range(blocks)]
 
     def turn(self, i: int) -> None:
@@ -142,18 +144,34 @@ class _Run(Generic[V]):
         return [x for grid in self.sums for x in grid[:-1]] + [grid[-1] for grid in self.sums]
 
     def _probabilities(self, i: int, block: int) -> Iterator[_Weighted[V]]:
-        scores = self.scores
+        scores, offsets = self.scores, self._offsets(i, block)
         for key_block in range(scores.layout.blocks):
             for j in scores.babies(i):
-                seen = scores.keys_seen(block, key_block, i, j, self.context.tokens)
+                seen = scores.keys_seen(
+                    block, key_block, i, j, self.context.tokens, public=self.context.public_tokens
+                )
                 if seen.any():
                     keys, values = self.keys[key_block][j], self.values[key_block][j]
-                    yield _Weighted(self._probability(self.queries[block], keys, seen), values)
+                    yield _Weighted(self._probability(self.queries[block], keys, offsets, seen), values)
 
-    def _probability(self, queries: Sequence[V], keys: Sequence[V], seen: NDArray[np.bool_]) -> V:
+    def _offsets(self, i: int, block: int) -> SlotVector:
+        """What is added to a block's scores in giant step i."""
+        operator, context = self.operator, self.context
+        offset = np.asarray(context.constants[operator.offset])
+        if operator.growth is None:
+            return self.scores.by_head(offset)
+        query = self.scores.queries(block, i)
+        visible = np.minimum(query + 1, context.tokens) if self.scores.causal else context.tokens
+        grown = offset - np.log(visible)[:, None] * context.constants[operator.growth]
+        encrypted = (query >= context.public_tokens) & (query < context.tokens)
+        return self.scores.by_head(np.where(encrypted[:, None], grown, -1.0))
+
+    def _probability(
+        self, queries: Sequence[V], keys: Sequence[V], offsets: SlotVector, seen: NDArray[np.bool_]
+    ) -> V:
         operator, backend = self.operator, self.backend
         score = backend.relinearize_rescale(backend.multiply_sum(queries, keys))
-        (p,) = operator.exponential.lower(backend, [backend.add_plain(score, self.offsets)], self.context)
+        (p,) = operator.exponential.lower(backend, [backend.add_plain(score, offsets)], self.context)
         for _ in range(operator.squarings):
             p = multiply(backend, p, p)
         if not operator.masked:

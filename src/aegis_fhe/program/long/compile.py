@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
+
+import numpy as np
 
 from aegis_fhe.circuits.backend import Backend
 from aegis_fhe.circuits.bootstrap import BootstrapPlan
@@ -17,6 +19,8 @@ from aegis_fhe.program.graph import Graph, Node
 from aegis_fhe.program.interpret import run_graph
 from aegis_fhe.program.long.context import GridContext
 from aegis_fhe.program.long.counts import plan_layer
+from aegis_fhe.program.long.decoder import DecoderLayer
+from aegis_fhe.program.long.degrees import choose_degrees
 from aegis_fhe.program.long.graph import LayerGraph
 from aegis_fhe.program.long.layout import Array, GridLayout
 from aegis_fhe.program.long.levels import RefreshPlan, depth, place_refreshes
@@ -24,6 +28,7 @@ from aegis_fhe.program.long.placement import Placement
 from aegis_fhe.program.long.shape import Degrees, LayerRanges, LayerShape
 from aegis_fhe.program.long.steps import LayerPlan
 from aegis_fhe.program.long.weights import LayerWeights, layer_constants
+from aegis_fhe.program.simulate import NetworkRanges
 
 V = TypeVar("V")
 
@@ -33,7 +38,8 @@ class LongProgram:
     """Hidden states [tokens <= max_tokens, features] -> hidden states of the same shape, by one layer.
 
     hidden_bound: by which hidden states are divided before encryption and results come out divided.
-    input_level: of the inputs. bootstrap: None for a program of few enough levels.
+    input_level: of the inputs. bootstrap: None for a program of few enough levels. public_tokens: so many
+    rows at the start are public: nothing of them is encrypted, and in results they are zero.
     """
 
     params: Parameters
@@ -45,29 +51,38 @@ class LongProgram:
     input_level: int
     max_tokens: int
     bootstrap: BootstrapPlan | None = None
+    public_tokens: int = 0
 
     def context(self, tokens: int) -> GridContext:
         """What operators may know in a run on a text of this length. Raises RangeError."""
-        if not 1 <= tokens <= self.max_tokens:
+        if not self.public_tokens < tokens <= self.max_tokens:
             raise RangeError(
-                f"the text has {tokens} tokens, the program was compiled for 1 to {self.max_tokens}: "
+                f"the text has {tokens} tokens, the program was compiled for {self.public_tokens + 1} to "
+                f"{self.max_tokens}: "
                 "shorten the text, or compile for more tokens"
             )
         return GridContext(
-            constants=self.constants, scale=self.params.scale, tokens=tokens, bootstrap=self.bootstrap
+            constants=self.constants,
+            scale=self.params.scale,
+            tokens=tokens,
+            bootstrap=self.bootstrap,
+            public_tokens=self.public_tokens,
         )
 
     def pack(self, hidden: Array) -> dict[str, Array]:
         """Hidden states -> slot values of each input ciphertext, by name. Raises RangeError, LayoutError."""
         self.context(len(hidden))
-        grid = self.placement.pack(hidden / self.hidden_bound, self.layout)
+        encrypted = np.where(np.arange(len(hidden))[:, None] < self.public_tokens, 0.0, hidden)
+        grid = self.placement.pack(encrypted / self.hidden_bound, self.layout)
         return {f"x.{a}[{p}]": values for p, row in enumerate(grid) for a, values in enumerate(row)}
 
     def unpack(self, results: Mapping[str, Array], tokens: int) -> Array:
         """Slot values of each result -> hidden states [tokens, features]."""
         flat, n = [results[name] for name in self.graph.results], self.placement.columns
         grid = [flat[start : start + n] for start in range(0, len(flat), n)]
-        return self.placement.unpack(grid, self.layout)[:tokens] * self.hidden_bound
+        hidden = self.placement.unpack(grid, self.layout)[:tokens] * self.hidden_bound
+        hidden[: self.public_tokens] = 0.0
+        return hidden
 
     def run(
         self,
@@ -119,6 +134,32 @@ def compile_layer(
     return _program(plan, weights, ranges, tokens, bootstrap.params, found, bootstrap)
 
 
+def compile_decoder_layer(
+    layer: DecoderLayer,
+    known: NetworkRanges,
+    *,
+    tokens: int,
+    bootstrap: BootstrapPlan,
+    public: Array | None = None,
+) -> LongProgram:
+    """A layer of a captured network, for texts of up to `tokens` tokens, its first ones public.
+
+    public: hidden states [public tokens, features] before the layer, as many as the calibration left out.
+    Raises RangeError, LayoutError, LevelError.
+    """
+    ranges = layer.ranges(known)
+    if known.public_tokens != (0 if public is None else len(public)):
+        raise RangeError(f"the ranges hold for {known.public_tokens} public tokens: give their hidden states")
+    return compile_layer(
+        layer.shape,
+        layer.weights_for(known, public),
+        ranges,
+        tokens=tokens,
+        bootstrap=bootstrap,
+        degrees=choose_degrees(layer.shape, ranges, tokens=tokens),
+    )
+
+
 def compile_unrefreshed(
     shape: LayerShape,
     weights: LayerWeights,
@@ -155,7 +196,8 @@ def _plan(
 ) -> LayerPlan:
     weights.check(shape, tokens)
     degrees = Degrees() if degrees is None else degrees
-    return plan_layer(shape, slots=slots, tokens=tokens, ranges=ranges, degrees=degrees)
+    plan = plan_layer(shape, slots=slots, tokens=tokens, ranges=ranges, degrees=degrees)
+    return replace(plan, known=weights.known)
 
 
 def _program(
@@ -177,4 +219,5 @@ def _program(
         input_level=refreshes.start,
         max_tokens=tokens,
         bootstrap=bootstrap,
+        public_tokens=weights.public_tokens,
     )

@@ -51,13 +51,24 @@ class ScoreDiagonals(msgspec.Struct, frozen=True):
         """The j of giant step i."""
         return range(min(self.baby, self.count - i * self.baby))
 
-    def keys_seen(self, query_block: int, key_block: int, i: int, j: int, tokens: int) -> NDArray[np.bool_]:
-        """[T, phi]: where diagonal b i + j holds a key of a text of `tokens` that its query may see."""
+    def queries(self, block: int, i: int) -> NDArray[np.int64]:
+        """[T]: the token of a block's query in each row of giant step i."""
+        size = self.layout.tokens
+        tokens: NDArray[np.int64] = (np.arange(size) - i * self.baby) % size + block * size
+        return tokens
+
+    def keys_seen(
+        self, query_block: int, key_block: int, i: int, j: int, tokens: int, *, public: int = 0
+    ) -> NDArray[np.bool_]:
+        """[T, phi]: where diagonal b i + j holds a key of a text of `tokens` that its query may see.
+
+        Queries of public tokens see none: their results are known.
+        """
         size, copies = self.layout.tokens, self.placement.key_blocks
         t, kb = np.arange(size)[:, None], np.arange(copies)[None, :]
-        query = (t - i * self.baby) % size + query_block * size
+        query = self.queries(query_block, i)[:, None]
         key = (t + j + kb * (size // copies)) % size + key_block * size
-        seen: NDArray[np.bool_] = (key < tokens) & (query < tokens)
+        seen: NDArray[np.bool_] = (key < tokens) & (query < tokens) & (query >= public)
         return seen & (key <= query) if self.causal else seen
 
     def mask(self, seen: NDArray[np.bool_]) -> SlotVector:
@@ -65,12 +76,12 @@ class ScoreDiagonals(msgspec.Struct, frozen=True):
         return self._slots(np.repeat(seen, self.placement.padded_heads, axis=1).astype(np.float64))
 
     def by_head(self, values: Array) -> SlotVector:
-        """One number for each head of the layer -> one period of slots; zero for heads that do not exist."""
-        padded = self.placement.padded_heads
-        every = np.zeros(self.placement.groups * padded)
-        every[: self.placement.heads] = values
-        own = every[self.group * padded :][:padded]
-        return self._slots(np.tile(own, self.placement.key_blocks)[None, :])
+        """[heads] or [rows, heads] -> slots, of one period or of all; zero for heads that do not exist."""
+        padded, rows = self.placement.padded_heads, np.atleast_2d(values)
+        every = np.zeros((len(rows), self.placement.groups * padded))
+        every[:, : self.placement.heads] = rows
+        own = every[:, self.group * padded :][:, :padded]
+        return self._slots(np.tile(own, (1, self.placement.key_blocks)))
 
     def _slots(self, values: Array) -> SlotVector:
         """[rows, phi H] -> slots, zero in the sub-slots past the key blocks."""

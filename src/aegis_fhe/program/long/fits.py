@@ -51,11 +51,13 @@ class LayerFits:
             newton_steps=degrees.newton_steps,
             first_norm=root(ranges.first_norm),
             second_norm=root(ranges.second_norm),
-            activation=_activation(Silu() if shape.gated else Gelu(), ranges.activation, degrees.activation),
+            activation=activation_series(
+                Silu() if shape.gated else Gelu(), ranges.activation, degrees.activation
+            ),
         )
 
 
-def _activation(function: Gelu | Silu, bound: float, degree: int) -> ChebyshevSeries:
+def activation_series(function: Gelu | Silu, bound: float, degree: int) -> ChebyshevSeries:
     """f(x) / bound on [-bound, bound]: f(x) - x / 2 is even, so half of the series vanishes."""
 
     def even(x: Array) -> Array:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from aegis_fhe.program.graph import Graph, GraphBuilder
 from aegis_fhe.program.long.attention import StreamingAttention
 from aegis_fhe.program.long.diagonals import ScoreDiagonals
-from aegis_fhe.program.long.heads import PlaceHeads
+from aegis_fhe.program.long.heads import AddHeads, PlaceHeads
 from aegis_fhe.program.long.matrix_product import MatrixProduct
 from aegis_fhe.program.long.placement import Placement
 from aegis_fhe.program.long.slotwise import AddFeatures, Each, WeightedProduct
@@ -55,6 +55,7 @@ class LayerGraph:
         q = self._placed("q", next(parts), queries, rotary=rotary, folded=False)
         k = self._placed("k", next(parts), keys, rotary=rotary, folded=folded)
         v = self._placed("v", next(parts), keys, rotary=False, folded=folded)
+        k, v = self._with_known("k", "key", k), self._with_known("v", "value", v)
         columns: list[Column] = [() for _ in x]
         for group in range(queries.groups):
             own = slice(group * c // queries.groups, (group + 1) * c // queries.groups)
@@ -73,6 +74,7 @@ class LayerGraph:
             exponential=Polynomial.of(self.fits.exponential),
             squarings=self.fits.squarings,
             offset="score.offset",
+            growth=self._known("score.growth"),
             masked=self.plan.masked,
         )
         inputs = tuple(name for grids in (q, k, v) for grid in grids for name in grid)
@@ -190,6 +192,27 @@ class LayerGraph:
             )
             placed.append(self._columns(f"{name}.placed", operator, p, grid, len(grid)))
         return placed
+
+    def _known(self, constant: str) -> str | None:
+        return constant if constant in self.plan.known else None
+
+    def _with_known(self, name: str, role: str, x: Grid) -> Grid:
+        """Keys or values with what is added to them in clear."""
+        offset, public = self._known(f"{role}.offset"), self._known(f"{role}.public")
+        if offset is None and public is None:
+            return x
+        added = []
+        for p, grid in enumerate(x):
+            operator = AddHeads(
+                layout=self.layout,
+                placement=self.places.keys,
+                block=p,
+                offset=offset,
+                public=public,
+                folded=self.plan.folded,
+            )
+            added.append(self._columns(f"{name}.known", operator, p, grid, len(grid)))
+        return added
 
     def _sum(self, name: str, x: Grid, y: Grid) -> Grid:
         columns = self.places.hidden.columns

@@ -1,4 +1,4 @@
-"""Queries, keys and values in head-minor columns: rotary positions, and keys folded over spare sub-slots."""
+"""Queries, keys and values in head-minor columns: rotary positions, folded keys, what is known in clear."""
 
 from __future__ import annotations
 
@@ -75,3 +75,48 @@ class PlaceHeads(msgspec.Struct, frozen=True, tag=True):
         if self.folded:
             inside = np.arange(self.layout.sub_slots) // self.placement.padded_heads == kb
         return [(factor * inside).reshape(-1) for factor in factors]
+
+
+class AddHeads(msgspec.Struct, frozen=True, tag=True):
+    """Head-minor columns of one token block + offset_h + at public token t what `public` says.
+
+    offset: name of a table [heads, head_dim], everywhere; public: of one [public tokens, heads, head_dim];
+    None for zero. folded: as the columns are. Level and scale unchanged.
+    """
+
+    layout: GridLayout
+    placement: Placement
+    block: int
+    offset: str | None = None
+    public: str | None = None
+    folded: bool = False
+
+    def lower(self, backend: Backend[V], inputs: list[V], context: Context) -> list[V]:
+        """One addition a column."""
+        table = self._table(context)
+        return [
+            backend.add_plain(x, SlotVector(self._column(table, column))) for column, x in enumerate(inputs)
+        ]
+
+    def _table(self, context: Context) -> Array:
+        """[tokens of the block or 1, heads, head_dim]."""
+        shape = (self.placement.heads, self.placement.head_dim)
+        offset = np.zeros(shape) if self.offset is None else context.constants[self.offset]
+        if self.public is None or self.block:
+            alike: Array = offset.reshape(1, *shape)
+            return alike
+        table: Array = np.tile(offset, (self.layout.tokens, 1, 1))
+        table[: context.public_tokens] += context.constants[self.public]
+        return table
+
+    def _column(self, table: Array, column: int) -> Array:
+        """Slots of one column: head h in sub-slot kb * H + h, moved by kb * T / phi tokens when folded."""
+        place, size = self.placement, self.layout.sub_slots
+        padded, copies = place.padded_heads, place.key_blocks
+        group, c = divmod(column, place.head_dim)
+        own = table[:, group * padded :, c][:, :padded]
+        slots = np.zeros((len(table), size))
+        for kb in range(copies):
+            shift = kb * (self.layout.tokens // copies) if self.folded and len(table) > 1 else 0
+            slots[:, kb * padded :][:, : own.shape[1]] = np.roll(own, -shift, axis=0)
+        return slots.reshape(-1)

@@ -70,12 +70,15 @@ class GridLayout(msgspec.Struct, frozen=True, kw_only=True):
         block, row = divmod(token, self.tokens)
         return block, row * self.sub_slots + sub_slot
 
-    def on_tokens(self, values: Array, block: int, tokens: int, elsewhere: float = 0.0) -> SlotVector:
-        """One period [sub_slots] on the block's tokens below `tokens`, `elsewhere` on the others.
+    def on_tokens(
+        self, values: Array, block: int, tokens: int, elsewhere: float = 0.0, *, public: int = 0
+    ) -> SlotVector:
+        """One period [sub_slots] on the block's encrypted tokens, public <= t < tokens; else `elsewhere`.
 
-        Periodic when all tokens of the block are real.
+        Periodic when all tokens of the block are encrypted.
         """
-        real = block * self.tokens + np.arange(self.tokens) < tokens
+        token = block * self.tokens + np.arange(self.tokens)
+        real = (token >= public) & (token < tokens)
         if real.all():
             return SlotVector(values)
         return SlotVector(np.where(real[:, None], values, elsewhere).reshape(-1))

@@ -18,7 +18,7 @@ V = TypeVar("V")
 
 
 class FeatureSum(msgspec.Struct, frozen=True, tag=True):
-    """factor * sum_f x_f + offset of every token, in all its sub-slots; `padding` for tokens beyond the text.
+    """factor * sum_f x_f + offset of every token, in all its sub-slots; `padding` for all other tokens.
 
     The rotations also bring in features of the next token, except in sub-slot 0: hence the mask, and the way
     back. Sub-slots outside the features must hold zero.
@@ -39,11 +39,13 @@ class FeatureSum(msgspec.Struct, frozen=True, tag=True):
         total = sum_of_rotations(backend, total, powers)
         mask = np.zeros(self.layout.sub_slots)
         mask[0] = self.factor
-        kept = self.layout.on_tokens(mask, self.block, context.tokens)
+        kept = self.layout.on_tokens(mask, self.block, context.tokens, public=context.public_tokens)
         total = multiply_plain(backend, total, kept, context.scale)
         total = sum_of_rotations(backend, total, [-power for power in powers])
         ones = np.ones(self.layout.sub_slots)
-        added = self.layout.on_tokens(self.offset * ones, self.block, context.tokens, self.padding)
+        added = self.layout.on_tokens(
+            self.offset * ones, self.block, context.tokens, self.padding, public=context.public_tokens
+        )
         return [backend.add_plain(total, added)]
 
 
@@ -77,8 +79,8 @@ class SquareSum(msgspec.Struct, frozen=True, tag=True):
 class HeadSum(msgspec.Struct, frozen=True, tag=True):
     """factor * sum_kb x(t, kb, h) + offset for every head, in all its sub-slots; `padding` elsewhere.
 
-    Elsewhere: tokens beyond the text and the sub-slots of heads that do not exist. Two rotations by H and 2H
-    alone would mix in the next token: hence the mask and the way back (one level, also where phi = 1).
+    Elsewhere: tokens that are not encrypted and the sub-slots of heads that do not exist. Rotations by H and
+    2H alone would mix in the next token: hence the mask and the way back (one level, also where phi = 1).
     """
 
     layout: GridLayout
@@ -97,9 +99,11 @@ class HeadSum(msgspec.Struct, frozen=True, tag=True):
         total = sum_of_rotations(backend, inputs[0], steps)
         sub_slot = np.arange(sub_slots)
         first = np.where(sub_slot < self.heads, self.factor, 0.0)
-        kept = self.layout.on_tokens(first, self.block, context.tokens)
+        kept = self.layout.on_tokens(first, self.block, context.tokens, public=context.public_tokens)
         total = multiply_plain(backend, total, kept, context.scale)
         total = sum_of_rotations(backend, total, [-step for step in steps])
         offsets = np.where(sub_slot % size < self.heads, self.offset, self.padding)
-        added = self.layout.on_tokens(offsets, self.block, context.tokens, self.padding)
+        added = self.layout.on_tokens(
+            offsets, self.block, context.tokens, self.padding, public=context.public_tokens
+        )
         return [backend.add_plain(total, added)]

@@ -36,14 +36,23 @@ class LayerPlacements:
         )
 
 
+# Constants that a layer may have: offsets of keys and the growth of scores' shifts, which keep scores narrow;
+# keys and values of public tokens.
+KNOWN = frozenset({"key.offset", "score.growth", "key.public", "value.public"})
+
+
 @dataclass(frozen=True)
 class LayerPlan:
-    """A layer's shape with its layout, its fits, and whether scores are masked."""
+    """A layer's shape with its layout, its fits, and whether scores are masked.
+
+    known: what is added in clear, of `KNOWN`.
+    """
 
     shape: LayerShape
     layout: GridLayout
     fits: LayerFits
     masked: bool
+    known: frozenset[str] = frozenset()
 
     @property
     def placements(self) -> LayerPlacements:

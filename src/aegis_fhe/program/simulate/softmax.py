@@ -19,6 +19,7 @@ Array = NDArray[np.float64]
 
 _ROWS = 32  # of scores at a time: what fits a processor's cache
 _NEWTON_STEPS = 2
+_HIDDEN_SLACK = 1 / 8  # of the range of scores: there the series still follows exp
 
 
 def visible_keys(operator: Attention, queries: int, keys: int) -> NDArray[np.int64]:
@@ -86,11 +87,13 @@ class SimulatedAttention:
         low, high = self.ranges.score.low, self.ranges.score.high
         scores = noise.on(scores, max(-low, high))
         outside.check("scores", scores[mask], self.ranges.score)
-        # A hidden key scores the lowest value, so that its exp stays small; its product with V is masked.
-        y = noise.on(self.exp(np.where(mask, scores, low) / 2.0**self.ranges.rounds), 1.0)
+        # Hidden keys pass through exp as well and vanish behind it: a little outside does no harm.
+        slack = _HIDDEN_SLACK * (high - low)
+        outside.check("hidden scores", scores[~mask], Interval(low - slack, high + slack))
+        y = noise.on(self.exp(scores / 2.0**self.ranges.rounds), 1.0)
         for _ in range(self.squarings):
             y = noise.on(y * y, 1.0)
-        y *= mask
+        y = np.where(mask, y, 0.0)
         for step in range(self.ranges.rounds):
             share = noise.on(y * self._reciprocal(step, y, noise, outside), 1.0)
             y = noise.on(share * share, 1.0) * mask

@@ -1,6 +1,6 @@
 """An encoder's program on whole texts [tokens, features]: the same polynomials, noise instead of ciphertexts.
 
-Some forty times as fast as the slots of `CompiledProgram.run_simulated`: for evaluations on thousands of texts.
+Some forty times as fast as `CompiledProgram.run_simulated` on slots: for evaluations on thousands of texts.
 """
 
 from __future__ import annotations

@@ -20,6 +20,9 @@ from aegis_fhe.errors import (
     UnsupportedModuleError,
 )
 from aegis_fhe.program import Approximations, CompiledProgram, Interval, compile_attention
+from aegis_fhe.program.capture import capture_attention
+from aegis_fhe.program.clear import ClearBackend
+from aegis_fhe.program.interpret import run_graph
 
 from .tiny import TinyAttention, hidden_states, reference, tiny_program, wide_ranges
 
@@ -177,6 +180,7 @@ def test_missing_constants_are_named(tiny):
         "output.weight",
         "output.bias",
         "anchor",
+        "anchor.offset",
         "score.part",
         "score.shift",
         "score.floor",
@@ -194,3 +198,36 @@ def test_pack_and_unpack_are_inverse(tiny):
     for tokens in (1, 8, 9, 16):
         hidden = tiny.hidden[:tokens]
         np.testing.assert_array_equal(tiny.program.unpack(tiny.program.pack(hidden), tokens), hidden)
+
+
+def test_scores_are_those_of_the_calibration(tiny):
+    """s' of `AttentionRanges`, with anchor and offsets: softmax itself would not show what a query adds."""
+    ranges, layout, tokens = tiny.program.ranges, tiny.program.layout, 16
+    backend = ClearBackend(tiny.program.params.q, layout.slots)
+    inputs = {
+        name: backend.encode(values, tiny.program.input_level, tiny.program.params.scale)
+        for name, values in zip(tiny.program.input_names(), tiny.program.pack(tiny.hidden), strict=True)
+    }
+    found = {}
+
+    def observe(node, values):
+        if node.name.startswith("u.group0"):
+            found[node.block] = values[0].slots.real.reshape(layout.tokens, -1)[:, : 2 * layout.width]
+
+    run_graph(tiny.program.graph, backend, inputs, tiny.program.context(tokens), observe=observe)
+    layer = capture_attention(tiny.module, torch.zeros(1, tokens, layout.width))
+    q, k = (
+        (tiny.hidden @ linear.weight.T + linear.bias).reshape(tokens, layout.heads, -1)
+        for linear in (layer.query, layer.key)
+    )
+    offset, anchor, shift = (np.array(x) for x in (ranges.key_offset, ranges.anchor, ranges.shift))
+    raw = np.einsum("ihc,jhc->hij", q, k) * layer.score_scale
+    previous = np.stack([raw[:, i, max(i - 1, 0)] for i in range(tokens)], axis=1)
+    lost = np.einsum("ihc,hc->hi", q, offset) * layer.score_scale + anchor[:, None] * previous
+    expected = raw - (lost + shift[:, None])[:, :, None]
+    u = np.stack([found[p] for p in range(2)]).reshape(2, 8, 2, 8, layout.heads)  # block, t, zone, x, head
+    exp = next(node.operator for node in tiny.program.graph.nodes if node.name.startswith("exp.group0"))
+    middle, half = (exp.high + exp.low) / 2, (exp.high - exp.low) / 2
+    for p, t, zone, x in np.ndindex(u.shape[:-1]):
+        scores = expected[:, 8 * p + t, 8 * zone + (t + x) % 8]
+        np.testing.assert_allclose(middle + half * u[p, t, zone, x], scores, atol=1e-9)

@@ -29,15 +29,15 @@ def default_results(benchmark: str) -> Path | None:
 
 
 def circumstances(
-    benchmark: str, params: Parameters, peer: Peer | None, *, cpu: str, cores: int
+    benchmark: str, params: Parameters | None, peer: Peer | None, *, cpu: str, cores: int
 ) -> dict[str, Any]:
-    """Everything but the row itself that a recorded row carries."""
+    """Everything but the row itself that a recorded row carries; params: None where no ring is involved."""
     return {
         "benchmark": benchmark,
-        "parameters": params.name,
-        "security_bits": params.security_bits,
+        "parameters": params.name if params is not None else None,
+        "security_bits": params.security_bits if params is not None else None,
         "peer_parameters": peer.facts.description if peer is not None else None,
-        "hardware": {"cpu": cpu, "cores": cores, "kernels": params.ring.path},
+        "hardware": {"cpu": cpu, "cores": cores, "kernels": params.ring.path if params is not None else None},
         "versions": versions() | ({"peer": peer.facts.name} if peer is not None else {}),
         "commit": commit(checkout()),
         "date": now(),

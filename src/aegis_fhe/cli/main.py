@@ -27,6 +27,7 @@ COMMANDS = {
     "compile": "Compile a sentence encoder into a folder: the program, and what the client needs.",
     "run": "Run a compiled folder on texts, client and workers on this machine.",
     "worker": "Evaluate a client's ciphertexts: reads a folder of files, adds results.",
+    "evaluate": "Predict the accuracy of an encrypted model, against the exact one.",
     "counts": "Count a model's operations, bootstraps, weights and keys at any length.",
     "params": "Show parameter sets: bits, security and key sizes.",
     "bench": "Measure operations beside another library's: minimum, median, 90 % quantile, ratio.",

@@ -115,12 +115,15 @@ class TextEncoder:
         pieces: list[str] = self.tokenizer.encode(text).tokens
         return pieces
 
-    def token_ids(self, text: str) -> list[int]:
-        """Token numbers, special tokens included. Raises RangeError for an empty text."""
+    def token_ids(self, text: str, *, limit: int | None = None) -> list[int]:
+        """Token numbers, special tokens included. Raises RangeError for an empty text.
+
+        limit: a longer text loses the words before its last special token.
+        """
         if not text.strip():
             raise RangeError("the text is empty: give at least one word")
         ids: list[int] = self.tokenizer.encode(text).ids
-        return ids
+        return ids if limit is None or len(ids) <= limit else [*ids[: limit - 1], ids[-1]]
 
     def embed(self, ids: list[int]) -> Array:
         """Embeddings (word + position + type, normalised) [tokens, features]: what the client encrypts."""

@@ -117,6 +117,7 @@ def attention_constants(
         "query.bias": layout.features(query) + layout.features(query, 1),
         "key_value.bias": layout.features(key) + layout.features(value, 1),
         "anchor": layout.columns(np.array(ranges.anchor)[None, :]),
+        "anchor.offset": layout.features(np.repeat(ranges.anchor, layer.head_dim) * offset),
         "score.part": zone_0 / layout.zones,
         "score.shift": np.sum(zones, axis=0),
         "score.floor": -everywhere,

@@ -141,11 +141,15 @@ class AttentionLayer:
         return [b.one("k.moved", RotateSum((step,)), p, value) for p, value in enumerate(kv)]
 
     def _previous_keys(self, b: GraphBuilder, kv: list[str], moved: list[str]) -> list[str]:
-        """anchor_h k_{i-1}: a block's first token looks into the block before, the text's at itself."""
+        """anchor_h k_{i-1}: a block's first token looks into the block before, the text's at itself.
+
+        The offset that K lacks is put back, or it would cancel in the scores of anchored heads.
+        """
         first = [kv[0], *moved[:-1]]
         terms = (self._term("anchor", "later tokens"), self._term("anchor", "first token"))
+        offset = AddPlain((self._term("anchor.offset"),))
         return [
-            b.one("k.previous", PlainSum(terms), p, later, earlier)
+            b.one("k.anchor", offset, p, b.one("k.previous", PlainSum(terms), p, later, earlier))
             for p, (later, earlier) in enumerate(zip(moved, first, strict=True))
         ]
 

@@ -77,13 +77,23 @@ class SimulatedAttention:
             seen = int(visible[rows].max())
             mask = np.arange(seen) < visible[rows, None]
             scores = q[rows] @ keys[:, :seen] - shift[rows, None]
-            result[rows] = self._rows(scores, mask, v[:seen], noise, outside)
+            result[rows] = self.rows(scores, mask, v[:seen], noise, outside)
         return result
 
-    def _rows(
-        self, scores: Array, mask: NDArray[np.bool_], v: Array, noise: Noise, outside: Outside
+    def rows(
+        self,
+        scores: Array,
+        mask: NDArray[np.bool_],
+        v: Array,
+        noise: Noise,
+        outside: Outside,
+        *,
+        padding: int = 0,
     ) -> Array:
-        """Some rows: scores [r, keys], mask of the keys that each sees."""
+        """Some rows of one head: shifted scores [r, keys], mask of the keys that each sees, V of the keys.
+
+        padding: so many keys more have the lowest score, zeros for values, and no mask; without rounds alone.
+        """
         low, high = self.ranges.score.low, self.ranges.score.high
         scores = noise.on(scores, max(-low, high))
         outside.check("scores", scores[mask], self.ranges.score)
@@ -94,17 +104,18 @@ class SimulatedAttention:
         for _ in range(self.squarings):
             y = noise.on(y * y, 1.0)
         y = np.where(mask, y, 0.0)
+        added = padding * float(self.exp(np.array(low))) ** (2**self.squarings)
         for step in range(self.ranges.rounds):
-            share = noise.on(y * self._reciprocal(step, y, noise, outside), 1.0)
+            share = noise.on(y * self._reciprocal(step, y.sum(axis=1), noise, outside), 1.0)
             y = noise.on(share * share, 1.0) * mask
         last = self.ranges.rounds
         sums = noise.on(y @ v, self.value_bound * self.ranges.denominators[last].high)
-        return noise.on(sums * self._reciprocal(last, y, noise, outside), self.bound)
+        return noise.on(sums * self._reciprocal(last, y.sum(axis=1) + added, noise, outside), self.bound)
 
-    def _reciprocal(self, step: int, y: Array, noise: Noise, outside: Outside) -> Array:
-        """1 / sum_j y_j of every row, [r, 1], by a series and Newton's steps."""
+    def _reciprocal(self, step: int, d: Array, noise: Noise, outside: Outside) -> Array:
+        """1 / d of the denominators [r] of all rows -> [r, 1], by a series and Newton's steps."""
         interval = self.ranges.denominators[step]
-        d = noise.on(y.sum(axis=1, keepdims=True), interval.high)
+        d = noise.on(d[:, None], interval.high)
         outside.check("denominators", d, interval)
         inverse = self.reciprocals[step](d)
         for _ in range(_NEWTON_STEPS):

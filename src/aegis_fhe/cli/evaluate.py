@@ -1,0 +1,109 @@
+"""`aegis evaluate`: how accurate an encrypted model is predicted to be, against the exact one."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from aegis_fhe.bench import provenance
+from aegis_fhe.bench.result_rows import append_facts
+from aegis_fhe.cli import machine
+from aegis_fhe.errors import AegisError
+from aegis_fhe.models.datasets.lee import Lee50
+from aegis_fhe.models.datasets.rotten_tomatoes import load_reviews, split
+from aegis_fhe.models.evaluation import Evaluation
+from aegis_fhe.models.minilm.lee50 import evaluate_lee50
+from aegis_fhe.models.minilm.recipe import ranges_for
+from aegis_fhe.models.minilm.rotten_tomatoes import evaluate_rotten_tomatoes
+from aegis_fhe.models.minilm.sentences import SentenceModels
+from aegis_fhe.models.text_encoder import TextEncoder
+from aegis_fhe.observe.table import format_seconds, results_table
+from aegis_fhe.runtime.garbage import no_collection
+
+Say = Callable[[str], None]
+
+TRAIN, TEST = 2000, 1000
+# Of the split into train and test: part of what is measured, so that every run has the same reviews.
+SPLIT_SEED = 2026
+
+
+def _minilm() -> SentenceModels:
+    with no_collection():
+        encoder = TextEncoder.load()
+        return SentenceModels.of(encoder, ranges_for(encoder, []))
+
+
+def _lee50(limit: int | None, seed: int, say: Say) -> Evaluation:
+    data = Lee50.load()
+    return evaluate_lee50(_minilm(), data if limit is None else data.first(limit), seed=seed, say=say)
+
+
+def _rotten_tomatoes(limit: int | None, seed: int, say: Say) -> Evaluation:
+    """limit: of train and test together, in the same proportion."""
+    test = TEST if limit is None else limit * TEST // (TRAIN + TEST)
+    train = TRAIN if limit is None else limit - test
+    parts = split(load_reviews(), train=train, test=test, seed=SPLIT_SEED)
+    return evaluate_rotten_tomatoes(_minilm(), *parts, seed=seed, say=say)
+
+
+EVALUATIONS: dict[str, Callable[[int | None, int, Say], Evaluation]] = {
+    "lee50": _lee50,
+    "rotten-tomatoes": _rotten_tomatoes,
+}
+
+
+def evaluate(
+    name: Annotated[str, typer.Argument(help=f"One of {', '.join(EVALUATIONS)}.")],
+    limit: Annotated[int | None, typer.Option(min=6, help="Only so many texts.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
+    output: Annotated[
+        Path | None, typer.Option(help="Append the row here; by default to benchmarks/results of a checkout.")
+    ] = None,
+    record: Annotated[bool, typer.Option(help="Append the row to a file, unless texts are limited.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+) -> None:
+    """Predict the accuracy of an encrypted model, against the exact one."""
+    if name not in EVALUATIONS:
+        raise AegisError(f"evaluation {name!r} is unknown: expected one of {', '.join(EVALUATIONS)}")
+    start = time.monotonic()
+    found = EVALUATIONS[name](limit, seed, _say)
+    facts = {**found.facts, "seconds": round(time.monotonic() - start, 3)}
+    if record and (limit is None or output is not None):
+        _record(output, found, facts)
+    if as_json:
+        typer.echo(json.dumps(facts))
+        return
+    console = Console()
+    rows = [*found.rows, ("everything", format_seconds(facts["seconds"]))]
+    console.print(results_table(found.title, ("quantity", "value"), rows))
+    console.print(
+        "Simulated: polynomials and noise as the encrypted program has them; nothing was encrypted."
+    )
+
+
+def _record(output: Path | None, found: Evaluation, facts: dict[str, object]) -> None:
+    """Append the row; a file that nobody asked for is no reason to lose a result."""
+    path = output or provenance.default_results("accuracy")
+    if path is None:
+        return
+    cpu, cores = machine.cpu_model(machine.cpu_fields()), machine.usable_cores()
+    about = provenance.circumstances("accuracy", found.params, None, cpu=cpu, cores=cores)
+    try:
+        append_facts(path, [facts | about])
+    except AegisError as error:
+        if output is not None:
+            raise
+        _say(f"not recorded: {error}")
+    else:
+        _say(f"recorded in {path}")
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)

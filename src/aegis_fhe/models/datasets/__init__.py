@@ -1,0 +1,1 @@
+"""Labelled texts out of installed packages, read by path: nothing is imported, unpickled or redistributed."""

@@ -1,0 +1,65 @@
+"""Sentence embeddings for evaluations: exact, and as the encrypted program is predicted to return them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aegis_fhe.models.encoder_calibration import encoder_violations
+from aegis_fhe.models.minilm.recipe import compile_sentence_encoder, layers_of
+from aegis_fhe.models.text_encoder import TextEncoder
+from aegis_fhe.program import CompiledProgram
+from aegis_fhe.program.encoder import EncoderLayer, EncoderRanges
+from aegis_fhe.program.encoder.simulate import SimulatedEncoder
+from aegis_fhe.program.simulate.noise import Noise
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SentenceModels:
+    """One sentence encoder, its program, and the simulation of that on whole texts.
+
+    Texts are cut to the program's tokens for all three. Embeddings have length 1.
+    """
+
+    encoder: TextEncoder
+    layers: list[EncoderLayer]
+    ranges: EncoderRanges
+    program: CompiledProgram
+    simulated: SimulatedEncoder
+
+    @classmethod
+    def of(cls, encoder: TextEncoder, ranges: EncoderRanges) -> SentenceModels:
+        """Compiles the encoder."""
+        layers, program = layers_of(encoder), compile_sentence_encoder(encoder, ranges=ranges)
+        simulated = SimulatedEncoder.of(layers, ranges, max_tokens=program.max_tokens, mean=True)
+        return cls(encoder=encoder, layers=layers, ranges=ranges, program=program, simulated=simulated)
+
+    def hidden(self, text: str) -> Array:
+        """What the client would encrypt, [tokens, features]."""
+        return self.encoder.embed(self.encoder.token_ids(text, limit=self.program.max_tokens))
+
+    def is_outside(self, hidden: Array) -> bool:
+        """Does any value leave its calibrated range?"""
+        return bool(encoder_violations(self.layers, self.ranges, hidden))
+
+    def exact(self, hidden: Array) -> Array:
+        """By PyTorch in float32."""
+        return unit(self.encoder.sentence(hidden))
+
+    def on_slots(self, hidden: Array, *, seed: int) -> Array:
+        """By `run_simulated`."""
+        return unit(self.program.run_simulated(hidden, seed=seed).hidden[0])
+
+    def on_text(self, hidden: Array, noise: Noise) -> Array:
+        """By `SimulatedEncoder`."""
+        return unit(self.simulated(hidden, noise)[0])
+
+
+def unit(x: Array) -> Array:
+    """x / |x|; zeros, which are similar to nothing, where polynomials outside their range exploded."""
+    length = float(np.linalg.norm(x))
+    return x / length if np.isfinite(length) and length > 0 else np.zeros_like(x)

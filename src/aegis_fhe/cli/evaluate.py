@@ -15,14 +15,17 @@ from rich.console import Console
 from aegis_fhe.bench import provenance
 from aegis_fhe.bench.result_rows import append_facts
 from aegis_fhe.cli import machine
-from aegis_fhe.errors import AegisError
+from aegis_fhe.errors import AegisError, ParameterError
 from aegis_fhe.models.datasets.lee import Lee50
+from aegis_fhe.models.datasets.news import load_news
 from aegis_fhe.models.datasets.rotten_tomatoes import load_reviews, split
 from aegis_fhe.models.evaluation import Evaluation
 from aegis_fhe.models.minilm.lee50 import evaluate_lee50
 from aegis_fhe.models.minilm.recipe import ranges_for
 from aegis_fhe.models.minilm.rotten_tomatoes import evaluate_rotten_tomatoes
 from aegis_fhe.models.minilm.sentences import SentenceModels
+from aegis_fhe.models.smollm2 import SmolLM2
+from aegis_fhe.models.smollm2.news import evaluate_news
 from aegis_fhe.models.text_encoder import TextEncoder
 from aegis_fhe.observe.table import format_seconds, results_table
 from aegis_fhe.runtime.garbage import no_collection
@@ -30,6 +33,8 @@ from aegis_fhe.runtime.garbage import no_collection
 Say = Callable[[str], None]
 
 TRAIN, TEST = 2000, 1000
+NEWS_TEXTS, NEWS_TOKENS = 3, 2048
+LEAST_TEXTS = 6
 # Of the split into train and test: part of what is measured, so that every run has the same reviews.
 SPLIT_SEED = 2026
 
@@ -40,28 +45,45 @@ def _minilm() -> SentenceModels:
         return SentenceModels.of(encoder, ranges_for(encoder, []))
 
 
+def _enough(limit: int | None) -> None:
+    """Raises ParameterError for fewer texts than a correlation or a fit makes sense of."""
+    if limit is not None and limit < LEAST_TEXTS:
+        raise ParameterError(f"--limit {limit} is too few for this evaluation: at least {LEAST_TEXTS}")
+
+
 def _lee50(limit: int | None, seed: int, say: Say) -> Evaluation:
+    _enough(limit)
     data = Lee50.load()
     return evaluate_lee50(_minilm(), data if limit is None else data.first(limit), seed=seed, say=say)
 
 
 def _rotten_tomatoes(limit: int | None, seed: int, say: Say) -> Evaluation:
     """limit: of train and test together, in the same proportion."""
+    _enough(limit)
     test = TEST if limit is None else limit * TEST // (TRAIN + TEST)
     train = TRAIN if limit is None else limit - test
     parts = split(load_reviews(), train=train, test=test, seed=SPLIT_SEED)
     return evaluate_rotten_tomatoes(_minilm(), *parts, seed=seed, say=say)
 
 
+def _smollm2(limit: int | None, seed: int, say: Say) -> Evaluation:
+    """limit: of texts."""
+    with no_collection():
+        language = SmolLM2.load()
+    texts = NEWS_TEXTS if limit is None else limit
+    return evaluate_news(language, load_news(), tokens=NEWS_TOKENS, texts=texts, seed=seed, say=say)
+
+
 EVALUATIONS: dict[str, Callable[[int | None, int, Say], Evaluation]] = {
     "lee50": _lee50,
     "rotten-tomatoes": _rotten_tomatoes,
+    "smollm2": _smollm2,
 }
 
 
 def evaluate(
     name: Annotated[str, typer.Argument(help=f"One of {', '.join(EVALUATIONS)}.")],
-    limit: Annotated[int | None, typer.Option(min=6, help="Only so many texts.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only so many texts.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
     output: Annotated[
         Path | None, typer.Option(help="Append the row here; by default to benchmarks/results of a checkout.")

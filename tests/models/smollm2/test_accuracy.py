@@ -16,10 +16,15 @@ def test_noise_shows_in_perplexity(tiny):
     """Random weights predict badly, but the same with and without polynomials: within 1 %."""
     network, weights = llama_network(tiny.model, TOKENS)
     rng = np.random.default_rng(3)
-    texts = [[1, *rng.integers(3, 264, n - 1).tolist()] for n in (8, TOKENS) for _ in range(12)]
+    public = tiny.public_ids
+
+    def text(tokens):
+        return public + rng.integers(3, 264, tokens - len(public)).tolist()
+
+    texts = [text(n) for n in (12, TOKENS) for _ in range(12)]
     ranges = calibrate_decoder(tiny, network, weights, texts, origin="random tokens")
-    assert ranges.public_tokens == 1
-    ids = [1, *rng.integers(3, 264, TOKENS - 1).tolist()]
+    assert ranges.public_tokens == len(public)
+    ids = text(TOKENS)
     quiet, loud = (
         predicted_accuracy(tiny, network, weights, ranges, ids, noise_bits=bits, rng=np.random.default_rng(1))
         for bits in (30.0, 13.0)

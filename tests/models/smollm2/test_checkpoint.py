@@ -1,4 +1,4 @@
-"""SmolLM2: texts begin with the public start token; without the package the cure is said."""
+"""SmolLM2: texts begin with the public tokens; without the package the cure is said."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from aegis_fhe.errors import AegisError, RangeError
 from aegis_fhe.models.smollm2 import packaged_model
 
 
-def test_texts_begin_with_the_start_token(tiny):
-    ids = tiny.token_ids("the cat")
-    assert ids[0] == 1
-    assert tiny.tokenizer.decode(ids[1:]) == "the cat"
+def test_texts_begin_with_the_public_tokens(tiny):
+    ids, public = tiny.token_ids("the cat"), tiny.public_ids
+    assert ids[: len(public)] == public
+    assert public[0] == 1
+    assert tiny.tokenizer.decode(public[1:]) == "user\n"
+    assert tiny.tokenizer.decode(ids[len(public) :]) == "the cat"
     with pytest.raises(RangeError, match="empty"):
         tiny.token_ids(" \n")
 

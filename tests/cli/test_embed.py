@@ -78,9 +78,12 @@ def test_texts_outside_the_ranges_are_named(aegis: Aegis, tiny: Any, monkeypatch
     found = json.loads(answer.out)["outside_ranges"]
     number = int(largest[1] == high)
     assert found[1 - number] == []
-    assert found[number] == [f"layer 0: input up to {high:.4g}, calibrated {(low + high) / 2:.4g}"]
+    (words,) = found[number]
+    assert words.startswith("layer 0, attention: ")
+    assert f"{high:.4g}" in words
+    assert words.endswith(f"calibrated [{-(low + high) / 2:.4g}, {(low + high) / 2:.4g}]")
     assert answer.err.count("WARNING") == 1
-    assert f"text {number + 1} leaves the calibrated ranges (layer 0: input up to" in answer.err
+    assert f"text {number + 1} leaves the calibrated ranges (layer 0, attention: " in answer.err
 
 
 @pytest.mark.usefixtures("tiny")

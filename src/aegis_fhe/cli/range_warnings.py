@@ -8,20 +8,25 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from aegis_fhe.models.encoder_calibration import encoder_violations
 from aegis_fhe.models.minilm.recipe import layers_of
 from aegis_fhe.models.text_encoder import TextEncoder
 from aegis_fhe.program.compiled import CompiledProgram
 from aegis_fhe.program.encoder import EncoderRanges
+from aegis_fhe.program.encoder.simulate import SimulatedEncoder
 
 Array = NDArray[np.float64]
 
 
 def warn_of_ranges(encoder: TextEncoder, program: CompiledProgram, texts: Sequence[Array]) -> list[list[str]]:
-    """For every text what of it lies outside, in words; a line on standard error for each that has any."""
+    """For every text what leaves its range, in words; a line on standard error for each that has any.
+
+    As the program's polynomials meet it: `SimulatedEncoder.outside`.
+    """
     assert isinstance(program.ranges, EncoderRanges)
-    layers = layers_of(encoder)
-    found = [encoder_violations(layers, program.ranges, hidden) for hidden in texts]
+    simulated = SimulatedEncoder.of(
+        layers_of(encoder), program.ranges, max_tokens=program.max_tokens, mean=program.mean
+    )
+    found = [list(simulated.outside(hidden)) for hidden in texts]
     for number, words in enumerate(found, 1):
         if words:
             more = f", and {len(words) - 1} more" if len(words) > 1 else ""

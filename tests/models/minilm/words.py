@@ -26,8 +26,6 @@ def sentence_models() -> SentenceModels:
     layers, program = tiny_encoder(16, mean=True)
     return SentenceModels(
         encoder=numbers_encoder(),
-        layers=layers,
-        ranges=program.ranges,
         program=program,
         simulated=SimulatedEncoder.of(layers, program.ranges, max_tokens=16, mean=True),
     )

@@ -11,6 +11,7 @@ import pytest
 
 from aegis_fhe.cli import demo as demo_module
 from aegis_fhe.cli import encrypted_run as run_module
+from aegis_fhe.cli import range_warnings
 from aegis_fhe.cli.sample_lines import sample_lines
 from aegis_fhe.models.text_encoder import TextEncoder
 from aegis_fhe.placement import plan_tokens
@@ -50,6 +51,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Any:
         TextEncoder, "load", lambda folder: stand_in(layers) if folder is None else real_load(folder)
     )
     monkeypatch.setattr(demo_module, "compile_sentence_encoder", lambda encoder, calibration: program)
+    monkeypatch.setattr(range_warnings, "layers_of", lambda encoder: layers)
     monkeypatch.setattr(LaunchOptions, "threads_per_worker", 1)
     return program
 
@@ -70,6 +72,8 @@ def test_demo_and_worker_agree_and_print_what_they_promise(aegis: Aegis, tiny: A
     assert facts["predicted_peak_memory_bytes"] == max(facts["predicted_peak_memory_bytes_by_worker"])
     assert facts["predicted_peak_memory_bytes"] > facts["file_bytes"]["keys.aegis"]
     assert (facts["tokens"], facts["devices"]) == ([11, 7], 1)
+    assert facts["outside_ranges"] == [[], []]
+    assert "WARNING" not in answer.err
     assert facts["security_bits"] == tiny.params.security_bits < 128
     assert facts["kernels"] == tiny.params.ring.path
     names = ["input-0.aegis", "input-1.aegis", "keys.aegis", "program.aegis"]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from aegis_fhe.cli import compile as compile_module
 from aegis_fhe.cli import embed as embed_module
+from aegis_fhe.cli import range_warnings
 from aegis_fhe.models.text_encoder import TextEncoder
 from aegis_fhe.runtime.launch import LaunchOptions
 from program.encoder.tiny_encoder import tiny_encoder
@@ -29,6 +32,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(TextEncoder, "load", lambda folder: stand_in(layers))
     for module in (compile_module, embed_module):
         monkeypatch.setattr(module, "compile_sentence_encoder", lambda encoder, **options: program)
+    monkeypatch.setattr(range_warnings, "layers_of", lambda encoder: layers)
     monkeypatch.setattr(LaunchOptions, "threads_per_worker", 1)
     return program
 
@@ -50,6 +54,7 @@ def test_the_modes_differ_by_noise_alone(aegis: Aegis) -> None:
     for mode, found in facts.items():
         assert found["mode"] == mode
         assert found["tokens"] == [11, 7]
+        assert found["outside_ranges"] == [[], []]
         np.testing.assert_allclose(np.linalg.norm(vectors[mode], axis=1), 1.0)
         assert min(found["cosines_to_clear_model"]) > 0.9999
         assert found["similarities"][0][1] == pytest.approx(vectors[mode][0] @ vectors[mode][1])
@@ -57,6 +62,28 @@ def test_the_modes_differ_by_noise_alone(aegis: Aegis) -> None:
         assert 0 < np.abs(vectors[noisy] - vectors["clear"]).max() < 1e-4
     assert facts["encrypted"]["security_bits"] < 128
     assert "security_bits" not in facts["clear"]
+
+
+def test_texts_outside_the_ranges_are_named(aegis: Aegis, tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bound between the largest numbers of two texts: the one above it is named, also in the facts."""
+    largest = [float(np.abs(StandIn.load(None).embed(list(range(n)))).max()) for n in (11, 7)]
+    low, high = sorted(largest)
+    assert low < high
+    first = msgspec.structs.replace(tiny.ranges.layers[0], hidden=(low + high) / 2)
+    ranges = msgspec.structs.replace(tiny.ranges, layers=(first, *tiny.ranges.layers[1:]))
+    program = dataclasses.replace(tiny, ranges=ranges)
+    monkeypatch.setattr(embed_module, "compile_sentence_encoder", lambda encoder, **options: program)
+    answer = aegis("embed", SENTENCE, OTHER, "--mode", "clear", "--json")
+    assert answer.status == 0
+    found = json.loads(answer.out)["outside_ranges"]
+    number = int(largest[1] == high)
+    assert found[1 - number] == []
+    (words,) = found[number]
+    assert words.startswith("layer 0, attention: ")
+    assert f"{high:.4g}" in words
+    assert words.endswith(f"calibrated [{-(low + high) / 2:.4g}, {(low + high) / 2:.4g}]")
+    assert answer.err.count("WARNING") == 1
+    assert f"text {number + 1} leaves the calibrated ranges (layer 0, attention: " in answer.err
 
 
 @pytest.mark.usefixtures("tiny")

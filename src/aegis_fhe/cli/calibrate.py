@@ -13,10 +13,11 @@ from rich.console import Console
 from aegis_fhe.cli.sample_lines import sample_lines
 from aegis_fhe.models.minilm import TOKENS
 from aegis_fhe.models.minilm import calibrate as calibrate_encoder_on
-from aegis_fhe.models.minilm.recipe import ShippedRanges
+from aegis_fhe.models.minilm.recipe import ShippedRanges, layers_of, sample_states
+from aegis_fhe.models.near_bounds import NearBound, NearBounds, near_bounds
 from aegis_fhe.models.text_encoder import TextEncoder
 from aegis_fhe.observe.table import results_table
-from aegis_fhe.program.encoder import EncoderRanges
+from aegis_fhe.program.encoder import EncoderLayerRanges, EncoderRanges
 
 
 def calibrate(
@@ -27,33 +28,50 @@ def calibrate(
     as_json: Annotated[bool, typer.Option("--json", help="The ranges on standard output too.")] = False,
 ) -> None:
     """Find the ranges of a model's values on sample text, and report them."""
-    encoder = TextEncoder.load(model)
-    ranges = calibrate_encoder_on(encoder, sample_lines(texts), tokens=tokens)
-    found = ShippedRanges(encoder.fingerprint(), tokens, ranges)
+    encoder, lines = TextEncoder.load(model), sample_lines(texts)
+    ranges = calibrate_encoder_on(encoder, lines, tokens=tokens)
+    near = near_bounds(layers_of(encoder), ranges, sample_states(encoder, lines, tokens=tokens))
+    found = ShippedRanges(encoder.fingerprint(), tokens, ranges, near)
     output.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1))
     if as_json:
         typer.echo(json.dumps(msgspec.to_builtins(found)))
     else:
-        report(Console(), ranges)
+        report(Console(), ranges, near)
 
 
-def report(console: Console, ranges: EncoderRanges) -> None:
-    """Every range, margins included."""
-    rows = []
-    for index, layer in enumerate(ranges.layers):
-        attention, variance = layer.attention, layer.variance
-        rows += [
-            (f"layer {index}: scores less their prediction", _interval(attention.score)),
-            ("softmax denominators", _interval(attention.denominator)),
-            ("first variance", _interval(attention.variance)),
-            ("second variance, first token", _interval(variance.opening)),
-            ("second variance, words", _interval(variance.inner)),
-            ("second variance, last token", _interval(variance.closing)),
-            ("input, V, first result", f"{layer.hidden:.3g}, {layer.value:.3g}, {layer.middle:.3g}"),
-            ("activation, second sum", f"{layer.activation:.3g}, {layer.residual:.3g}"),
-        ]
-    rows.append(("output", f"{ranges.output:.3g}"))
-    console.print(results_table(f"Ranges on {ranges.origin}", ("value", "interval or bound"), rows))
+def report(console: Console, ranges: EncoderRanges, near: NearBounds) -> None:
+    """Every range, margins included, and how many texts came near it."""
+    rows: list[tuple[str, str, str]] = []
+    for index, (layer, counts) in enumerate(zip(ranges.layers, near.layers, strict=True)):
+        for name, interval in _intervals(layer).items():
+            count = counts.get(name, NearBound(near=0, extreme=0))
+            title = f"layer {index}: {name}" if name == "scores" else name
+            rows.append((title, interval, f"{count.near} | {count.extreme}"))
+    rows.append(("output", f"{ranges.output:.3g}", ""))
+    columns = ("value", "interval or bound", "near | extreme")
+    console.print(results_table(f"Ranges on {ranges.origin}", columns, rows))
+    console.print(
+        f"Near: texts within 10 % of the bound; any bound: {near.near} of {near.texts} ({near.share:.1%}). "
+        "Extreme: texts within 10 % of the nearest that a text came; 1: one text alone set the range."
+    )
+
+
+def _intervals(layer: EncoderLayerRanges) -> dict[str, str]:
+    """By the names of `encoder_extremes`."""
+    attention, variance = layer.attention, layer.variance
+    return {
+        "scores": _interval(attention.score),
+        "softmax denominators": _interval(attention.denominator),
+        "variances": _interval(attention.variance),
+        "input": f"{layer.hidden:.3g}",
+        "V": f"{layer.value:.3g}",
+        "first result": f"{layer.middle:.3g}",
+        "activation input": f"{layer.activation:.3g}",
+        "second sum": f"{layer.residual:.3g}",
+        "second variance, first token": _interval(variance.opening),
+        "second variance, words": _interval(variance.inner),
+        "second variance, last token": _interval(variance.closing),
+    }
 
 
 def _interval(interval: object) -> str:

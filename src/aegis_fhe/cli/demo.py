@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from aegis_fhe.cli.encrypted_run import EncryptedRun
+from aegis_fhe.cli.range_warnings import warn_of_ranges
 from aegis_fhe.cli.sample_lines import sample_lines
 from aegis_fhe.errors import RangeError
 from aegis_fhe.models.minilm import TOKENS, compile_sentence_encoder
@@ -69,12 +70,14 @@ def demo(
         hidden = [encoder.embed(one) for one in ids]
         references = [encoder.sentence(one) for one in hidden]
         run = EncryptedRun.prepare(program, devices, hidden, keep=keep, quiet=quiet or as_json)
+    outside = warn_of_ranges(encoder, program, hidden)
     run.announce(Console(stderr=True, quiet=quiet), [len(one) for one in ids])
     session = run.run(hidden, seed)
     results = [result.hidden[0] for result in session.results]
     clear = [program.run_clear(one).hidden[0] for one in hidden]
     facts = _facts(results, clear, references)
-    facts |= {"tokens": [len(one) for one in ids], "seconds": round(time.monotonic() - start, 3)}
+    facts |= {"tokens": [len(one) for one in ids], "outside_ranges": outside}
+    facts["seconds"] = round(time.monotonic() - start, 3)
     facts |= run.facts(session)
     if as_json:
         typer.echo(json.dumps(facts))

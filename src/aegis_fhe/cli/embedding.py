@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from aegis_fhe.cli.encrypted_run import EncryptedRun
+from aegis_fhe.cli.range_warnings import warn_of_ranges
 from aegis_fhe.models.text_encoder import TextEncoder
 from aegis_fhe.observe.table import format_seconds, results_table
 from aegis_fhe.program.compiled import CompiledProgram
@@ -41,12 +42,14 @@ def embeddings(
 ) -> dict[str, Any]:
     """`embeddings` of length 1, each with its cosine to PyTorch's; when encrypted, `EncryptedRun.facts` too.
 
-    Raises RangeError for a text too long, CapacityError, WorkerError.
+    `outside_ranges`: in words, and a warning. Raises RangeError for a text too long, CapacityError,
+    WorkerError.
     """
     for one in ids:
         program.context(len(one))
     hidden = [encoder.embed(list(one)) for one in ids]
     facts: dict[str, Any] = {"mode": mode.value, "tokens": [len(one) for one in ids]}
+    facts["outside_ranges"] = warn_of_ranges(encoder, program, hidden)
     if mode is Mode.ENCRYPTED:
         run = EncryptedRun.prepare(program, devices, hidden, keep=keep, quiet=quiet)
         run.announce(Console(stderr=True, quiet=quiet), facts["tokens"])

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aegis_fhe.errors import RangeError
+from aegis_fhe.models.extremes import Extremes
 from aegis_fhe.program.capture import AttentionSubLayer, LinearLayer
 from aegis_fhe.program.ranges import AttentionRanges, Interval
 
@@ -78,8 +79,8 @@ def calibrate_attention(layer: AttentionSubLayer, texts: Sequence[Array], origin
     )
 
 
-def violations(layer: AttentionSubLayer, ranges: AttentionRanges, hidden: Array) -> list[str]:
-    """What of one text lies outside calibrated ranges, in words; empty when all is inside."""
+def extremes(layer: AttentionSubLayer, ranges: AttentionRanges, hidden: Array) -> list[Extremes]:
+    """Of scores, softmax denominators and variances in one text, beside their ranges."""
     sample = _sample(layer, np.asarray(hidden, dtype=np.float64))
     relative = _relative_scores(
         sample,
@@ -88,20 +89,19 @@ def violations(layer: AttentionSubLayer, ranges: AttentionRanges, hidden: Array)
         np.array(ranges.anchor),
         layer.score_scale,
     )
-    denominator = np.exp(_log_sum_exp(relative) - ranges.score.high)
+    with np.errstate(over="ignore"):  # far outside
+        denominator = np.exp(_log_sum_exp(relative) - ranges.score.high)
     variance = layer.residual(sample.hidden).var(axis=1)
-    found = []
-    for name, values, interval in (
-        ("scores", relative, ranges.score),
-        ("softmax denominators", denominator, ranges.denominator),
-        ("variances", variance, ranges.variance),
-    ):
-        low, high = float(values.min()), float(values.max())
-        if low < interval.low or high > interval.high:
-            found.append(
-                f"{name} in [{low:.4g}, {high:.4g}], calibrated [{interval.low:.4g}, {interval.high:.4g}]"
-            )
-    return found
+    return [
+        Extremes.of("scores", relative, ranges.score),
+        Extremes.of("softmax denominators", denominator, ranges.denominator),
+        Extremes.of("variances", variance, ranges.variance),
+    ]
+
+
+def violations(layer: AttentionSubLayer, ranges: AttentionRanges, hidden: Array) -> list[str]:
+    """What of one text lies outside calibrated ranges, in words; empty when all is inside."""
+    return [found.words() for found in extremes(layer, ranges, hidden) if found.outside]
 
 
 def _sample(layer: AttentionSubLayer, hidden: Array) -> _Sample:

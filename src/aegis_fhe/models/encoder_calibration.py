@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aegis_fhe.errors import RangeError
-from aegis_fhe.models.calibration import VARIANCE_FACTOR, calibrate_attention, violations
+from aegis_fhe.models.calibration import VARIANCE_FACTOR, calibrate_attention, extremes
+from aegis_fhe.models.extremes import Extremes
 from aegis_fhe.program.encoder import EncoderLayer, EncoderLayerRanges, EncoderRanges
 from aegis_fhe.program.encoder_ranges import TokenIntervals
 from aegis_fhe.program.ranges import Interval
@@ -67,38 +68,52 @@ def _interval(values: Array) -> Interval:
     return Interval(float(values.min()) / VARIANCE_FACTOR, float(values.max()) * VARIANCE_FACTOR)
 
 
+def encoder_extremes(
+    layers: Sequence[EncoderLayer], ranges: EncoderRanges, hidden: Array
+) -> list[list[Extremes]]:
+    """Of every quantity in one text, by layer."""
+    found, x = [], np.asarray(hidden, dtype=np.float64)
+    for layer, known in zip(layers, ranges.layers, strict=True):
+        y, units, z = layer.sums(x)
+        v = x @ layer.attention.value.weight.T + layer.attention.value.bias
+        centred = z - z.mean(axis=1, keepdims=True)
+        found.append(
+            [
+                *extremes(layer.attention, known.attention, x),
+                Extremes.of_size("input", x, known.hidden),
+                Extremes.of_size("V", v, known.value),
+                Extremes.of_size("first result", y, known.middle),
+                Extremes.of_size("activation input", units, known.activation),
+                Extremes.of_size("second sum", centred, known.residual),
+                *_variances(z.var(axis=1), known.variance),
+            ]
+        )
+        x = layer.normalise(z)
+    return found
+
+
 def encoder_violations(layers: Sequence[EncoderLayer], ranges: EncoderRanges, hidden: Array) -> list[str]:
     """What of one text lies outside the calibrated ranges, in words, by layer; empty when all is inside.
 
     For whoever holds both text and weights: a value outside makes the encrypted result wrong, unseen.
     """
-    found, x = [], np.asarray(hidden, dtype=np.float64)
-    for index, (layer, known) in enumerate(zip(layers, ranges.layers, strict=True)):
-        y, units, z = layer.sums(x)
-        v = x @ layer.attention.value.weight.T + layer.attention.value.bias
-        centred = z - z.mean(axis=1, keepdims=True)
-        words = violations(layer.attention, known.attention, x)
-        sizes = {"input": (x, known.hidden), "V": (v, known.value), "first result": (y, known.middle)}
-        sizes |= {"activation input": (units, known.activation), "second sum": (centred, known.residual)}
-        for name, (values, bound) in sizes.items():
-            largest = float(np.abs(values).max())
-            if largest > bound:
-                words.append(f"{name} up to {largest:.4g}, calibrated {bound:.4g}")
-        words += _variance_violations(z.var(axis=1), known.variance)
-        found += [f"layer {index}: {word}" for word in words]
-        x = layer.normalise(z)
-    return found
+    return [
+        f"layer {index}: {found.words()}"
+        for index, of_layer in enumerate(encoder_extremes(layers, ranges, hidden))
+        for found in of_layer
+        if found.outside
+    ]
 
 
-def _variance_violations(variance: Array, known: TokenIntervals) -> list[str]:
+def _variances(variance: Array, known: TokenIntervals) -> list[Extremes]:
+    """One for each kind of token that the text has."""
     kinds = {
         "first token": (variance[:1], known.opening),
         "words": (variance[1:-1], known.inner),
         "last token": (variance[1:][-1:], known.closing),
     }
     return [
-        f"second variance, {name}: [{values.min():.4g}, {values.max():.4g}], "
-        f"calibrated [{interval.low:.4g}, {interval.high:.4g}]"
+        Extremes.of(f"second variance, {name}", values, interval)
         for name, (values, interval) in kinds.items()
-        if len(values) and (values.min() < interval.low or values.max() > interval.high)
+        if len(values)
     ]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from aegis_fhe.circuits.symbolic import Symbol
+from aegis_fhe.models.encoder_calibration import encoder_violations
 from aegis_fhe.program import CompiledProgram
 from aegis_fhe.program.clear import ClearBackend, ClearValue
 from aegis_fhe.program.encoder import EncoderLayer, EncoderRanges, compile_encoder
@@ -111,3 +112,36 @@ def test_a_text_far_outside_does_not_stop_it():
     found = simulated(program, layers, program.ranges)(1e3 * texts(3, 16)[0], silent())
     assert found.shape == (1, layers[0].features)
     assert not np.abs(found).max() < 1e3
+
+
+def test_what_leaves_a_range_is_named_where_it_is_met():
+    """Calibration text leaves none; a bound below what a text shows is named, and nothing else."""
+    layers, ranges = tiny_layers()
+    hidden = texts(3, 16, seed=2)[0]
+    program = SimulatedEncoder.of(layers, ranges, max_tokens=16, mean=False)
+    assert program.outside(hidden) == ()
+    largest = np.abs(layers[1].sums(layers[0].evaluate(hidden))[1]).max()
+    second = msgspec.structs.replace(ranges.layers[1], activation=0.9 * largest)
+    tight = msgspec.structs.replace(ranges, layers=(ranges.layers[0], second))
+    (words,) = SimulatedEncoder.of(layers, tight, max_tokens=16, mean=False).outside(hidden)
+    assert words.startswith("layer 1, feed-forward: ")
+    assert "activation inputs outside" in words
+
+
+def test_what_approximations_move_outside_is_found_too():
+    """A bound between the exact largest value of a text and the one that the layer before makes of it."""
+    layers, ranges = tiny_layers()
+    first = msgspec.structs.replace(ranges, layers=ranges.layers[:1], output=ranges.layers[1].hidden)
+    before = SimulatedEncoder.of(layers[:1], first, max_tokens=16, mean=False)
+
+    def largest(hidden: np.ndarray) -> float:
+        return float(np.abs(layers[1].sums(hidden)[1]).max())
+
+    samples = [texts(3, 16, seed=seed)[0] for seed in range(8)]
+    pairs = [(x, largest(layers[0].evaluate(x)), largest(before(x, silent()))) for x in samples]
+    hidden, exact, moved = max(pairs, key=lambda pair: pair[2] / pair[1])
+    assert moved > exact
+    second = msgspec.structs.replace(ranges.layers[1], activation=(moved + exact) / 2)
+    tight = msgspec.structs.replace(ranges, layers=(ranges.layers[0], second))
+    assert encoder_violations(layers, tight, hidden) == []
+    assert len(SimulatedEncoder.of(layers, tight, max_tokens=16, mean=False).outside(hidden)) == 1

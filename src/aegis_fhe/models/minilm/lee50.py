@@ -32,7 +32,8 @@ def evaluate_lee50(
     hidden = [models.hidden(document) for document in data.documents]
     bits = noise_bits(models.program, models.simulated, hidden[0], seed=seed)
     exact = np.array([models.exact(one) for one in hidden])
-    whole = np.array([models.on_text(one, Noise(bits, rng)) for one in hidden])
+    on_texts = [models.on_text(one, Noise(bits, rng)) for one in hidden]
+    whole = np.array([vector for vector, _ in on_texts])
     slots = np.empty_like(exact)
     for index, one in enumerate(hidden):
         slots[index] = models.on_slots(one, seed=seed + index)
@@ -44,7 +45,7 @@ def evaluate_lee50(
         "documents": count,
         "max_tokens": models.program.max_tokens,
         "cut": sum(len(one) == models.program.max_tokens for one in hidden),
-        "outside_ranges": sum(models.is_outside(one) for one in hidden),
+        "outside_ranges": sum(outside for _, outside in on_texts),
         "noise_bits": bits,
         "seed": seed,
         "spearman": {name: _correlation(data, x, spearmanr) for name, x in vectors.items()},

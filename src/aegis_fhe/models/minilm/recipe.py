@@ -6,15 +6,20 @@ from collections.abc import Sequence
 from importlib import resources
 
 import msgspec
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from aegis_fhe.errors import RangeError
 from aegis_fhe.models.encoder_calibration import calibrate_encoder
+from aegis_fhe.models.near_bounds import NearBounds
 from aegis_fhe.models.sample_texts import windows
 from aegis_fhe.models.text_encoder import TextEncoder
 from aegis_fhe.program import CompiledProgram
 from aegis_fhe.program.capture import capture_network
 from aegis_fhe.program.encoder import EncoderLayer, EncoderRanges, compile_encoder, encoder_layers
+
+Array = NDArray[np.float64]
 
 # Two token blocks of 32: one bootstrap refreshes both.
 TOKENS = 64
@@ -23,11 +28,15 @@ _EXAMPLE_TOKENS = 8
 
 
 class ShippedRanges(msgspec.Struct, frozen=True):
-    """Calibrated ranges and the weights they belong to (`TextEncoder.fingerprint`)."""
+    """Calibrated ranges and the weights they belong to (`TextEncoder.fingerprint`).
+
+    near_bounds: how near calibration text came; older files do not say.
+    """
 
     fingerprint: str
     tokens: int
     ranges: EncoderRanges
+    near_bounds: NearBounds | None = None
 
 
 def shipped_ranges() -> ShippedRanges:
@@ -46,10 +55,15 @@ def layers_of(encoder: TextEncoder) -> list[EncoderLayer]:
 
 def calibrate(encoder: TextEncoder, texts: Sequence[str], *, tokens: int = TOKENS) -> EncoderRanges:
     """Ranges of all layers on `sample_texts.windows` of the texts. Raises RangeError without texts."""
-    samples = windows([encoder.token_ids(text) for text in texts if text.strip()], tokens)
-    hidden = [encoder.embed(ids) for ids in samples]
-    origin = f"{len(samples)} windows of {len(texts)} texts, up to {tokens} tokens"
+    hidden = sample_states(encoder, texts, tokens=tokens)
+    origin = f"{len(hidden)} windows of {len(texts)} texts, up to {tokens} tokens"
     return calibrate_encoder(layers_of(encoder), hidden, origin)
+
+
+def sample_states(encoder: TextEncoder, texts: Sequence[str], *, tokens: int = TOKENS) -> list[Array]:
+    """Hidden states [n, d] of every window of the texts: what `calibrate` looks at."""
+    samples = windows([encoder.token_ids(text) for text in texts if text.strip()], tokens)
+    return [encoder.embed(ids) for ids in samples]
 
 
 def ranges_for(encoder: TextEncoder, texts: Sequence[str], *, tokens: int = TOKENS) -> EncoderRanges:

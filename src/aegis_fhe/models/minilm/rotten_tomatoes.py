@@ -41,8 +41,8 @@ def evaluate_rotten_tomatoes(
     noise, outside = Noise(bits, np.random.default_rng(seed)), np.zeros(len(reviews), dtype=bool)
     for index, review in enumerate(reviews):
         hidden = models.hidden(review.text)
-        exact[index], simulated[index] = models.exact(hidden), models.on_text(hidden, noise)
-        outside[index] = models.is_outside(hidden)
+        exact[index] = models.exact(hidden)
+        simulated[index], outside[index] = models.on_text(hidden, noise)
         if (index + 1) % 250 == 0:
             say(f"{index + 1} of {len(reviews)} reviews")
     labels = np.array([2.0 * review.label - 1.0 for review in reviews])

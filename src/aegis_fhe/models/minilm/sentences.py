@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aegis_fhe.models.encoder_calibration import encoder_violations
 from aegis_fhe.models.minilm.recipe import compile_sentence_encoder, layers_of
 from aegis_fhe.models.text_encoder import TextEncoder
 from aegis_fhe.program import CompiledProgram
-from aegis_fhe.program.encoder import EncoderLayer, EncoderRanges
+from aegis_fhe.program.encoder import EncoderRanges
 from aegis_fhe.program.encoder.simulate import SimulatedEncoder
 from aegis_fhe.program.simulate.noise import Noise
+from aegis_fhe.program.simulate.outside import Outside
 
 Array = NDArray[np.float64]
 
@@ -26,25 +26,21 @@ class SentenceModels:
     """
 
     encoder: TextEncoder
-    layers: list[EncoderLayer]
-    ranges: EncoderRanges
     program: CompiledProgram
     simulated: SimulatedEncoder
 
     @classmethod
     def of(cls, encoder: TextEncoder, ranges: EncoderRanges) -> SentenceModels:
         """Compiles the encoder."""
-        layers, program = layers_of(encoder), compile_sentence_encoder(encoder, ranges=ranges)
-        simulated = SimulatedEncoder.of(layers, ranges, max_tokens=program.max_tokens, mean=True)
-        return cls(encoder=encoder, layers=layers, ranges=ranges, program=program, simulated=simulated)
+        program = compile_sentence_encoder(encoder, ranges=ranges)
+        simulated = SimulatedEncoder.of(
+            layers_of(encoder), ranges, max_tokens=program.max_tokens, mean=program.mean
+        )
+        return cls(encoder=encoder, program=program, simulated=simulated)
 
     def hidden(self, text: str) -> Array:
         """What the client would encrypt, [tokens, features]."""
         return self.encoder.embed(self.encoder.token_ids(text, limit=self.program.max_tokens))
-
-    def is_outside(self, hidden: Array) -> bool:
-        """Does any value leave its calibrated range?"""
-        return bool(encoder_violations(self.layers, self.ranges, hidden))
 
     def exact(self, hidden: Array) -> Array:
         """By PyTorch in float32."""
@@ -54,9 +50,11 @@ class SentenceModels:
         """By `run_simulated`."""
         return unit(self.program.run_simulated(hidden, seed=seed).hidden[0])
 
-    def on_text(self, hidden: Array, noise: Noise) -> Array:
-        """By `SimulatedEncoder`."""
-        return unit(self.simulated(hidden, noise)[0])
+    def on_text(self, hidden: Array, noise: Noise) -> tuple[Array, bool]:
+        """By `SimulatedEncoder`, and whether a value left its calibrated range on the way."""
+        outside = Outside()
+        result = self.simulated(hidden, noise, outside)[0]
+        return unit(result), bool(outside.messages())
 
 
 def unit(x: Array) -> Array:

@@ -59,13 +59,27 @@ class SimulatedEncoder:
         ]
         return cls(layers=tuple(simulated), mean=mean)
 
-    def __call__(self, hidden: Array, noise: Noise) -> Array:
-        """The noise's bound is what a slot holds at most: every value's calibrated bound."""
+    def __call__(self, hidden: Array, noise: Noise, outside: Outside | None = None) -> Array:
+        """The noise's bound is what a slot holds at most: every value's calibrated bound.
+
+        outside: is told what left its range, as the polynomials met it. Values of the exact model may all be
+        inside, and one that an approximation before has moved outside.
+        """
+        outside = Outside() if outside is None else outside
         with np.errstate(over="ignore", invalid="ignore"):  # what is outside may explode
             x = noise.on(np.asarray(hidden, dtype=np.float64), self.layers[0].ranges.hidden)
-            for layer in self.layers:
-                x = layer(x, noise)
+            for index, layer in enumerate(self.layers):
+                x = layer(x, noise, outside, name=f"layer {index}")
             return x.mean(axis=0, keepdims=True) if self.mean else x
+
+    def outside(self, hidden: Array) -> tuple[str, ...]:
+        """What of a text leaves its calibrated range in the program, in words, the first to leave first.
+
+        For whoever holds text and weights: then the encrypted result is wrong, unseen.
+        """
+        found = Outside()
+        self(hidden, Noise(math.inf, np.random.default_rng(0)), found)
+        return found.messages()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,10 +92,11 @@ class SimulatedLayer:
     keys: int
     next_hidden: float
 
-    def __call__(self, x: Array, noise: Noise) -> Array:
-        """[tokens, features] -> the same shape."""
+    def __call__(self, x: Array, noise: Noise, outside: Outside, *, name: str) -> Array:
+        """[tokens, features] -> the same shape; name: of what is outside."""
         layer, ranges = self.layer, self.ranges
-        outside = Outside()  # heard by nobody: `encoder_violations` looks at every range
+        outside.node = f"{name}, attention"
+        outside.check("inputs", x, _size(ranges.hidden))
         attended = self._attention(x, noise, outside)
         z = x + attended @ layer.attention.output.weight.T + layer.attention.output.bias
         z = noise.on(z, 1 / self.fits.attention.norm_scale)
@@ -89,9 +104,13 @@ class SimulatedLayer:
         y = first(
             z, {"weight": layer.attention.norm_weight, "bias": layer.attention.norm_bias}, noise, outside
         )
+        outside.node = f"{name}, feed-forward"
+        outside.check("inputs", y, _size(ranges.middle))
         units = noise.on(y @ layer.expand.weight.T + layer.expand.bias, ranges.activation)
+        outside.check("activation inputs", units, _size(ranges.activation))
         activated = noise.on(ranges.activation * self.fits.activation(units), ranges.activation)
         total = noise.on(y + activated @ layer.contract.weight.T + layer.contract.bias, ranges.residual)
+        outside.check("sums", total - total.mean(axis=1, keepdims=True), _size(ranges.residual))
         return second(total, {"weight": layer.norm_weight, "bias": layer.norm_bias}, noise, outside)
 
     def _attention(self, x: Array, noise: Noise, outside: Outside) -> Array:
@@ -99,6 +118,7 @@ class SimulatedLayer:
         layer, ranges = self.layer.attention, self.ranges.attention
         q, k, v = (x @ part.weight.T + part.bias for part in (layer.query, layer.key, layer.value))
         q, v = q * layer.score_scale, noise.on(v, self.ranges.value)
+        outside.check("values V", v, _size(self.ranges.value))
         before = np.maximum(np.arange(len(x)) - 1, 0)
         result, mask = np.empty_like(v), np.ones((len(x), len(x)), dtype=bool)
         for head in range(layer.heads):
@@ -162,3 +182,7 @@ class SimulatedLayer:
 
     def _operator(self, epsilon: float) -> LayerNorm:
         return LayerNorm(weight="weight", bias="bias", epsilon=epsilon, features=self.layer.features)
+
+
+def _size(bound: float) -> Interval:
+    return Interval(-bound, bound)

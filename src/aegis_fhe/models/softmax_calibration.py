@@ -16,9 +16,10 @@ from aegis_fhe.program.simulate.softmax import visible_keys
 
 Array = NDArray[np.float64]
 
-# A natural logarithm, beyond what calibration text shows. Wider than for one sub-layer: long texts have
-# thousands of rows for each of hundreds of heads, and one row outside spoils all tokens after it.
-LOG_SUM_EXP_MARGIN = 1.5
+# Natural logarithms, beyond what calibration text shows. Above wider than for one sub-layer: long texts have
+# thousands of rows for each of hundreds of heads, and one row above its range spoils all tokens after it, for
+# there 1/D explodes. A row below is only divided less exactly.
+LOG_SUM_EXP_MARGIN, MARGIN_BELOW = 3.0, 0.5
 # A round is worth its levels when without it a denominator falls below this share of its largest value.
 SMALLEST_DENOMINATOR_SHARE = 2.0**-12
 MOST_ROUNDS = 2
@@ -110,7 +111,7 @@ def _denominators(log_sums: Array, shift: Array, rounds: int) -> tuple[Interval,
     found = []
     for logarithm in logarithms:
         low, high = float(logarithm.min()), float(logarithm.max()) + LOG_SUM_EXP_MARGIN
-        found.append(Interval(float(np.exp(low - LOG_SUM_EXP_MARGIN)), float(np.exp(high))))
+        found.append(Interval(float(np.exp(low - MARGIN_BELOW)), float(np.exp(high))))
     return tuple(found)
 
 

@@ -1,9 +1,9 @@
-"""One layer on ciphertexts with bootstraps: keys, encryption, run, decryption, and how far it is from exact."""
+"""One layer on ciphertexts with bootstraps: how long it takes, and how far it is from exact."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,13 +24,13 @@ from aegis_fhe.runtime.memory import peak_bytes
 
 Array = NDArray[np.float64]
 
-# Of expanded key halves: a layer's values take the memory, and few of its keys are used more than once a stage.
+# Of expanded key halves: the values take the memory, and each key serves only a stage or two.
 EXPANDED_BYTES = 256 << 20
 
 
 @dataclass(frozen=True, eq=False)
 class LayerText:
-    """One text: hidden states [tokens, features] before the layer, and what the layer exactly makes of them."""
+    """Hidden states [tokens, features] of one text before the layer, and what it exactly makes of them."""
 
     states: Array
     exact: Array
@@ -112,7 +112,7 @@ class _Stages:
     """Seconds of each stage, said when the next begins."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
         self._say, self._last, self._stage = say, 0.0, ""
 
     def start(self) -> None:

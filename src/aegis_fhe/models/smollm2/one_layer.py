@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class OneLayer:
-    """before: from embeddings to the layer's input; own: the layer. public_tokens: first ones of each text."""
+    """before: from embeddings to the layer's input; own: the layer. public_tokens: at each text's start."""
 
     before: Network
     own: Network
@@ -36,7 +36,7 @@ class OneLayer:
 
     @classmethod
     def of(cls, language: SmolLM2, index: int, *, tokens: int, public_tokens: int) -> OneLayer:
-        """Layer `index` from 0, for texts of up to `tokens` tokens. Raises RangeError, as `capture_network`."""
+        """Layer `index` from 0, for texts of up to `tokens` tokens. Raises RangeError without such one."""
         captured = capture_network(language.model.model, torch.arange(tokens)[None])
         found = decoder_layers(captured.network, captured.weights)
         if index not in range(len(found)):

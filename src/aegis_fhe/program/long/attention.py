@@ -163,7 +163,8 @@ class _Run(Generic[V]):
         if operator.growth is None:
             return self.scores.by_head(offset)
         query = self.scores.queries(block, i)
-        visible = np.minimum(query + 1, context.tokens) if self.scores.causal else context.tokens
+        last = query + 1 if self.scores.causal else context.tokens
+        visible = np.minimum(last, np.full_like(query, context.tokens))
         grown = offset - np.log(visible)[:, None] * context.constants[operator.growth]
         encrypted = (query >= context.public_tokens) & (query < context.tokens)
         return self.scores.by_head(np.where(encrypted[:, None], grown, -1.0))

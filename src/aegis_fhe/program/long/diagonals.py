@@ -19,8 +19,8 @@ class ScoreDiagonals(msgspec.Struct, frozen=True):
 
         t + j + kb * T / phi  (all modulo T), of head h,
 
-    for each pair of token blocks. causal: a query sees the keys up to its own token. most_babies: of the 2 C b
-    rotated keys and values that are held for each token block, None for any number.
+    for each pair of token blocks. causal: a query sees the keys up to its own token. most_babies: of the
+    2 C b rotated keys and values that are held for each token block, None for any number.
     """
 
     layout: GridLayout

@@ -15,9 +15,7 @@ def part_of(network: Network, source: str, result: str) -> Network:
     names = [INPUT, *(node.name for node in network.nodes)]
     first, last = names.index(source), names.index(result)
     nodes = tuple(
-        msgspec.structs.replace(
-            node, inputs=tuple(INPUT if name == source else name for name in node.inputs)
-        )
+        msgspec.structs.replace(node, inputs=tuple(INPUT if name == source else name for name in node.inputs))
         for node in network.nodes[first:last]
     )
     return Network(features=network.features, nodes=nodes, result=INPUT if result == source else result)

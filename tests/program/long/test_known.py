@@ -66,7 +66,7 @@ def compiled(layer: TinyLayer, *, slots: int, tokens: int, degrees: Degrees, log
     ],
 )
 def test_shifts_and_public_tokens_leave_the_layer_as_it_is(slots: int, tokens: int, public: int):
-    """Results of encrypted tokens are the layer's own; one row out of place would change its query's softmax."""
+    """Results of encrypted tokens are the layer's own; a row out of place changes its query's softmax."""
     layer = known(tiny_layer(DECODER, tokens), public=public)
     program = compiled(layer, slots=slots, tokens=tokens, degrees=PRECISE, log_degree=slots.bit_length())
     found = program.run_clear(layer.hidden)
@@ -106,7 +106,8 @@ def test_they_cost_no_level():
     assert programs[0].input_level == programs[1].input_level
     added = len(programs[1].graph.nodes) - len(programs[0].graph.nodes)
     assert added == 2
-    assert [p.key_requests() for p in programs][0] == programs[1].key_requests()
+    first, second = (program.key_requests() for program in programs)
+    assert first == second
 
 
 @pytest.mark.usefixtures("one_thread")

@@ -57,6 +57,7 @@ def test_two_texts(aegis, results, model, texts):
     for text in facts["texts"]:
         assert 2.0**-40 < text["noise_error"] < 1e-3
         assert text["error"] < text["approximation_error"] + text["noise_error"] < 1e-2
+        assert text["processor_seconds"] > 0
         assert sum(text["stages"].values()) == pytest.approx(text["seconds"])
         assert {"refresh", "qkv", "attend"} <= set(text["stages"])
     (row,) = [json.loads(line) for line in results.read_text().splitlines()]

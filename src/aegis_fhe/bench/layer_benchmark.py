@@ -48,6 +48,7 @@ def measure_layer(
     Errors are the largest of an encrypted token's features over the root mean square of the exact result's:
     error of the decrypted result, approximation_error of the same program in float64, noise_error of the one
     to the other. seconds: of the run on ciphertexts; stages: the same, by stage of the graph.
+    processor_seconds: of all threads together, which other work on the machine hardly changes.
     """
     params, bootstrap = program.params, program.bootstrap
     assert bootstrap is not None, "a program without bootstraps is no measure of a layer"
@@ -87,7 +88,9 @@ def _run(
         for name, values in program.pack(text.states).items()
     }
     stages.start()
+    before = time.process_time()
     results = program.run(evaluator, inputs, tokens, observe=stages.done)
+    processor_seconds = time.process_time() - before
     decrypted = {name: decrypt(secret, value).values.real for name, value in results.items()}
     found, clear = program.unpack(decrypted, tokens), program.run_clear(text.states)
     encrypted = slice(program.public_tokens, None)
@@ -102,6 +105,7 @@ def _run(
         "noise_error": error(found, clear),
         "rms": rms,
         "seconds": sum(stages.seconds.values()),
+        "processor_seconds": processor_seconds,
         "stages": dict(stages.seconds),
     }
     say(f"{facts['seconds']:.0f} s, largest error / rms {facts['error']:.2e}")

@@ -80,6 +80,7 @@ def _print(facts: Mapping[str, Any], security: str) -> None:
             ("largest error / rms", "error", "{:.2e}".format),
             ("of the approximations", "approximation_error", "{:.2e}".format),
             ("of the encryption", "noise_error", "{:.2e}".format),
+            ("seconds of processors", "processor_seconds", "{:.0f}".format),
             ("seconds", "seconds", "{:.0f}".format),
         )
     ]

@@ -40,20 +40,20 @@ def decoder_sample(
     bootstrap: BootstrapPlan,
     say: Callable[[str], None] = lambda line: None,
 ) -> DecoderSample:
-    """The first `tokens` tokens of each line that has as many, behind the public opening of a person's turn.
+    """The first `tokens` tokens of each line that has as many, the public ones first.
 
     The first `calibration` of them give the ranges, the next `texts` are run. The model is loaded in here and
     given up before anything is encrypted. Raises RangeError for too few lines.
     """
     language = SmolLM2.load(model)
-    turns = (language.user_turn(line) for line in lines)
+    turns = (language.token_ids(line) for line in lines)
     long = [ids[:tokens] for ids in turns if len(ids) >= tokens][: calibration + texts]
     if len(long) < calibration + texts:
         raise RangeError(
             f"{len(long)} texts have {tokens} tokens, {calibration + texts} are needed: give more, or ask "
             "for fewer tokens"
         )
-    one = OneLayer.of(language, layer, tokens=tokens, public_tokens=language.opening)
+    one = OneLayer.of(language, layer, tokens=tokens, public_tokens=len(language.public_ids))
     say(f"hidden states before layer {layer} of {len(long)} texts")
     states = [one.states(language.embed(ids)) for ids in long]
     ranges = one.calibrate(states[:calibration], origin=f"{calibration} texts of {tokens} tokens")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from aegis_fhe.bench import provenance
 from aegis_fhe.bench.timing import Quantiles
 from aegis_fhe.errors import AegisError
 
@@ -92,3 +93,23 @@ def append_facts(path: Path, facts: Sequence[Mapping[str, Any]]) -> None:
             file.write(b"".join(line + b"\n" for line in lines))
     except OSError as error:
         raise AegisError(f"{path} cannot be written ({error.strerror}): give another file") from error
+
+
+def record_facts(
+    benchmark: str, output: Path | None, row: Mapping[str, Any], say: Callable[[str], None]
+) -> None:
+    """Append the row to `output`, by default where the benchmark's rows are kept in a checkout.
+
+    A file that nobody asked for is no reason to lose a measurement: then what is wrong is only said.
+    """
+    path = output or provenance.default_results(benchmark)
+    if path is None:
+        return
+    try:
+        append_facts(path, [row])
+    except AegisError as error:
+        if output is not None:
+            raise
+        say(f"not recorded: {error}")
+    else:
+        say(f"recorded in {path}")

@@ -21,18 +21,21 @@ from aegis_fhe.bench.ring_table import KERNELS, KEY_GENERATION, NOTES, choose_op
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.cli import machine
 from aegis_fhe.cli.bench_bootstrap import bench_bootstrap
+from aegis_fhe.cli.bench_decoder_layer import bench_decoder_layer
 from aegis_fhe.errors import AegisError, ParameterError
 
-RUNS = {"ring": 15, "bootstrap": 3}
+RUNS = {"ring": 15, "bootstrap": 3, "decoder-layer": 2}
 
 
 def bench(
-    benchmark: Annotated[str, typer.Argument(help="What to measure: ring or bootstrap.")],
-    n: Annotated[int, typer.Option(help="The ring degree is 2^n: 15 or 16, for bootstraps 8 to 16.")] = 16,
+    benchmark: Annotated[str, typer.Argument(help="What to measure: ring, bootstrap or decoder-layer.")],
+    n: Annotated[
+        int, typer.Option(help="The ring degree is 2^n: 15 or 16; bootstraps 8, layers 9 to 16.")
+    ] = 16,
     threads: Annotated[int, typer.Option(help="Threads on both sides.")] = 1,
     runs: Annotated[
         int | None,
-        typer.Option(help="Least number of runs, by default 15, of bootstraps 3; short operations get more."),
+        typer.Option(help="Least number of runs: 15, of bootstraps 3, of layers 2 with a text each."),
     ] = None,
     operations: Annotated[str | None, typer.Option(help="Only these, separated by commas.")] = None,
     peer: Annotated[str, typer.Option(help="auto, openfhe, tenseal or none.")] = "auto",
@@ -42,6 +45,17 @@ def bench(
     install: Annotated[
         bool, typer.Option(help="Install OpenFHE into an environment of its own where it is missing.")
     ] = True,
+    texts: Annotated[
+        Path | None, typer.Option(help="Of decoder-layer: sample texts in UTF-8, one per line.")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Of decoder-layer: a GGUF file, by default SmolLM2's package.")
+    ] = None,
+    layer: Annotated[int, typer.Option(help="Of decoder-layer: which, from 0.")] = 15,
+    tokens: Annotated[int, typer.Option(help="Of decoder-layer: length of every text.")] = 128,
+    calibration: Annotated[
+        int, typer.Option(help="Of decoder-layer: the first so many texts give the ranges.")
+    ] = 64,
     output: Annotated[
         Path | None, typer.Option(help="Append rows here; by default to benchmarks/results of a checkout.")
     ] = None,
@@ -59,6 +73,21 @@ def bench(
             peer=peer,
             python=peer_python,
             install=install,
+            output=output,
+            record=record,
+            as_json=as_json,
+        )
+        return
+    if benchmark == "decoder-layer":
+        bench_decoder_layer(
+            n=n,
+            threads=threads,
+            runs=runs,
+            texts=texts,
+            model=model,
+            layer=layer,
+            tokens=tokens,
+            calibration=calibration,
             output=output,
             record=record,
             as_json=as_json,

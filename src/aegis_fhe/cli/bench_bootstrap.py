@@ -14,10 +14,10 @@ from aegis_fhe.bench import provenance
 from aegis_fhe.bench.bootstrap_benchmark import measure_bootstrap
 from aegis_fhe.bench.openfhe_peer import openfhe_bootstrap
 from aegis_fhe.bench.openfhe_python import find_openfhe
-from aegis_fhe.bench.result_rows import append_facts
+from aegis_fhe.bench.result_rows import record_facts
 from aegis_fhe.circuits.bootstrap import presets
 from aegis_fhe.cli import machine
-from aegis_fhe.errors import AegisError, ParameterError, PeerError
+from aegis_fhe.errors import ParameterError, PeerError
 from aegis_fhe.observe.table import format_bytes, results_table
 
 DEGREES = range(8, 17)
@@ -51,7 +51,7 @@ def bench_bootstrap(
         cpu = machine.cpu_model(machine.cpu_fields())
         cores = machine.usable_cores()
         about = provenance.circumstances("bootstrap", plan.params, None, cpu=cpu, cores=cores)
-        _record(output, facts | about)
+        record_facts("bootstrap", output, facts | about, _say)
     if as_json:
         print(json.dumps(facts))
     else:
@@ -68,21 +68,6 @@ def _peer(choice: str, n: int, threads: int, python: Path | None, install: bool)
             raise
         _say(f"no OpenFHE: {error}")
         return None
-
-
-def _record(output: Path | None, row: Mapping[str, Any]) -> None:
-    """Append the row; a file that nobody asked for is no reason to lose a measurement."""
-    path = output or provenance.default_results("bootstrap")
-    if path is None:
-        return
-    try:
-        append_facts(path, [row])
-    except AegisError as error:
-        if output is not None:
-            raise
-        _say(f"not recorded: {error}")
-    else:
-        _say(f"recorded in {path}")
 
 
 def _print(facts: Mapping[str, Any]) -> None:

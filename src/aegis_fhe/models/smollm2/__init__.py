@@ -3,9 +3,11 @@
 from aegis_fhe.models.smollm2.accuracy import Accuracy, calibrate_decoder, predicted_accuracy
 from aegis_fhe.models.smollm2.checkpoint import SmolLM2, packaged_model
 from aegis_fhe.models.smollm2.evaluation import final_states, perplexity
+from aegis_fhe.models.smollm2.one_layer import OneLayer
 
 __all__ = [
     "Accuracy",
+    "OneLayer",
     "SmolLM2",
     "calibrate_decoder",
     "final_states",

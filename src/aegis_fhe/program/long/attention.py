@@ -41,7 +41,8 @@ class StreamingAttention(msgspec.Struct, frozen=True, tag=True):
     offset, growth: names of one number for each head: offset = offset_h - growth_h log(visible(i)) where
     query i sees visible(i) keys, and -1 at tokens that are not encrypted, where exp vanishes.
     masked: keys that a query may not see, or beyond the text, are multiplied by zero; score ciphertexts
-    without any other are left out. Levels: O `depth` below the lowest input, D one above O.
+    without any other are left out. Levels: O `depth` below the lowest of Q and K, D one above O; V may lie as
+    low as D.
     """
 
     scores: ScoreDiagonals
@@ -100,12 +101,13 @@ class _Run(Generic[V]):
         self.operator, self.backend, self.context = operator, backend, context
         self.scores = operator.scores
         blocks, columns = self.scores.layout.blocks, self.scores.columns
-        level = min(backend.level(x) for x in inputs)
         grids = [inputs[start : start + columns] for start in range(0, len(inputs), columns)]
+        level = min(backend.level(x) for grid in grids[: 2 * blocks] for x in grid)
+        lowest_value = min(backend.level(x) for grid in grids[2 * blocks :] for x in grid)
         self.aligned = [self._dropped(grid, level) for grid in grids[:blocks]]
         self.queries = self.aligned
         self.keys = [self._babies(grid, level) for grid in grids[blocks : 2 * blocks]]
-        lower = level - operator.probability_depth
+        lower = min(lowest_value, level - operator.probability_depth)
         self.values = [self._babies(grid, lower) for grid in grids[2 * blocks :]]
         self.sums: list[list[V]] = [[] for _ in range(blocks)]
 
@@ -161,7 +163,8 @@ class _Run(Generic[V]):
         if operator.growth is None:
             return self.scores.by_head(offset)
         query = self.scores.queries(block, i)
-        visible = np.minimum(query + 1, context.tokens) if self.scores.causal else context.tokens
+        last = query + 1 if self.scores.causal else context.tokens
+        visible = np.minimum(last, np.full_like(query, context.tokens))
         grown = offset - np.log(visible)[:, None] * context.constants[operator.growth]
         encrypted = (query >= context.public_tokens) & (query < context.tokens)
         return self.scores.by_head(np.where(encrypted[:, None], grown, -1.0))

@@ -124,12 +124,15 @@ def compile_layer(
     tokens: int,
     bootstrap: BootstrapPlan,
     degrees: Degrees | None = None,
+    most_babies: int | None = None,
 ) -> LongProgram:
     """The layer for texts of up to `tokens` tokens, refreshed where `place_refreshes` says.
 
-    Raises LayoutError for weights of another shape, LevelError, RangeError.
+    most_babies: of rotated inputs that one operator holds at a time; None for the fewest rotations, whatever
+    memory they take. Raises LayoutError for weights of another shape, LevelError, RangeError.
     """
     plan = _plan(shape, weights, ranges, degrees, bootstrap.params.slots, tokens)
+    plan = replace(plan, most_babies=most_babies)
     found = place_refreshes(plan.steps(), fresh=bootstrap.output_level, lowest=bootstrap.input_level)
     return _program(plan, weights, ranges, tokens, bootstrap.params, found, bootstrap)
 
@@ -141,10 +144,12 @@ def compile_decoder_layer(
     tokens: int,
     bootstrap: BootstrapPlan,
     public: Array | None = None,
+    most_babies: int | None = None,
 ) -> LongProgram:
     """A layer of a captured network, for texts of up to `tokens` tokens, its first ones public.
 
     public: hidden states [public tokens, features] before the layer, as many as the calibration left out.
+    most_babies: as `compile_layer`.
     Raises RangeError, LayoutError, LevelError.
     """
     ranges = layer.ranges(known)
@@ -157,6 +162,7 @@ def compile_decoder_layer(
         tokens=tokens,
         bootstrap=bootstrap,
         degrees=choose_degrees(layer.shape, ranges, tokens=tokens),
+        most_babies=most_babies,
     )
 
 

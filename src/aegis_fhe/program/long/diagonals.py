@@ -19,13 +19,15 @@ class ScoreDiagonals(msgspec.Struct, frozen=True):
 
         t + j + kb * T / phi  (all modulo T), of head h,
 
-    for each pair of token blocks. causal: a query sees the keys up to its own token.
+    for each pair of token blocks. causal: a query sees the keys up to its own token. most_babies: of the
+    2 C b rotated keys and values that are held for each token block, None for any number.
     """
 
     layout: GridLayout
     placement: Placement
     group: int
     causal: bool
+    most_babies: int | None = None
 
     @property
     def columns(self) -> int:
@@ -40,7 +42,8 @@ class ScoreDiagonals(msgspec.Struct, frozen=True):
     @property
     def baby(self) -> int:
         """b."""
-        return attention_baby_steps(self.count)
+        best = attention_baby_steps(self.count)
+        return best if self.most_babies is None else min(best, max(1, self.most_babies // (2 * self.columns)))
 
     @property
     def giants(self) -> int:

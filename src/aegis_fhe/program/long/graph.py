@@ -47,7 +47,10 @@ class LayerGraph:
         """Unnormalised sums, divided, and projected."""
         self.b.stage = "qkv"
         queries, keys = self.places.queries, self.places.keys
-        product = self._matrix(("query", "key", "value"), self.places.hidden, (queries, keys, keys))
+        # Values meet probabilities, which lie so much lower.
+        below = (0, 0, self.plan.probability_depth)
+        targets = (queries, keys, keys)
+        product = self._matrix(("query", "key", "value"), self.places.hidden, targets, below)
         qkv = self._each("qkv", product, x, product.columns_out)
         c = queries.columns
         parts = ([grid[i * c : (i + 1) * c] for grid in qkv] for i in range(3))
@@ -70,7 +73,9 @@ class LayerGraph:
         """Attention of one group of heads, divided."""
         self.b.stage, blocks = "attend", range(self.layout.blocks)
         operator = StreamingAttention(
-            scores=ScoreDiagonals(self.layout, self.places.queries, group, self.shape.causal),
+            scores=ScoreDiagonals(
+                self.layout, self.places.queries, group, self.shape.causal, self.plan.most_babies
+            ),
             exponential=Polynomial.of(self.fits.exponential),
             squarings=self.fits.squarings,
             offset="score.offset",
@@ -219,7 +224,11 @@ class LayerGraph:
         return self._each(name, Each(Add(), columns), _joined(x, y), columns)
 
     def _matrix(
-        self, names: tuple[str, ...], source: Placement, targets: tuple[Placement, ...]
+        self,
+        names: tuple[str, ...],
+        source: Placement,
+        targets: tuple[Placement, ...],
+        below: tuple[int, ...] = (),
     ) -> MatrixProduct:
         # A LayerNorm before a linear layer gives it its bias.
         biased = self.shape.biases or (self.shape.pre_norm and self.shape.norm == "layer")
@@ -228,6 +237,8 @@ class LayerGraph:
             source=source,
             targets=targets,
             biases=tuple(f"{name}.bias" for name in names) if biased else (),
+            most_babies=self.plan.most_babies,
+            below=below,
         )
 
     def _cut(self, name: str, x: Grid, label: str | None = None) -> Grid:

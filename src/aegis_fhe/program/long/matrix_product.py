@@ -25,9 +25,13 @@ FEW_BABIES = 16
 
 
 @lru_cache(maxsize=1024)
-def baby_steps(columns_in: int, columns_out: int, sub_slots: int) -> int:
-    """b: the smallest power of two up to S with the fewest rotations, see `rotations`."""
+def baby_steps(columns_in: int, columns_out: int, sub_slots: int, most: int | None = None) -> int:
+    """b: the smallest power of two up to S with the fewest rotations, see `rotations`.
+
+    most: of ciphertexts n_in b, where b > 1.
+    """
     powers = [1 << i for i in range(sub_slots.bit_length())]
+    powers = [b for b in powers if b == 1 or most is None or columns_in * b <= most]
     return min(powers, key=lambda b: rotations(columns_in, columns_out, sub_slots, b))
 
 
@@ -46,13 +50,17 @@ class MatrixProduct(msgspec.Struct, frozen=True, tag=True):
     period S. With r = b i + j, 0 <= j < b, y_o = sum_i rot(sum_{a,j} w rot(x_a, j), b i).
     weights[k]: name of [features in, features out of targets[k]]; a constant without axes is a matrix all of
     whose entries are that number. biases: as many names, or none. Diagonals that no feature can reach are
-    left out. Level l -> l - 1, scale -> nominal.
+    left out. most_babies: of the n_in b rotated inputs that are held, None for any number. below: for each
+    target, how many levels lower its results may lie; none by default. Level l -> l - 1 - below, scale ->
+    nominal.
     """
 
     weights: tuple[str, ...]
     source: Placement
     targets: tuple[Placement, ...]
     biases: tuple[str, ...] = ()
+    most_babies: int | None = None
+    below: tuple[int, ...] = ()
 
     @property
     def columns_out(self) -> int:
@@ -62,7 +70,7 @@ class MatrixProduct(msgspec.Struct, frozen=True, tag=True):
     @property
     def baby(self) -> int:
         """b."""
-        return baby_steps(self.source.columns, self.columns_out, self.source.sub_slots)
+        return baby_steps(self.source.columns, self.columns_out, self.source.sub_slots, self.most_babies)
 
     def lower(self, backend: Backend[V], inputs: list[V], context: Context) -> list[V]:
         """n_in (b - 1) + n_out (2S/b - 1) rotations, at most (2S - 1) n_in n_out products."""
@@ -73,12 +81,14 @@ class MatrixProduct(msgspec.Struct, frozen=True, tag=True):
             for x in inputs
             for _, rotated in ladder.rotations(backend, backend.drop_to(x, level), range(baby))
         ]
-        scale = plain_scale(backend, babies[0], context.scale)
         results: list[V] = []
         for index, target in enumerate(self.targets):
+            own_level = level - (self.below[index] if self.below else 0)
+            own = [backend.drop_to(x, own_level) for x in babies]
+            scale = plain_scale(backend, own[0], context.scale)
             blocks = _Blocks(context.constants[self.weights[index]], self.source, target, baby)
             # One column at a time: the inner sums of all would take more memory than the result.
-            columns = [self._column(backend, babies, blocks, o, scale) for o in range(target.columns)]
+            columns = [self._column(backend, own, blocks, o, scale) for o in range(target.columns)]
             results += self._biased(backend, columns, index, context)
         return results
 

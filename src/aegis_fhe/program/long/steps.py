@@ -45,7 +45,8 @@ KNOWN = frozenset({"key.offset", "score.growth", "key.public", "value.public"})
 class LayerPlan:
     """A layer's shape with its layout, its fits, and whether scores are masked.
 
-    known: what is added in clear, of `KNOWN`.
+    known: what is added in clear, of `KNOWN`. most_babies: how many rotated inputs an operator holds at a
+    time, None for as many as take the fewest rotations.
     """
 
     shape: LayerShape
@@ -53,6 +54,7 @@ class LayerPlan:
     fits: LayerFits
     masked: bool
     known: frozenset[str] = frozenset()
+    most_babies: int | None = None
 
     @property
     def placements(self) -> LayerPlacements:
@@ -75,17 +77,21 @@ class LayerPlan:
         series = self.fits.reciprocal
         return Reciprocal(Polynomial.of(series), series.offset, self.fits.newton_steps)
 
+    @property
+    def probability_depth(self) -> int:
+        """Levels from queries and keys to probabilities: the product, exp, the mask."""
+        return 1 + _depth(self.fits.exponential) + self.fits.squarings + self.masked
+
     def steps(self) -> list[Step]:
         """The whole layer."""
         return [*self._attention(), *self._feed_forward()]
 
     def _attention(self) -> list[Step]:
         fits, blocks, places = self.fits, self.layout.blocks, self.placements
-        score = 1 + _depth(fits.exponential) + fits.squarings + self.masked
         return [
             Fork(),
             *self._norm("first", fits.first_norm, before=True),
-            Spend(1 + self.placed + score + 1),
+            Spend(1 + self.placed + self.probability_depth + 1),
             # D lies one level above the sums, so its mask costs them nothing.
             Side("denominator", places.queries.groups * _pairs(blocks), 0, self.reciprocal.depth),
             Cut("attended", _pairs(blocks * places.queries.columns)),

@@ -17,6 +17,7 @@ from aegis_fhe.program.network.operators import (
     TakeToken,
     Tanh,
 )
+from aegis_fhe.program.network.part import part_of
 
 __all__ = [
     "Add",
@@ -35,4 +36,5 @@ __all__ = [
     "TakeToken",
     "Tanh",
     "evaluate",
+    "part_of",
 ]

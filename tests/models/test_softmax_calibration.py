@@ -40,7 +40,7 @@ def test_ranges_hold_what_was_shown(size, public):
                 s = scores[h, i, : i + 1] - shift - ranges.growth[h] * np.log(i + 1)
                 assert ranges.score.low <= s.min()
                 assert s.max() <= ranges.score.high
-                y = np.exp((s - ranges.score.high) / 2**ranges.rounds)
+                y = np.exp((s - ranges.unit) / 2**ranges.rounds)
                 for interval in ranges.denominators:
                     assert interval.low <= y.sum() <= interval.high
                     y = (y / y.sum()) ** 2

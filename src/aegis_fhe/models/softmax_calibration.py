@@ -19,10 +19,13 @@ Array = NDArray[np.float64]
 # Natural logarithms, beyond what calibration text shows. Above wider than for one sub-layer: long texts have
 # thousands of rows for each of hundreds of heads, and one row above its range spoils all tokens after it, for
 # there 1/D explodes. A row below is only divided less exactly.
-LOG_SUM_EXP_MARGIN, MARGIN_BELOW = 3.0, 0.5
+LOG_SUM_EXP_MARGIN, MARGIN_BELOW = 5.0, 0.5
+# Of it, what exponentials may reach above 1.
+EXCESS = 3.5
 # A round is worth its levels when without it a denominator falls below this share of its largest value.
-SMALLEST_DENOMINATOR_SHARE = 2.0**-12
+SMALLEST_DENOMINATOR_SHARE = 2.0**-13.5
 MOST_ROUNDS = 2
+_SQUARES_OF_SHARES = 1.05  # their sum, with what noise and an inexact division may add
 _ROWS = 64  # of scores at a time
 
 
@@ -71,7 +74,7 @@ def softmax_ranges(texts: Sequence[ScoreRows]) -> SoftmaxRanges:
     fitted = [_predict(q, growth, ell) for q, ell in zip(queries, log_sums[0], strict=True)]
     predicted = np.stack([prediction for _, prediction in fitted])
     high = LOG_SUM_EXP_MARGIN
-    rounds, denominators = _rounds(log_sums, predicted + high)
+    rounds, denominators = _rounds(log_sums, predicted + high - EXCESS)
     return SoftmaxRanges(
         key_offset=tuple(tuple(s[:-2].tolist()) for s, _ in fitted),
         growth=tuple(float(s[-2]) for s, _ in fitted),
@@ -79,6 +82,7 @@ def softmax_ranges(texts: Sequence[ScoreRows]) -> SoftmaxRanges:
         score=Interval(float((lowest - predicted).min()) - SCORE_MARGIN_BELOW, high),
         rounds=rounds,
         denominators=denominators,
+        unit=high - EXCESS,
     )
 
 
@@ -106,13 +110,18 @@ def _denominators(log_sums: Array, shift: Array, rounds: int) -> tuple[Interval,
     The first is sum_j exp((s_j - shift) / 2^rounds); after a division by it and a square, the next is
     sum_j exp(s_j / 2^(rounds - 1)) / (sum_j exp(s_j / 2^rounds))^2, and so on.
     """
-    logarithms = [log_sums[rounds] - shift / 2.0**rounds]
-    logarithms += [log_sums[k] - 2 * log_sums[k + 1] for k in reversed(range(rounds))]
-    found = []
-    for logarithm in logarithms:
-        low, high = float(logarithm.min()), float(logarithm.max()) + LOG_SUM_EXP_MARGIN
-        found.append(Interval(float(np.exp(low - MARGIN_BELOW)), float(np.exp(high))))
+    first = log_sums[rounds] - shift / 2.0**rounds
+    above = LOG_SUM_EXP_MARGIN / 2.0**rounds  # the smaller the scores, the smaller what they may add
+    found = [Interval(_margin_below(first), float(np.exp(first.max() + above)))]
+    for k in reversed(range(rounds)):
+        # Shares add up to one, so their squares never exceed it.
+        later = log_sums[k] - 2 * log_sums[k + 1]
+        found.append(Interval(_margin_below(later), _SQUARES_OF_SHARES))
     return tuple(found)
+
+
+def _margin_below(logarithm: Array) -> float:
+    return float(np.exp(logarithm.min() - MARGIN_BELOW))
 
 
 def _log_sums(scores: Array) -> Array:

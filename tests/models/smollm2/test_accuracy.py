@@ -27,7 +27,7 @@ def test_noise_shows_in_perplexity(tiny):
     ids = text(TOKENS)
     quiet, loud = (
         predicted_accuracy(tiny, network, weights, ranges, ids, noise_bits=bits, rng=np.random.default_rng(1))
-        for bits in (30.0, 13.0)
+        for bits in (30.0, 15.0)
     )
     assert quiet.exact == loud.exact == perplexity(tiny, ids)
     assert quiet.outside == ()

@@ -53,6 +53,7 @@ class DecoderLayer:
         return LayerRanges(
             score=softmax.score,
             denominator=softmax.denominators[0],
+            unit=softmax.unit,
             first_norm=known.variance[names["first"]].whole,
             second_norm=known.variance[names["second"]].whole,
             activation=bounds[names["activation"]],

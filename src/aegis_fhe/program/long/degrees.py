@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -29,7 +30,9 @@ def choose_degrees(shape: LayerShape, ranges: LayerRanges, *, tokens: int) -> De
     exp: its error times the number of keys stays below ERROR times the smallest denominator. 1/D:
     e^(2^steps) for a series within e. Raises RangeError when no degree does.
     """
-    exponential, squarings = _exponential(ranges.score, ERROR * ranges.denominator.low / tokens)
+    exponential, squarings = _exponential(
+        ranges.score, ERROR * ranges.denominator.low / tokens / math.exp(ranges.excess)
+    )
     reciprocal, newton_steps = _reciprocal(ranges.denominator)
     function = Silu() if shape.gated else Gelu()
     return Degrees(

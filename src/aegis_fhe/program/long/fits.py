@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,7 +46,7 @@ class LayerFits:
         return cls(
             exponential=fit_exponential(
                 score.low, score.high, degree=degrees.exponential, squarings=degrees.squarings
-            ),
+            ).scaled(math.exp(ranges.excess / 2**degrees.squarings)),
             squarings=degrees.squarings,
             reciprocal=reciprocal.scaled(1 / reciprocal.slope),
             newton_steps=degrees.newton_steps,

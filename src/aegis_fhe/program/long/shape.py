@@ -103,7 +103,8 @@ _SCORE, _DENOMINATOR, _VARIANCE = Interval(-12.0, 4.0), Interval(0.01, 64.0), In
 class LayerRanges:
     """Where the arguments of the approximations lie, calibrated with a margin.
 
-    score: scaled scores, less their head's shift. denominator: sum_j exp(score_ij - score.high). first_norm,
+    score: scaled scores, less their head's shift. denominator: sum_j exp(score_ij - unit), unit by default
+    score.high. first_norm,
     second_norm: variance, or mean square, with epsilon. activation: bound of what GELU or SiLU sees; up: of
     what it gates. hidden: bound of the residual stream; value: of attended values. The last three and `up`
     only matter where a value is refreshed: it must be at most 1 in size.
@@ -118,3 +119,9 @@ class LayerRanges:
     hidden: float = 8.0
     normalised: float = 8.0
     value: float = 8.0
+    unit: float | None = None
+
+    @property
+    def excess(self) -> float:
+        """How far the scores reach above the unit."""
+        return 0.0 if self.unit is None else self.score.high - self.unit

@@ -17,7 +17,9 @@ class SoftmaxRanges(msgspec.Struct, frozen=True, kw_only=True):
     same; the offset costs a sum with a plaintext, the two others are one plaintext.
 
     key_offset: [heads][head_dim]. shift, growth: [heads]. score: interval of s', its upper end at or above
-    every log-sum-exp. rounds: how often exp(s' / 2^rounds) is divided by its sum and squared. denominators:
+    every log-sum-exp. unit: the score whose exponential is 1, by default that end; what lies above becomes
+    larger than 1 for free, where all else would become smaller, and so less exact. rounds: how often
+    exp((s' - unit) / 2^rounds) is divided by its sum and squared. denominators:
     interval of the sum at each division, rounds + 1 of them.
     """
 
@@ -27,6 +29,12 @@ class SoftmaxRanges(msgspec.Struct, frozen=True, kw_only=True):
     score: Interval
     rounds: int
     denominators: tuple[Interval, ...]
+    unit: float | None = None
+
+    @property
+    def excess(self) -> float:
+        """How far the scores reach above the unit."""
+        return 0.0 if self.unit is None else self.score.high - self.unit
 
     def __post_init__(self) -> None:
         if len(self.denominators) != self.rounds + 1:

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aegis_fhe.circuits.chebyshev import ChebyshevSeries
-from aegis_fhe.program.encoder.fits import exponential_series, reciprocal_series
+from aegis_fhe.circuits.reciprocal import relative_error
+from aegis_fhe.program.encoder.fits import DIVISION_ERROR, exponential_series, reciprocal_series
 from aegis_fhe.program.network import Attention
 from aegis_fhe.program.ranges import Interval
 from aegis_fhe.program.simulate.noise import Noise
@@ -18,7 +19,7 @@ from aegis_fhe.program.simulate.ranges import SoftmaxRanges
 Array = NDArray[np.float64]
 
 _ROWS = 32  # of scores at a time: what fits a processor's cache
-_NEWTON_STEPS = 2
+_NEWTON_STEPS, _MORE_NEWTON_STEPS = 2, 3
 _HIDDEN_SLACK = 1 / 8  # of the range of scores: there the series still follows exp
 
 
@@ -40,6 +41,7 @@ class SimulatedAttention:
     reciprocals: tuple[ChebyshevSeries, ...]
     bound: float
     value_bound: float
+    newton_steps: int = _NEWTON_STEPS
 
     @classmethod
     def of(
@@ -48,7 +50,13 @@ class SimulatedAttention:
         """Fits for the calibrated ranges."""
         power, score = 2.0**ranges.rounds, ranges.score
         exp, squarings = exponential_series(Interval(score.low / power, score.high / power))
+        exp = exp.scaled(float(np.exp(ranges.excess / power / 2.0**squarings)))
         reciprocals = tuple(reciprocal_series(interval) for interval in ranges.denominators)
+        errors = [
+            relative_error(interval.low, interval.high, degree=series.degree)
+            for interval, series in zip(ranges.denominators, reciprocals, strict=True)
+        ]
+        enough = max(errors) ** (2**_NEWTON_STEPS) < DIVISION_ERROR
         return cls(
             operator=operator,
             ranges=ranges,
@@ -57,6 +65,7 @@ class SimulatedAttention:
             reciprocals=reciprocals,
             bound=bound,
             value_bound=value_bound,
+            newton_steps=_NEWTON_STEPS if enough else _MORE_NEWTON_STEPS,
         )
 
     def __call__(self, q: Array, k: Array, v: Array, noise: Noise, outside: Outside) -> Array:
@@ -118,6 +127,6 @@ class SimulatedAttention:
         d = noise.on(d[:, None], interval.high)
         outside.check("denominators", d, interval)
         inverse = self.reciprocals[step](d)
-        for _ in range(_NEWTON_STEPS):
+        for _ in range(self.newton_steps):
             inverse = noise.on(inverse * (2.0 - d * inverse), 1.0 / interval.low)
         return inverse

@@ -6,8 +6,16 @@ import numpy as np
 import pytest
 
 from aegis_fhe.errors import RangeError
+from aegis_fhe.models.calibration import calibrate_attention
 from aegis_fhe.models.encoder_calibration import calibrate_encoder, encoder_violations
 from aegis_fhe.models.sample_texts import SHORT, windows
+from aegis_fhe.program.encoder.fits import (
+    DIVISION_DEGREES,
+    DIVISION_ERROR,
+    SMALLEST_DENOMINATOR,
+    reciprocal_series,
+)
+from aegis_fhe.program.ranges import Interval
 from program.encoder.tiny_encoder import FEATURES, texts, tiny_layers
 
 
@@ -50,3 +58,23 @@ def test_windows_cover_every_word_between_the_special_tokens():
     assert [word for ids in found[:3] for word in ids[1:-1]] == long[1:-1]
     assert found[3] == [100, *long[1 : 1 + SHORT[0]], 124]
     assert found[4:] == [[100, 7, 124], [100, 7, 124]]
+
+
+def test_what_the_division_affords_is_margin_above():
+    """Above its range 1/D explodes: the margin is 3 there, or what a division within its error leaves."""
+    layers, _ = tiny_layers()
+    samples = texts(60, 24)
+    plain = calibrate_attention(layers[0].attention, samples, "")
+    found = calibrate_encoder(layers[:1], samples, "").layers[0].attention
+    assert found.score.high == pytest.approx(plain.score.high + 3.0 - 0.8)
+    assert np.log(found.denominator.low) == pytest.approx(np.log(plain.denominator.low) - 2.2)
+    spread = -np.log(plain.denominator.low) - 0.8
+    tight = calibrate_attention(
+        layers[0].attention, samples, "", smallest_denominator=float(np.exp(-spread - 1.5))
+    )
+    assert tight.score.high == pytest.approx(plain.score.high + 1.5 - 0.8)
+    assert tight.denominator.low == pytest.approx(np.exp(-spread - 1.5))
+    assert found.denominator.low > SMALLEST_DENOMINATOR
+    series = reciprocal_series(Interval(SMALLEST_DENOMINATOR, 1.0), DIVISION_DEGREES)
+    x = np.geomspace(SMALLEST_DENOMINATOR, 1.0, 2000)
+    assert np.abs((1 - x * series(x)) ** 4).max() == pytest.approx(DIVISION_ERROR, rel=0.05)

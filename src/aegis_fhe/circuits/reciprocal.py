@@ -37,3 +37,9 @@ def fit_reciprocal(low: float, high: float, *, degree: int) -> ChebyshevSeries:
 def relative_error(low: float, high: float, *, degree: int) -> float:
     """max |1 - x y(x)| of `fit_reciprocal` on [low, high]."""
     return 1.0 / math.cosh((degree + 1) * math.acosh((high + low) / (high - low)))
+
+
+def lowest(error: float, *, degree: int) -> float:
+    """The low at which `relative_error` on [low, 1] is `error`: what the degree can reach down to."""
+    at_zero = math.cosh(math.acosh(1.0 / error) / (degree + 1))
+    return (at_zero - 1.0) / (at_zero + 1.0)

@@ -31,7 +31,7 @@ def warn_of_ranges(encoder: TextEncoder, program: CompiledProgram, texts: Sequen
         if words:
             more = f", and {len(words) - 1} more" if len(words) > 1 else ""
             print(
-                f"WARNING: text {number} leaves the calibrated ranges ({words[0]}{more}): its result will be "
+                f"WARNING: text {number} leaves the calibrated ranges ({words[0]}{more}): its result may be "
                 "wrong; calibrate on texts like it (aegis calibrate)",
                 file=sys.stderr,
                 flush=True,

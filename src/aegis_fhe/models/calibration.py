@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,8 @@ Array = NDArray[np.float64]
 # Margins beyond what calibration text shows: natural logarithms for scores and denominators, a factor for
 # variances.
 SCORE_MARGIN_BELOW = 15.0
-LOG_SUM_EXP_MARGIN = 0.8
+# Above its range 1/D explodes, below it is only less exact: above gets what the division affords.
+LOG_SUM_EXP_MARGIN, WIDEST_LOG_SUM_EXP_MARGIN = 0.8, 3.0
 DENOMINATOR_MARGIN_BELOW = 0.8
 VARIANCE_FACTOR = 1.6
 # A head is anchored to the previous token when that narrows its log-sum-exp to less than this share.
@@ -43,12 +45,16 @@ class _Sample:
         return np.concatenate([self.scores[:, :1, 0], before], axis=1)
 
 
-def calibrate_attention(layer: AttentionSubLayer, texts: Sequence[Array], origin: str) -> AttentionRanges:
+def calibrate_attention(
+    layer: AttentionSubLayer, texts: Sequence[Array], origin: str, *, smallest_denominator: float = 1.0
+) -> AttentionRanges:
     """Ranges of the sub-layer on hidden states [n, d] of sample texts, with margins. See `AttentionRanges`.
 
     For every head the log-sum-exp of a row of scores is predicted by an affine function of the query with the
     smallest largest error (Lawson's iteration), with and without the previous token's score; what the
-    prediction leaves over is the width of the denominators. Raises RangeError without texts.
+    prediction leaves over is the width of the denominators. smallest_denominator: the share of the largest
+    that the division reaches; what the texts leave of it becomes margin above. Raises RangeError without
+    texts.
     """
     if not texts:
         raise RangeError("calibration needs at least one text")
@@ -64,9 +70,11 @@ def calibrate_attention(layer: AttentionSubLayer, texts: Sequence[Array], origin
         for s in samples
     ]
     log_sums = [_log_sum_exp(r) for r in relative]
-    high = max(float(ell.max()) for ell in log_sums) + LOG_SUM_EXP_MARGIN
     low = min(float(r.min()) for r in relative) - SCORE_MARGIN_BELOW
     smallest = min(float(ell.min()) for ell in log_sums) - DENOMINATOR_MARGIN_BELOW
+    largest = max(float(ell.max()) for ell in log_sums)
+    left = -math.log(smallest_denominator) - (largest - smallest)
+    high = largest + min(max(left, LOG_SUM_EXP_MARGIN), WIDEST_LOG_SUM_EXP_MARGIN)
     variances = np.concatenate([layer.residual(s.hidden).var(axis=1) for s in samples])
     return AttentionRanges(
         key_offset=tuple(offsets),

@@ -11,6 +11,7 @@ from aegis_fhe.errors import RangeError
 from aegis_fhe.models.calibration import VARIANCE_FACTOR, calibrate_attention, extremes
 from aegis_fhe.models.extremes import Extremes
 from aegis_fhe.program.encoder import EncoderLayer, EncoderLayerRanges, EncoderRanges
+from aegis_fhe.program.encoder.fits import SMALLEST_DENOMINATOR
 from aegis_fhe.program.encoder_ranges import TokenIntervals
 from aegis_fhe.program.ranges import Interval
 
@@ -39,7 +40,7 @@ def _calibrate_layer(
     values = [x @ attention.value.weight.T + attention.value.bias for x in texts]
     middle, hidden, sums = zip(*(layer.sums(x) for x in texts), strict=True)
     ranges = EncoderLayerRanges(
-        attention=calibrate_attention(attention, texts, origin),
+        attention=calibrate_attention(attention, texts, origin, smallest_denominator=SMALLEST_DENOMINATOR),
         hidden=_bound(texts),
         value=_bound(values),
         middle=_bound(middle),

@@ -22,7 +22,7 @@ from aegis_fhe.program.simulate.noise import Noise
 from .tiny_encoder import plan, texts, tiny_encoder, tiny_layers
 
 # What bootstraps add to clear slots: their sine is a polynomial's, and no line.
-SINE = 2e-5
+SINE = 3e-4
 
 
 def silent() -> Noise:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from aegis_fhe.circuits.chebyshev import ChebyshevSeries, interpolate
 from aegis_fhe.circuits.exponential import fit_exponential
 from aegis_fhe.circuits.inverse_sqrt import fit_inverse_sqrt
 from aegis_fhe.circuits.polynomial import polynomial_depth
-from aegis_fhe.circuits.reciprocal import fit_reciprocal, relative_error
+from aegis_fhe.circuits.reciprocal import fit_reciprocal, lowest, relative_error
 from aegis_fhe.program.attention_fits import PADDING_SHARE, AttentionFits
 from aegis_fhe.program.encoder_ranges import EncoderLayerRanges, TokenIntervals
 from aegis_fhe.program.network import Gelu
@@ -23,9 +23,14 @@ Array = NDArray[np.float64]
 
 # Degrees one below a power of two use the levels that they take in full.
 DEGREES = (15, 31, 63, 127)
+# A division begins with fresh values and takes few of their levels.
+DIVISION_DEGREES = (*DEGREES, 255)
 EXPONENTIAL_DEGREE, EXPONENTIAL_ERROR = 31, 1e-9
 ROOT_ERROR, DIVISION_ERROR = 1e-3, 1e-3
 ACTIVATION_DEGREE = 63
+_NEWTON_POWER = 4  # of the series' error, after two steps
+# The smallest share of the largest denominator that a division still reaches.
+SMALLEST_DENOMINATOR = lowest(DIVISION_ERROR ** (1 / _NEWTON_POWER), degree=DIVISION_DEGREES[-1])
 _GRID = np.linspace(-1.0, 1.0, 4001)
 
 
@@ -117,7 +122,7 @@ def _attention_fits(ranges: AttentionRanges, features: int, max_tokens: int) -> 
     return AttentionFits(
         exp=exp,
         squarings=squarings,
-        reciprocal=reciprocal_series(denominator),
+        reciprocal=reciprocal_series(denominator, DIVISION_DEGREES),
         inverse_sqrt=root,
         norm_scale=math.sqrt(root.slope / features),
     )
@@ -134,12 +139,11 @@ def exponential_series(score: Interval) -> tuple[ChebyshevSeries, int]:
     return series, squarings
 
 
-def reciprocal_series(denominator: Interval) -> ChebyshevSeries:
+def reciprocal_series(denominator: Interval, degrees: Sequence[int] = DEGREES) -> ChebyshevSeries:
     """1/d whose error, to the fourth power after two Newton steps, is within DIVISION_ERROR."""
-    degree = _first(
-        lambda d: relative_error(denominator.low, denominator.high, degree=d) ** 4 < DIVISION_ERROR
-    )
-    return fit_reciprocal(denominator.low, denominator.high, degree=degree)
+    low, high = denominator.low, denominator.high
+    degree = _first(lambda d: relative_error(low, high, degree=d) ** _NEWTON_POWER < DIVISION_ERROR, degrees)
+    return fit_reciprocal(low, high, degree=degree)
 
 
 def inverse_sqrt_series(low: float, high: float) -> ChebyshevSeries:
@@ -153,6 +157,6 @@ def inverse_sqrt_series(low: float, high: float) -> ChebyshevSeries:
     return fit_inverse_sqrt(low, high, degree=_first(close))
 
 
-def _first(fits: Callable[[int], bool]) -> int:
+def _first(fits: Callable[[int], bool], degrees: Sequence[int] = DEGREES) -> int:
     """The smallest degree that fits, or the largest."""
-    return next((degree for degree in DEGREES if fits(degree)), DEGREES[-1])
+    return next((degree for degree in degrees if fits(degree)), degrees[-1])

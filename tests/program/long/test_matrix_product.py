@@ -9,7 +9,7 @@ from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
 from aegis_fhe.program.clear import ClearBackend
 from aegis_fhe.program.long.context import GridContext
 from aegis_fhe.program.long.layout import GridLayout
-from aegis_fhe.program.long.matrix_product import MatrixProduct
+from aegis_fhe.program.long.matrix_product import MatrixProduct, baby_steps, rotations
 from aegis_fhe.program.long.placement import Placement
 
 MODULI = (2**50, *(2**40 for _ in range(4)))
@@ -120,3 +120,33 @@ def test_shape_only_count_is_the_count_with_weights(rng):
         operator.lower(backend, [Symbol(2, SCALE)] * 2, context(w=weight))
         found.append(backend.counts.by_level)
     assert found[0] == found[1]
+
+
+def test_targets_may_lie_lower(rng):
+    """The second target's results two levels further down, the same numbers; the first one's as without."""
+    source, target = dense(24), Placement.head_minor(3, 8, GridLayout.of(512, 32))
+    weights, layout = (
+        {"w0": rng.normal(size=(24, 24)), "w1": rng.normal(size=(24, 24))},
+        GridLayout.of(512, 32),
+    )
+    found = []
+    for below in ((), (0, 2)):
+        operator = MatrixProduct(weights=tuple(weights), source=source, targets=(target, target), below=below)
+        backend = ClearBackend(MODULI, 512)
+        (grid,) = source.pack(np.random.default_rng(3).normal(size=(32, 24)), layout)
+        inputs = [backend.encode(x, 3, SCALE) for x in grid]
+        found.append(operator.lower(backend, inputs, context(**weights)))
+    plain, lower = found
+    half = len(plain) // 2
+    assert {x.symbol.level for x in plain} == {2}
+    assert [x.symbol.level for x in lower] == [2] * half + [0] * half
+    for x, y in zip(plain, lower, strict=True):
+        np.testing.assert_allclose(x.slots, y.slots, atol=1e-12)
+
+
+def test_few_babies_cost_rotations():
+    """The most rotated inputs are kept to, and among baby steps that do, the fewest rotations win."""
+    assert baby_steps(3, 192, 256) == 128
+    assert (rotations(3, 192, 256, 128), rotations(3, 192, 256, 64)) == (957, 1533)
+    assert baby_steps(3, 192, 256, 256) == 64
+    assert baby_steps(300, 192, 256, 256) == 1

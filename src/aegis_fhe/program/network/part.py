@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from aegis_fhe.errors import UnsupportedModuleError
 from aegis_fhe.program.network.graph import INPUT, Network
 
 
@@ -14,6 +15,9 @@ def part_of(network: Network, source: str, result: str) -> Network:
     """
     names = [INPUT, *(node.name for node in network.nodes)]
     first, last = names.index(source), names.index(result)
+    for node in network.nodes[first:last]:
+        if source != INPUT and INPUT in node.inputs:  # the new input will bear this name
+            raise UnsupportedModuleError(f"{node.path or node.name}: uses {INPUT} besides {source}")
     nodes = tuple(
         msgspec.structs.replace(node, inputs=tuple(INPUT if name == source else name for name in node.inputs))
         for node in network.nodes[first:last]

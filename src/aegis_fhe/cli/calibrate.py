@@ -23,7 +23,7 @@ from aegis_fhe.program.encoder import EncoderLayerRanges, EncoderRanges
 def calibrate(
     texts: Annotated[Path, typer.Argument(help="Sample texts in UTF-8, one per line.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the ranges go, as JSON.")],
-    model: Annotated[Path | None, typer.Option(help="Folder in Hugging Face format (BERT).")] = None,
+    model: Annotated[Path | None, typer.Option(help="BERT: a folder, or owner/name of the hub.")] = None,
     tokens: Annotated[int, typer.Option(min=3, help="Length of the windows, in tokens.")] = TOKENS,
     as_json: Annotated[bool, typer.Option("--json", help="The ranges on standard output too.")] = False,
 ) -> None:

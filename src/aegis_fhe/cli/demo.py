@@ -39,7 +39,7 @@ def demo(
         list[str], typer.Option(help=f"A text of up to {TOKENS} tokens; twice, for two.")
     ] = TEXTS,
     devices: Annotated[int, typer.Option(min=1, help="Worker processes that share the tokens.")] = 1,
-    model: Annotated[Path | None, typer.Option(help="Folder in Hugging Face format (BERT).")] = None,
+    model: Annotated[Path | None, typer.Option(help="BERT: a folder, or owner/name of the hub.")] = None,
     calibration: Annotated[
         Path | None, typer.Option(help="Sample texts, one per line, for weights without shipped ranges.")
     ] = None,

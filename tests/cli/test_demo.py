@@ -123,7 +123,7 @@ def one_line(answer: Answer, *words: str) -> None:
         (["--text", SENTENCE, "--text", "word " * 17], ["17 tokens"]),
         ([*BOTH, "--kernels", "sse9"], ["'sse9'", "available", "portable"]),
         ([*BOTH, "--devices", "3"], ["3 devices", "1 to 2"]),
-        ([*BOTH, "--model", "/nonexistent"], ["/nonexistent", "config.json", "Hugging Face"]),
+        ([*BOTH, "--model", "/nonexistent"], ["/nonexistent", "folder", "Hugging Face"]),
         ([*BOTH, "--calibration", "/nonexistent"], ["/nonexistent", "not a file"]),
     ],
     ids=str,

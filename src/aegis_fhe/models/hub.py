@@ -21,11 +21,10 @@ def model_folder(model: Path, files: tuple[str, ...]) -> Path:
     if not _NAME.fullmatch(name):
         raise AegisError(f"{name} is neither a folder nor a repository owner/name of the Hugging Face hub")
     from huggingface_hub import snapshot_download
-    from huggingface_hub.utils import HfHubHTTPError, HFValidationError
 
     try:
         return Path(snapshot_download(name, allow_patterns=list(files)))
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
+    except (OSError, ValueError) as error:  # all that the hub raises are of these kinds
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise AegisError(
             f"{name} is no folder, and the Hugging Face hub does not give it ({reason}): check the name and "

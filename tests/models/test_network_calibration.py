@@ -92,7 +92,7 @@ def test_public_tokens_are_exact_and_unbounded(model, decoder, ranges):
     texts = [np.concatenate([hidden[:1], embedded(model, seed)[1:]]) for seed in range(4)]
     found = calibrate_network(network, weights, texts, public_tokens=1, origin="")
     assert found.bounds["hidden"] == 1.25 * max(np.abs(t[1:]).max() for t in texts)
-    values = run(decoder, found, hidden, bits=12.0).values
+    values = run(decoder, found, hidden, bits=20.0).values
     np.testing.assert_array_equal(values[0], evaluate(network, weights, hidden[:1])[0])
 
 

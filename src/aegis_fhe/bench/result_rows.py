@@ -98,7 +98,14 @@ def append_facts(path: Path, facts: Sequence[Mapping[str, Any]]) -> None:
 def record_facts(
     benchmark: str, output: Path | None, row: Mapping[str, Any], say: Callable[[str], None]
 ) -> None:
-    """Append the row to `output`, by default where the benchmark's rows are kept in a checkout.
+    """Append the row as `record` does."""
+    record(benchmark, output, lambda path: append_facts(path, [row]), say)
+
+
+def record(
+    benchmark: str, output: Path | None, append: Callable[[Path], None], say: Callable[[str], None]
+) -> None:
+    """`append` to `output`, by default to where the benchmark's rows are kept in a checkout.
 
     A file that nobody asked for is no reason to lose a measurement: then what is wrong is only said.
     """
@@ -106,7 +113,7 @@ def record_facts(
     if path is None:
         return
     try:
-        append_facts(path, [row])
+        append(path)
     except AegisError as error:
         if output is not None:
             raise

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from aegis_fhe.bench import provenance
+from aegis_fhe.bench import provenance, result_rows
 from aegis_fhe.bench.choose_peer import choose_peer
 from aegis_fhe.bench.key_sizes import KeySizes, key_sizes
 from aegis_fhe.bench.peer import Peer
@@ -22,7 +22,7 @@ from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.cli import machine
 from aegis_fhe.cli.bench_bootstrap import bench_bootstrap
 from aegis_fhe.cli.bench_decoder_layer import bench_decoder_layer
-from aegis_fhe.errors import AegisError, ParameterError
+from aegis_fhe.errors import ParameterError
 
 RUNS = {"ring": 15, "bootstrap": 3, "decoder-layer": 2}
 
@@ -133,22 +133,16 @@ def _say(message: str) -> None:
 def _record(
     output: Path | None, rows: Sequence[Row], params: Parameters, peer: Peer | None, sizes: KeySizes | None
 ) -> None:
-    """Append the rows; a file that nobody asked for is no reason to lose a measurement."""
-    path = output or provenance.default_results("ring")
-    if path is None:
-        return
-    cpu = machine.cpu_model(machine.cpu_fields())
-    circumstances = provenance.circumstances("ring", params, peer, cpu=cpu, cores=machine.usable_cores())
+    """Append the rows with the circumstances of the run."""
     notes = {name: {"note": note} for name, note in NOTES.items()}
     extras = notes if sizes is None else {**notes, KEY_GENERATION: notes[KEY_GENERATION] | sizes.facts()}
-    try:
+    cpu, cores = machine.cpu_model(machine.cpu_fields()), machine.usable_cores()
+
+    def append(path: Path) -> None:
+        circumstances = provenance.circumstances("ring", params, peer, cpu=cpu, cores=cores)
         append_rows(path, rows, circumstances, extras)
-    except AegisError as error:
-        if output is not None:
-            raise
-        _say(f"not recorded: {error}")
-    else:
-        _say(f"recorded in {path}")
+
+    result_rows.record("ring", output, append, _say)
 
 
 def _print(rows: Sequence[Row], params: Parameters, peer: Peer | None, sizes: KeySizes | None) -> None:

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from aegis_fhe.bench import provenance
-from aegis_fhe.bench.result_rows import append_facts
+from aegis_fhe.bench.result_rows import record_facts
 from aegis_fhe.cli import machine
 from aegis_fhe.errors import AegisError, ParameterError
 from aegis_fhe.models.datasets.lee import Lee50
@@ -98,7 +98,9 @@ def evaluate(
     found = EVALUATIONS[name](limit, seed, _say)
     facts = {**found.facts, "seconds": round(time.monotonic() - start, 3)}
     if record and (limit is None or output is not None):
-        _record(output, found, facts)
+        cpu, cores = machine.cpu_model(machine.cpu_fields()), machine.usable_cores()
+        about = provenance.circumstances("accuracy", found.params, None, cpu=cpu, cores=cores)
+        record_facts("accuracy", output, facts | about, _say)
     if as_json:
         typer.echo(json.dumps(facts))
         return
@@ -108,23 +110,6 @@ def evaluate(
     console.print(
         "Simulated: polynomials and noise as the encrypted program has them; nothing was encrypted."
     )
-
-
-def _record(output: Path | None, found: Evaluation, facts: dict[str, object]) -> None:
-    """Append the row; a file that nobody asked for is no reason to lose a result."""
-    path = output or provenance.default_results("accuracy")
-    if path is None:
-        return
-    cpu, cores = machine.cpu_model(machine.cpu_fields()), machine.usable_cores()
-    about = provenance.circumstances("accuracy", found.params, None, cpu=cpu, cores=cores)
-    try:
-        append_facts(path, [facts | about])
-    except AegisError as error:
-        if output is not None:
-            raise
-        _say(f"not recorded: {error}")
-    else:
-        _say(f"recorded in {path}")
 
 
 def _say(message: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -68,14 +68,9 @@ class DecoderLayer:
 
         public: hidden states [public tokens, features] before the layer.
         """
-        softmax, own = known.attention[self.values["attention"]], self.weights
-        return LayerWeights(
-            matrices=own.matrices,
-            biases=own.biases,
-            norms=own.norms,
-            cosine=own.cosine,
-            sine=own.sine,
-            score_scale=own.score_scale,
+        softmax = known.attention[self.values["attention"]]
+        return replace(
+            self.weights,
             shift=np.array(softmax.shift),
             growth=np.array(softmax.growth),
             key_offset=np.array(softmax.key_offset),

@@ -12,6 +12,7 @@ from aegis_fhe.errors import LayoutError
 from aegis_fhe.program.long.fits import LayerFits
 from aegis_fhe.program.long.layout import Array
 from aegis_fhe.program.long.shape import LayerRanges, LayerShape
+from aegis_fhe.program.network import LayerNorm, RmsNorm, Rotary
 
 LINEARS = ("query", "key", "value", "output", "gate", "up", "down")
 
@@ -125,28 +126,28 @@ def _public(weights: LayerWeights, shape: LayerShape, *, value_bound: float) -> 
     found = {}
     for role, bound in (("key", 1.0), ("value", value_bound)):
         matrix = fold.linear(role, "first", 1.0, bound)[f"{role}.weight"]
-        by_head = (normed @ matrix).reshape(len(states), shape.key_value_heads, shape.head_dim)
+        projected = normed @ matrix
         if role == "key" and shape.rotary:
-            by_head = _turned(by_head, weights)
+            projected = _turned(projected, weights, shape)
+        by_head = projected.reshape(len(states), shape.key_value_heads, shape.head_dim)
         found[f"{role}.public"] = np.repeat(by_head, shape.heads // shape.key_value_heads, axis=1)
     return found
 
 
 def _normalised(x: Array, shape: LayerShape) -> Array:
     """The norm without its affine part."""
-    x = x - x.mean(axis=1, keepdims=True) if shape.norm == "layer" else x
-    y: Array = x / np.sqrt((x**2).mean(axis=1, keepdims=True) + shape.epsilon)
-    return y
+    if shape.norm == "rms":
+        return RmsNorm(weight=None, epsilon=shape.epsilon, features=shape.features).evaluate([x], {})
+    norm = LayerNorm(weight=None, bias=None, epsilon=shape.epsilon, features=shape.features)
+    return norm.evaluate([x], {})
 
 
-def _turned(x: Array, weights: LayerWeights) -> Array:
-    """Rotary positions 0, 1, ... of [tokens, heads, head_dim]."""
+def _turned(keys: Array, weights: LayerWeights, shape: LayerShape) -> Array:
+    """Rotary positions 0, 1, ... of keys [tokens, key_value_heads * head_dim]."""
     assert weights.cosine is not None
     assert weights.sine is not None
-    half = x.shape[2] // 2
-    partner = np.concatenate([-x[:, :, half:], x[:, :, :half]], axis=2)
-    turned: Array = x * weights.cosine[: len(x), None] + partner * weights.sine[: len(x), None]
-    return turned
+    rotary = Rotary(heads=shape.key_value_heads, head_dim=shape.head_dim, cosine="cosine", sine="sine")
+    return rotary.evaluate([keys], {"cosine": weights.cosine, "sine": weights.sine})
 
 
 class _Folded:

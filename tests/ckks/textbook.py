@@ -16,8 +16,11 @@ from ring import elementary
 def switched(params: Parameters, keys: EvaluationKeys, d: Tensor, request: KeyRequest) -> Tensor:
     """sum_j d_j (b_j, a_j) modulo QP: [2, limb, N]."""
     level = d.shape[0] - 1
-    limbs, ends = key_limbs(params, level), [digit[-1] + 1 for digit in params.digits(level)]
-    digits = elementary.mod_up(params.ring, d, ends, limbs)
+    limbs, ring = key_limbs(params, level), params.ring
+    digits = []
+    for own in params.digits(level):
+        coefficients = ring.intt(d[list(own)], own)
+        digits.append(ring.ntt(ring.convert(coefficients, own, limbs), limbs))
     halves = keys.find(request, params.degree).halves
     return elementary.key_product(params.ring, digits, halves, level + 1, limbs)
 

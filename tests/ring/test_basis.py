@@ -114,7 +114,10 @@ def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(ParameterError, match="repeat"):
         ring.mod_down(x, (0,), (0,))
     with pytest.raises(ParameterError, match="limbs"):
-        ring.convert(x, (0, 1), ())
+        ring.convert(x[:0], (), (2,))
+    with pytest.raises(ParameterError, match="limbs"):
+        ring.mod_down(x, (0, 1), ())
+    assert ring.convert(x, (0, 1), ()).shape == (0, DEGREE)  # nothing of it is on this device
     with pytest.raises(LayoutError, match="shape"):
         ring.convert(x, (0, 1, 2), (3,))
     with pytest.raises(LayoutError, match="shares memory"):

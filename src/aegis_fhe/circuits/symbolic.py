@@ -29,7 +29,10 @@ class Symbol:
 
 
 class SymbolicBackend:
-    """Levels and scales over a modulus chain, with operation counts. Implements `circuits.Backend`."""
+    """Levels and scales over a modulus chain, with operation counts. Implements `circuits.Backend`.
+
+    A result is another object than its operands, as ciphertexts are: sums of rotations count their sources.
+    """
 
     def __init__(self, moduli: Sequence[int], slots: int) -> None:
         self._moduli = tuple(moduli)
@@ -71,18 +74,18 @@ class SymbolicBackend:
     def negate(self, x: Symbol) -> Symbol:
         """Unchanged."""
         self.counts.add("add", x.level)
-        return x
+        return replace(x)
 
     def add_plain(self, x: Symbol, v: SlotVector) -> Symbol:
         """Unchanged."""
         self._fits(v)
         self.counts.add("plain add", x.level)
-        return x
+        return replace(x)
 
     def add_scalar(self, x: Symbol, c: float) -> Symbol:
         """Unchanged."""
         self.counts.add("add", x.level)
-        return x
+        return replace(x)
 
     def mul_plain(self, x: Symbol, v: SlotVector, scale: float) -> Symbol:
         """Scales multiply."""
@@ -110,12 +113,12 @@ class SymbolicBackend:
     def mul_integer(self, x: Symbol, m: int) -> Symbol:
         """Unchanged."""
         self.counts.add("add", x.level)
-        return x
+        return replace(x)
 
     def mul_i(self, x: Symbol) -> Symbol:
         """Unchanged."""
         self.counts.add("add", x.level)
-        return x
+        return replace(x)
 
     def multiply(self, x: Symbol, y: Symbol) -> Symbol:
         """Three components; scales multiply."""
@@ -196,7 +199,7 @@ class SymbolicBackend:
         """One key switch."""
         self._two_components(x)
         self.counts.key_switch(CONJUGATION, x.level)
-        return x
+        return replace(x)
 
     def raise_modulus(self, x: Symbol) -> Symbol:
         """Level 0 -> the highest; two key switches, and one bootstrap counted."""

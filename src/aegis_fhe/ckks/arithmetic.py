@@ -19,6 +19,9 @@ class Arithmetic:
     """Operations of one parameter set. None rescales or relinearises by itself; inputs are never changed.
 
     Operands of different levels meet at the lower one (the higher loses limbs, exactly); scales are floats.
+    Nothing here needs to see all limbs of a ciphertext, but the rescale: on one of several devices that share
+    them, `limbs_at` are those that it holds, ascending, so that a lower level is still a first part of a
+    higher one's.
     """
 
     def __init__(self, params: Parameters) -> None:
@@ -33,6 +36,15 @@ class Arithmetic:
     def moduli(self) -> tuple[int, ...]:
         """q_0 ... q_L: a rescale from level l divides by moduli[l]."""
         return self.params.q
+
+    def limbs_at(self, level: int) -> tuple[int, ...]:
+        """Ring limbs of the rows of a ciphertext at `level`. Raises LevelError."""
+        return self.params.q_limbs(level)
+
+    def made(self, parts: torch.Tensor, level: int, scale: float) -> Ciphertext:
+        """A ciphertext of this evaluator at `level`, from [component, rows of `limbs_at`, N]."""
+        assert parts.shape[1] == level + 1
+        return Ciphertext(parts=parts, scale=scale)
 
     def level(self, x: Ciphertext) -> int:
         """Rescalings that remain."""
@@ -49,38 +61,40 @@ class Arithmetic:
         """
         self._check_operands([x, y])
         ring, level = self.params.ring, min(x.level, y.level)
-        limbs = self.params.q_limbs(level)
+        limbs = self.limbs_at(level)
         if x.parts.shape == y.parts.shape:
-            return Ciphertext(parts=ring.add(x.parts, y.parts, limbs), scale=x.scale)
+            return self.made(ring.add(x.parts, y.parts, limbs), level, x.scale)
         longer, shorter = (x, y) if x.components >= y.components else (y, x)
-        parts = ring.arena.empty((longer.components, level + 1, self.params.degree))
+        rows = len(limbs)
+        parts = ring.arena.empty((longer.components, rows, self.params.degree))
         for i, out in enumerate(parts):
             if i < shorter.components:
-                ring.add(longer.parts[i, : level + 1], shorter.parts[i, : level + 1], limbs, out=out)
+                ring.add(longer.parts[i, :rows], shorter.parts[i, :rows], limbs, out=out)
             else:
-                ring.arena.copy_into(longer.parts[i, : level + 1], out)
-        return Ciphertext(parts=parts, scale=x.scale)
+                ring.arena.copy_into(longer.parts[i, :rows], out)
+        return self.made(parts, level, x.scale)
 
     def sub(self, x: Ciphertext, y: Ciphertext) -> Ciphertext:
         """x - y. Level, scale, errors as `add`."""
         if x.parts.shape != y.parts.shape:
             return self.add(x, self.negate(y))
         self._check_operands([x, y])
-        return Ciphertext(parts=self.params.ring.sub(x.parts, y.parts, self._limbs(x)), scale=x.scale)
+        level = min(x.level, y.level)
+        return self.made(self.params.ring.sub(x.parts, y.parts, self.limbs_at(level)), level, x.scale)
 
     def negate(self, x: Ciphertext) -> Ciphertext:
         """-x; level and scale unchanged."""
-        return Ciphertext(parts=self.params.ring.neg(x.parts, self._limbs(x)), scale=x.scale)
+        return self.made(self.params.ring.neg(x.parts, self._limbs(x)), x.level, x.scale)
 
     def add_scalar(self, x: Ciphertext, c: float) -> Ciphertext:
         """x + c in every slot: adds round(c * scale) to the constant coefficient. Level, scale unchanged.
 
         Raises RangeError when c is not finite.
         """
-        constant = scaled_integer(c, x.scale)
+        constant, limbs = scaled_integer(c, x.scale), self._limbs(x)
         parts = self.params.ring.arena.copy(x.parts)
-        self.params.ring.add_scalar(parts[0], [constant] * (x.level + 1), self._limbs(x), out=parts[0])
-        return Ciphertext(parts=parts, scale=x.scale)
+        self.params.ring.add_scalar(parts[0], [constant] * len(limbs), limbs, out=parts[0])
+        return self.made(parts, x.level, x.scale)
 
     def mul_scalar(self, x: Ciphertext, c: float, scale: float) -> Ciphertext:
         """c * x, by the integer round(c * scale). Level unchanged, scale x.scale * `scale`.
@@ -88,18 +102,18 @@ class Arithmetic:
         Raises ScaleError when the product does not fit the modulus, RangeError when c is not finite.
         """
         product_scale = self._product_scale(x.scale, scale, x.level)
-        return Ciphertext(parts=self.mul_integer(x, scaled_integer(c, scale)).parts, scale=product_scale)
+        return self.made(self.mul_integer(x, scaled_integer(c, scale)).parts, x.level, product_scale)
 
     def mul_integer(self, x: Ciphertext, m: int) -> Ciphertext:
         """m * x for an integer m of any size and sign; level and scale unchanged, noise times |m|."""
-        parts = self.params.ring.mul_scalar(x.parts, [m] * (x.level + 1), self._limbs(x))
-        return Ciphertext(parts=parts, scale=x.scale)
+        limbs = self._limbs(x)
+        return self.made(self.params.ring.mul_scalar(x.parts, [m] * len(limbs), limbs), x.level, x.scale)
 
     def mul_i(self, x: Ciphertext) -> Ciphertext:
         """The imaginary unit times x, exactly: the monomial X^(N/2), whose every slot is i. Noise as x's."""
         ring, limbs = self.params.ring, self._limbs(x)
         monomial = ring.periodic_ntt(torch.tensor([[0, 1]]), limbs)
-        return Ciphertext(parts=ring.periodic_dot([x.parts], monomial[None], limbs)[0], scale=x.scale)
+        return self.made(ring.periodic_dot([x.parts], monomial[None], limbs)[0], x.level, x.scale)
 
     def multiply(self, x: Ciphertext, y: Ciphertext) -> Ciphertext:
         """x * y, slot by slot, not relinearised: 3 components, scale x.scale * y.scale, the lower level."""
@@ -139,9 +153,10 @@ class Arithmetic:
                 require_two_components(ciphertext, "multiply")
         level = min(c.level for c in (*left, *right))
         scale = self._product_scale(left[0].scale, right[0].scale, level)
-        x_parts, y_parts = ([[c.parts[:, : level + 1] for c in row] for row in m] for m in (xs, ys))
-        products = self.params.ring.tensor_product(x_parts, y_parts, self.params.q_limbs(level))
-        return [[Ciphertext(parts=parts, scale=scale) for parts in row] for row in products]
+        limbs = self.limbs_at(level)
+        x_parts, y_parts = ([[c.parts[:, : len(limbs)] for c in row] for row in m] for m in (xs, ys))
+        products = self.params.ring.tensor_product(x_parts, y_parts, limbs)
+        return [[self.made(parts, level, scale) for parts in row] for row in products]
 
     def rescale(self, x: Ciphertext) -> Ciphertext:
         """round(x / q_level), of 2 or 3 components: level - 1, scale / q_level exactly.
@@ -151,7 +166,7 @@ class Arithmetic:
         self._require_rescale(x.level)
         limbs = self._limbs(x)
         parts = self.params.ring.mod_down(x.parts, limbs[:-1], limbs[-1:])
-        return Ciphertext(parts=parts, scale=x.scale / self.params.q[x.level])
+        return self.made(parts, x.level - 1, x.scale / self.params.q[x.level])
 
     def drop_to(self, x: Ciphertext, level: int) -> Ciphertext:
         """The same message and scale on fewer limbs (exact): a view, which keeps x's memory. Cost: none.
@@ -164,11 +179,11 @@ class Arithmetic:
             )
         if level == x.level:
             return x
-        return Ciphertext(parts=x.parts[:, : level + 1], scale=x.scale)
+        return self.made(x.parts[:, : len(self.limbs_at(level))], level, x.scale)
 
     def with_scale(self, x: Ciphertext, scale: float) -> Ciphertext:
         """The same polynomial read at another scale: slot values change by x.scale / scale. Cost: none."""
-        return Ciphertext(parts=x.parts, scale=scale)
+        return self.made(x.parts, x.level, scale)
 
     def _check_operands(self, xs: Sequence[Ciphertext]) -> None:
         """Raises LevelError for a level that the parameters lack, ScaleError unless all scales agree."""
@@ -181,7 +196,7 @@ class Arithmetic:
             raise LevelError("cannot rescale at level 0: no prime is left to drop; start at a higher level")
 
     def _limbs(self, x: Ciphertext) -> tuple[int, ...]:
-        return self.params.q_limbs(x.level)
+        return self.limbs_at(x.level)
 
     def _product_scale(self, a: float, b: float, level: int) -> float:
         """a * b, refused when values of 1 would wrap around the modulus."""

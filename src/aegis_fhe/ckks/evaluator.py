@@ -24,7 +24,9 @@ class Evaluator(PlainProducts):
 
     A rotation by r switches c_1 with a key from s to sigma^-1(s) and applies sigma: X -> X^(5^r) last, to two
     polynomials instead of all digits. ModUp and ModDown are exact and centred, so this equals rotating first
-    bit for bit. Raises CompatibilityError for keys of other parameters.
+    bit for bit. What couples limbs are `decompose`, `mod_down`, `mod_down_rescale`, `rescale` and
+    `raise_modulus`: devices that share the limbs of a ciphertext replace these alone. Raises
+    CompatibilityError for keys of other parameters.
     """
 
     def __init__(
@@ -45,7 +47,7 @@ class Evaluator(PlainProducts):
         """
         if x.components == 2:
             return x
-        return Ciphertext(parts=keyswitch.mod_down(self.params, self._relinearized(x)), scale=x.scale)
+        return self.made(self.mod_down(self._relinearized(x), x.level), x.level, x.scale)
 
     def relinearize_rescale(self, x: Ciphertext) -> Ciphertext:
         """`rescale(relinearize(x))` with one rounding: the key switch divides by P q_level at once.
@@ -56,8 +58,8 @@ class Evaluator(PlainProducts):
         if x.components == 2:
             return self.rescale(x)
         self._require_rescale(x.level)
-        parts = keyswitch.mod_down_rescale(self.params, self._relinearized(x))
-        return Ciphertext(parts=parts, scale=x.scale / self.params.q[x.level])
+        parts = self.mod_down_rescale(self._relinearized(x), x.level)
+        return self.made(parts, x.level - 1, x.scale / self.params.q[x.level])
 
     def rotate(self, x: Ciphertext, step: int) -> Ciphertext:
         """Slot j of the result is slot j + step of x: a left rotation, steps modulo N/2; step 0 returns x.
@@ -75,14 +77,14 @@ class Evaluator(PlainProducts):
         keys = [self._rotation_key(step, x.level) for step in steps]
         if not any(keys):
             return [x for _ in steps]
-        digits = keyswitch.decompose(self.params, x.parts[1])
+        digits = self.decompose(x.parts[1], x.level)
         return [x if key is None else self._apply(x, digits, key) for key in keys]
 
     def conjugate(self, x: Ciphertext) -> Ciphertext:
         """Every slot conjugated; level and scale unchanged. Cost: one key switch, with the "conj" key."""
         require_two_components(x, "conjugate")
         key = self._key(CONJUGATION, x.level)
-        digits = keyswitch.decompose(self.params, x.parts[1])
+        digits = self.decompose(x.parts[1], x.level)
         return self._apply(x, digits, key)
 
     def raise_modulus(self, x: Ciphertext) -> Ciphertext:
@@ -102,7 +104,8 @@ class Evaluator(PlainProducts):
         total = self._rotated_sum(xs, steps)
         if isinstance(total, Ciphertext):
             return total
-        return Ciphertext(parts=keyswitch.mod_down(self.params, total), scale=xs[0].scale)
+        level = min(x.level for x in xs)
+        return self.made(self.mod_down(total, level), level, xs[0].scale)
 
     def rotate_sum_rescale(self, xs: Sequence[Ciphertext], steps: Sequence[int]) -> Ciphertext:
         """`rescale(rotate_sum(xs, steps))` with one rounding: one division by P q_level.
@@ -115,8 +118,20 @@ class Evaluator(PlainProducts):
         total = self._rotated_sum(xs, steps)
         if isinstance(total, Ciphertext):
             return self.rescale(total)
-        parts = keyswitch.mod_down_rescale(self.params, total)
-        return Ciphertext(parts=parts, scale=xs[0].scale / self.params.q[level])
+        parts = self.mod_down_rescale(total, level)
+        return self.made(parts, level - 1, xs[0].scale / self.params.q[level])
+
+    def decompose(self, d: torch.Tensor, level: int) -> Digits:
+        """`keyswitch.decompose`: d [limb, N] at `level`, NTT domain."""
+        return keyswitch.decompose(self.params, d)
+
+    def mod_down(self, x: torch.Tensor, level: int, galois: int = 1) -> torch.Tensor:
+        """`keyswitch.mod_down`: x modulo Q_level P."""
+        return keyswitch.mod_down(self.params, x, galois)
+
+    def mod_down_rescale(self, x: torch.Tensor, level: int) -> torch.Tensor:
+        """`keyswitch.mod_down_rescale`: x modulo Q_level P."""
+        return keyswitch.mod_down_rescale(self.params, x)
 
     def _rotated_sum(self, xs: Sequence[Ciphertext], steps: Sequence[int]) -> torch.Tensor | Ciphertext:
         """The sum modulo QP, P-fold; as it is when nothing is rotated."""
@@ -131,41 +146,41 @@ class Evaluator(PlainProducts):
             still += [low] * keys.count(None)
             moving = [key for key in keys if key is not None]
             if moving:
-                in_qp = self._accumulate(in_qp, low.parts, moving)
+                in_qp = self._accumulate(in_qp, low, moving)
         if in_qp is None:
             return functools.reduce(self.add, still)
         for x in still:
-            self._add_still(in_qp, x.parts)
+            self._add_still(in_qp, x)
         return in_qp
 
     def _accumulate(
-        self, in_qp: torch.Tensor | None, parts: torch.Tensor, keys: Sequence[KeySwitchKey]
+        self, in_qp: torch.Tensor | None, x: Ciphertext, keys: Sequence[KeySwitchKey]
     ) -> torch.Tensor | None:
         """Adds one ciphertext, rotated by each key."""
-        digits = keyswitch.decompose(self.params, parts[1])
+        digits = self.decompose(x.parts[1], x.level)
         for key in keys:
             galois, halves = self._galois(key), self.expanded.halves(key)
-            in_qp = keyswitch.add_inner_product(self.params, in_qp, digits, halves, galois, (parts[0],))
+            in_qp = keyswitch.add_inner_product(self.params, in_qp, digits, halves, galois, (x.parts[0],))
         return in_qp
 
-    def _add_still(self, in_qp: torch.Tensor, parts: torch.Tensor) -> None:
+    def _add_still(self, in_qp: torch.Tensor, x: Ciphertext) -> None:
         """Adds P times a ciphertext that is not rotated; P is zero in the limbs of P."""
-        ring, limbs = self.params.ring, self.params.q_limbs(parts.shape[1] - 1)
-        lifted = ring.mul_scalar(parts, [math.prod(self.params.p)] * len(limbs), limbs)
+        ring, limbs = self.params.ring, self.limbs_at(x.level)
+        lifted = ring.mul_scalar(x.parts, [math.prod(self.params.p)] * len(limbs), limbs)
         for part, to in zip(lifted, in_qp[:, : len(limbs)], strict=True):
             ring.add(to, part, limbs, out=to)
 
     def _relinearized(self, x: Ciphertext) -> torch.Tensor:
         """P times the relinearised ciphertext, modulo QP."""
         key = self.expanded.halves(self._key(RELINEARISATION, x.level))
-        digits = keyswitch.decompose(self.params, x.parts[2])
+        digits = self.decompose(x.parts[2], x.level)
         return keyswitch.inner_product(self.params, digits, key, tuple(x.parts[:2]))
 
     def _apply(self, x: Ciphertext, digits: Digits, key: KeySwitchKey) -> Ciphertext:
         """sigma(c_0 + u_0, u_1) with (u_0, u_1) the key switch of c_1."""
         halves = self.expanded.halves(key)
         product = keyswitch.inner_product(self.params, digits, halves, (x.parts[0],))
-        return Ciphertext(parts=keyswitch.mod_down(self.params, product, self._galois(key)), scale=x.scale)
+        return self.made(self.mod_down(product, x.level, self._galois(key)), x.level, x.scale)
 
     def _check_rotate_sum(self, xs: Sequence[Ciphertext], steps: Sequence[int]) -> int:
         if not xs or len(xs) != len(steps):

@@ -12,7 +12,7 @@ L limb (q_0..q_level, then p), N coefficient; everything in NTT domain.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -28,8 +28,41 @@ def decompose(params: Parameters, d_LN: torch.Tensor) -> Digits:
     each converted row. The result serves any number of keys (hoisting).
     """
     level = d_LN.shape[0] - 1
+    if params.strided:
+        limbs = params.q_limbs(level)
+        coefficients = params.ring.intt(d_LN, limbs)
+        rows = dict(enumerate(coefficients)), dict(enumerate(d_LN))
+        return extend(params, params.digits(level), *rows, limbs, params.p_limbs)
     ends = [digit[-1] + 1 for digit in params.digits(level)]
     return params.ring.mod_up(d_LN, ends, key_limbs(params, level))
+
+
+def extend(
+    params: Parameters,
+    digits: Sequence[Sequence[int]],
+    coefficients: Mapping[int, torch.Tensor],
+    own: Mapping[int, torch.Tensor],
+    q_limbs: Sequence[int],
+    p_limbs: Sequence[int],
+) -> Digits:
+    """As `decompose`, for digits of any limbs and in some limbs only: what one of several devices computes.
+
+    coefficients: rows [N] of d by limb, coefficient domain, those of `digits`. own: rows of d by limb, NTT
+    domain, those of `digits` among `q_limbs`. Bit for bit the rows of `decompose`.
+    """
+    ring, limbs = params.ring, [*q_limbs, *p_limbs]
+    rows = ring.arena.empty((len(digits), len(limbs), params.degree))
+    for digit, out in zip(digits, rows, strict=True) if limbs else ():
+        others = [row for row, limb in enumerate(limbs) if limb not in digit]
+        targets = [limbs[row] for row in others]
+        source = ring.arena.stack([coefficients[limb] for limb in digit])
+        converted = ring.ntt(ring.convert(source, digit, targets), targets)
+        for row, value in zip(others, converted, strict=True):
+            ring.arena.copy_into(value, out[row])
+        for row, limb in enumerate(limbs):
+            if limb in digit:
+                ring.arena.copy_into(own[limb], out[row])
+    return Digits.of_rows(rows, len(q_limbs), limbs)
 
 
 def inner_product(

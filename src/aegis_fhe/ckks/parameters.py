@@ -28,6 +28,9 @@ class Parameters:
     consecutive q. Every prime is = 1 mod 2N and below 2^50. Raises ParameterError, or SecurityError below 128
     bits (table of ePrint 2024/463) unless `insecure=True`.
 
+    strided: digit j takes every dnum-th limb from limb j on instead of a run of `digit_size`: where devices
+    hold every M-th limb, M a divisor of dnum, whole digits then lie on one device at every level.
+
     kernel_path: one of `native.available_paths()`, by default the best. It changes no bit of any result, so
     it belongs to this process and not to the set: it is neither compared nor written, nor read from a file.
     """
@@ -39,6 +42,7 @@ class Parameters:
     scale: float = 2.0**40
     name: str = ""
     insecure: bool = False
+    strided: bool = False
     kernel_path: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
@@ -67,6 +71,7 @@ class Parameters:
         scale: float = 2.0**40,
         insecure: bool = False,
         name: str = "",
+        strided: bool = False,
     ) -> Parameters:
         """Parameters from prime sizes; the primes follow deterministically from the sizes and the degree.
 
@@ -91,6 +96,7 @@ class Parameters:
             scale=scale,
             insecure=insecure,
             name=name,
+            strided=strided,
         )
 
     @property
@@ -134,8 +140,14 @@ class Parameters:
         return tuple(range(len(self.q), len(self.q) + len(self.p)))
 
     def digits(self, level: int) -> tuple[tuple[int, ...], ...]:
-        """Limbs of each key-switching digit at `level`: runs of `digit_size`, the last may be shorter."""
+        """Limbs of each key-switching digit at `level`: runs of `digit_size`, the last may be shorter.
+
+        Strided ones lose limbs in turn: their number falls only when there are fewer limbs than digits.
+        """
         limbs = self.q_limbs(level)
+        if self.strided:
+            count = math.ceil(len(self.q) / self.digit_size)
+            return tuple(limbs[j::count] for j in range(min(count, len(limbs))))
         return tuple(limbs[i : i + self.digit_size] for i in range(0, len(limbs), self.digit_size))
 
     def log_q(self, level: int) -> float:
@@ -155,6 +167,7 @@ class Parameters:
     def fingerprint(self) -> str:
         """Hex SHA-256 of everything that ciphertexts and keys depend on (not of the name)."""
         facts = [self.log_degree, self.q, self.p, self.digit_size, float(self.scale).hex()]
+        facts += ["strided"] if self.strided else []
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def to_dict(self) -> dict[str, Any]:
@@ -167,6 +180,7 @@ class Parameters:
             "scale": self.scale,
             "name": self.name,
             "insecure": self.insecure,
+            **({"strided": True} if self.strided else {}),
         }
 
     @classmethod

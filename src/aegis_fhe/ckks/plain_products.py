@@ -39,7 +39,7 @@ class PlainProducts(Arithmetic):
             ring.mul_scalar(values, [1 << shift] * len(limbs), limbs, out=values)
         parts = ring.arena.copy(x.parts)
         ring.add(parts[0], values, limbs, out=parts[0])
-        return Ciphertext(parts=parts, scale=x.scale)
+        return self.made(parts, x.level, x.scale)
 
     def mul_plain(self, x: Ciphertext, v: SlotVector, scale: float) -> Ciphertext:
         """x * v, v encoded at `scale`. Level unchanged, scale x.scale * `scale`; 2 or 3 components.
@@ -60,19 +60,18 @@ class PlainProducts(Arithmetic):
         self._check_sums(xs, rows)
         level = min(x.level for x in xs)
         out_scale = self._product_scale(xs[0].scale, scale, level)
-        inputs = [self.drop_to(x, level).parts for x in xs]
+        inputs, limbs = [self.drop_to(x, level).parts for x in xs], self.limbs_at(level)
         period = max((v.period for row in rows for v in row if v is not None), default=1)
         if period < self.slots:
-            results = self._periodic_sums(inputs, rows, scale, period)
+            results = self._periodic_sums(inputs, rows, scale, period, limbs)
         else:
-            results = [self._dense_sum(inputs, row, scale) for row in rows]
-        return [Ciphertext(parts=parts, scale=out_scale) for parts in results]
+            results = [self._dense_sum(inputs, row, scale, limbs) for row in rows]
+        return [self.made(parts, level, out_scale) for parts in results]
 
     def _periodic_sums(
-        self, inputs: list[torch.Tensor], rows: Rows, scale: float, period: int
+        self, inputs: list[torch.Tensor], rows: Rows, scale: float, period: int, limbs: tuple[int, ...]
     ) -> list[torch.Tensor]:
         """All rows with common period `period` < N/2; the inputs no row uses are skipped."""
-        limbs = self.params.q_limbs(inputs[0].shape[1] - 1)
         columns = [b for b in range(len(inputs)) if any(row[b] is not None for row in rows)]
         if not columns:
             return [self.params.ring.arena.zeros(inputs[0].shape) for _ in rows]
@@ -88,12 +87,16 @@ class PlainProducts(Arithmetic):
         return results
 
     def _dense_sum(
-        self, inputs: list[torch.Tensor], row: Sequence[SlotVector | None], scale: float
+        self,
+        inputs: list[torch.Tensor],
+        row: Sequence[SlotVector | None],
+        scale: float,
+        limbs: tuple[int, ...],
     ) -> torch.Tensor:
         """One row with at least one dense vector somewhere in the call."""
-        ring, limbs = self.params.ring, self.params.q_limbs(inputs[0].shape[1] - 1)
+        ring = self.params.ring
         terms = [(x, v) for x, v in zip(inputs, row, strict=True) if v is not None]
-        terms_at_once = max(1, TEMPORARY_BYTES // (len(limbs) * self.params.degree * 8))
+        terms_at_once = max(1, TEMPORARY_BYTES // (max(1, len(limbs)) * self.params.degree * 8))
         total: torch.Tensor | None = None
         for start in range(0, len(terms), terms_at_once):
             chunk = terms[start : start + terms_at_once]

@@ -60,11 +60,16 @@ def run_graph(
     context: Context,
     *,
     observe: Callable[[Node, Sequence[V]], None] | None = None,
+    announce: Callable[[Node], None] = lambda node: None,
 ) -> dict[str, V]:
-    """All results of a graph on one backend. `observe` sees every node with its values."""
+    """All results of a graph on one backend.
+
+    announce: told every node before it is computed; observe: afterwards, with its values.
+    """
     values: dict[str, V] = dict(inputs)
     left = uses(graph.nodes, graph.results)
     for node in graph.nodes:
+        announce(node)
         run_node(node, backend, values, context)
         if observe is not None:
             observe(node, [values[name] for name in node.outputs])

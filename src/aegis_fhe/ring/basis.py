@@ -61,7 +61,7 @@ class BasisConversion(RingCore):
             raise ParameterError(
                 f"an automorphism with the division needs a degree of 8 or more, not {self.degree}"
             )
-        kept, dropped = self.check_limbs(keep), self.check_limbs(drop)
+        kept, dropped = self.check_limbs(keep), self._distinct(drop)
         self._distinct([*kept, *dropped])
         outer = self._check("x", x, (len(kept) + len(dropped), self.degree))
         result = self._out((*x.shape[:-2], len(kept), self.degree), out, [x])
@@ -70,6 +70,8 @@ class BasisConversion(RingCore):
 
     def _distinct(self, limbs: Sequence[int]) -> list[int]:
         index = self.check_limbs(limbs)
+        if not index:
+            raise ParameterError("no limbs given: a value is converted from one modulus or more")
         if len(set(index)) != len(index):
             raise ParameterError(f"limbs {index} repeat; each modulus may occur once")
         return index

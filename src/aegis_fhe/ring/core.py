@@ -50,9 +50,12 @@ class RingCore:
         return f"{type(self).__name__}(degree={self.degree}, {len(self.moduli)} moduli, {self.path})"
 
     def check_limbs(self, limbs: Sequence[int]) -> list[int]:
-        """Return the limbs as a list; raise ParameterError when one is unknown or there is none."""
+        """Return the limbs as a list; raise ParameterError when one is unknown.
+
+        There may be none: one of several devices that share the limbs of a low level.
+        """
         index = list(limbs)
-        if not index or min(index) < 0 or max(index) >= len(self.moduli):
+        if index and (min(index) < 0 or max(index) >= len(self.moduli)):
             raise ParameterError(f"limbs {index} given; this ring has limbs 0 to {len(self.moduli) - 1}")
         return index
 

@@ -29,6 +29,15 @@ class Digits:
     ends: tuple[int, ...]
     limbs: tuple[int, ...]
 
+    @classmethod
+    def of_rows(cls, rows: Tensor, q_rows: int, limbs: Sequence[int]) -> Digits:
+        """Digits of any limbs, every row of every digit written out: [digit, limb, N], contiguous.
+
+        The first digit counts as a run of all `q_rows` rows in Q, the others as runs of none.
+        """
+        count, flat = rows.shape[0], rows.view(-1, rows.shape[-1])
+        return cls(d=flat[:q_rows], extended=flat[q_rows:], ends=(q_rows,) * count, limbs=tuple(limbs))
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class KeyHalves:
@@ -49,6 +58,8 @@ class KeySwitching(RingCore):
         digit, one forward NTT for each converted row. Raises LayoutError, ParameterError.
         """
         index = self._digit_limbs(ends, limbs)
+        if len(set(ends)) != len(ends) or ends[0] == 0:
+            raise ParameterError(f"digits ending at {list(ends)} do not divide rows: each must have one")
         self._check_polynomial("d", d, ends[-1])
         rows = len(ends) * len(index) - ends[-1]
         extended = self.arena.empty((rows, self.degree))
@@ -92,7 +103,7 @@ class KeySwitching(RingCore):
     def _digit_limbs(self, ends: Sequence[int], limbs: Sequence[int]) -> list[int]:
         """The limbs as a list; raise ParameterError unless `ends` cut a run of the first ones into digits."""
         index, bounds = self.check_limbs(limbs), [0, *ends]
-        ascending = len(bounds) > 1 and bounds == sorted(set(bounds))
+        ascending = len(bounds) > 1 and bounds == sorted(bounds)
         if len(set(index)) != len(index) or not ascending or bounds[-1] > len(index):
             raise ParameterError(f"digits ending at {list(ends)} do not divide the first of limbs {index}")
         return index

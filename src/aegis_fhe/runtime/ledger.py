@@ -57,6 +57,15 @@ class Ledger:
         """Bytes received for each node, in order of first appearance, control messages left out."""
         return sum_by_node((entry.node, entry.bytes_received) for entry in self.entries if not entry.control)
 
+    def by_collective(self) -> dict[tuple[str, str], int]:
+        """Bytes received for each (node, operation), without control messages and what moved nothing."""
+        totals: dict[tuple[str, str], int] = {}
+        for entry in self.entries:
+            if entry.bytes_received and not entry.control:
+                key = entry.node, entry.operation
+                totals[key] = totals.get(key, 0) + entry.bytes_received
+        return totals
+
     def check(self, predicted: Sequence[tuple[str, int]]) -> None:
         """Hold the measured bytes against `[(node, bytes received)]`; several entries of a node add up.
 

@@ -1,0 +1,136 @@
+"""What crosses between devices that share limbs, exactly: a run that knows levels and computes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
+from aegis_fhe.ckks.parameters import Parameters
+from aegis_fhe.placement.limbs import LimbPlacement, Rows, rows_received
+from aegis_fhe.placement.plan import RESIDUE_BYTES
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowCollective:
+    """One exchange of rows: received: rows of N residues for each device, all components."""
+
+    node: str
+    operation: str
+    received: tuple[int, ...]
+
+
+class LimbTraffic(SymbolicBackend):
+    """The symbolic interpreter, which also writes down every exchange of `runtime.limbs.LimbEvaluator`.
+
+    node: what is computed now. collectives: in order, those without a row left out.
+    """
+
+    def __init__(self, params: Parameters, placement: LimbPlacement) -> None:
+        super().__init__(params.q, params.slots)
+        self.degree, self.placement = params.degree, placement
+        self.node = ""
+        self.collectives: list[RowCollective] = []
+
+    def received_bytes(self, rank: int) -> dict[tuple[str, str], int]:
+        """Bytes that a device receives for each (node, operation)."""
+        return received_bytes(self.collectives, rank, self.degree)
+
+    def relinearize(self, x: Symbol) -> Symbol:
+        """A gather, and the special limbs where they are split."""
+        if x.components == 3:
+            self._switch(x.level)
+        return super().relinearize(x)
+
+    def relinearize_rescale(self, x: Symbol) -> Symbol:
+        """The dropped limb goes with the division."""
+        if x.components == 2:
+            return self.rescale(x)
+        self._gather(x.level)
+        self._divide(x.level - 1)
+        self._drop(x.level, 2)
+        return self._rescaled(super().relinearize(x))
+
+    def rescale(self, x: Symbol) -> Symbol:
+        """The dropped limb."""
+        self._drop(x.level, x.components)
+        return super().rescale(x)
+
+    def rotate_many(self, x: Symbol, steps: Sequence[int]) -> list[Symbol]:
+        """One gather for all rotations, a division for each."""
+        moving = [step for step in steps if step % self.slots]
+        if moving:
+            self._gather(x.level)
+        for _ in moving:
+            self._divide(x.level)
+        return super().rotate_many(x, steps)
+
+    def conjugate(self, x: Symbol) -> Symbol:
+        """As a rotation."""
+        self._switch(x.level)
+        return super().conjugate(x)
+
+    def rotate_sum(self, xs: Sequence[Symbol], steps: Sequence[int]) -> Symbol:
+        """A gather for each ciphertext that is turned and one division, or one sum over devices."""
+        self._sum(xs, steps, rescale=False)
+        return super().rotate_sum(xs, steps)
+
+    def rotate_sum_rescale(self, xs: Sequence[Symbol], steps: Sequence[int]) -> Symbol:
+        """As rotate_sum, the dropped limb with the division or after it."""
+        if not any(step % self.slots for step in steps):
+            return super().rotate_sum_rescale(xs, steps)
+        self._sum(xs, steps, rescale=True)
+        return self._rescaled(super().rotate_sum(xs, steps))
+
+    def raise_modulus(self, x: Symbol) -> Symbol:
+        """Limb 0 of both components to all devices, which then know every row."""
+        self._note("broadcast", self.placement.base(), 2)
+        self._divide(len(self.moduli) - 1)
+        return super().raise_modulus(x)
+
+    def _sum(self, xs: Sequence[Symbol], steps: Sequence[int], *, rescale: bool) -> None:
+        placement, level = self.placement, min(x.level for x in xs)
+        turned = {id(x) for x, step in zip(xs, steps, strict=True) if step % self.slots}
+        if placement.aggregates(len(turned), level):
+            exact = placement.aggregation == "exact"
+            self._note("reduce_scatter", placement.scatter(level, extended=exact), 2)
+            if exact:
+                self._note("all_gather", placement.gather_sums(level - rescale), 2)
+        else:
+            for _ in turned:
+                self._gather(level)
+            if turned:
+                self._divide(level - rescale)
+        if rescale:
+            self._drop(level, 2)
+
+    def _switch(self, level: int) -> None:
+        self._gather(level)
+        self._divide(level)
+
+    def _gather(self, level: int) -> None:
+        self._note("all_gather", self.placement.gather(level), 1)
+
+    def _divide(self, kept_level: int) -> None:
+        self._note("all_gather", self.placement.gather_specials(kept_level), 2)
+
+    def _drop(self, level: int, components: int) -> None:
+        self._note("broadcast", self.placement.drop(level), components)
+
+    def _note(self, operation: str, moves: Sequence[Rows], components: int) -> None:
+        ranks = range(self.placement.world_size)
+        received = tuple(components * rows_received(moves, rank) for rank in ranks)
+        if any(received):
+            self.collectives.append(RowCollective(node=self.node, operation=operation, received=received))
+
+
+def received_bytes(
+    collectives: Iterable[RowCollective], rank: int, degree: int
+) -> dict[tuple[str, str], int]:
+    """Bytes that a device receives for each (node, operation), zeros left out."""
+    totals: dict[tuple[str, str], int] = {}
+    for one in collectives:
+        if one.received[rank]:
+            key = one.node, one.operation
+            totals[key] = totals.get(key, 0) + one.received[rank] * degree * RESIDUE_BYTES
+    return totals

@@ -1,0 +1,6 @@
+"""Devices that share the limbs of every ciphertext: the same operations, the same bits."""
+
+from aegis_fhe.runtime.limbs.evaluator import LimbEvaluator
+from aegis_fhe.runtime.limbs.shard import KeyShard, LimbShard, digit_shards, shard_ciphertext, shard_keys
+
+__all__ = ["KeyShard", "LimbEvaluator", "LimbShard", "digit_shards", "shard_ciphertext", "shard_keys"]

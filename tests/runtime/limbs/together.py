@@ -1,0 +1,89 @@
+"""Several ranks in one process: a thread for each, and a communicator that hands tensors over in memory."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import torch
+
+from aegis_fhe.runtime.collectives import Communicator
+from aegis_fhe.runtime.ledger import Entry
+from aegis_fhe.runtime.transfers import Transfer
+
+T = TypeVar("T")
+
+
+class _Delivered:
+    def __init__(self, blocks: dict[int, torch.Tensor]) -> None:
+        self._blocks = blocks
+
+    def wait(self) -> dict[int, torch.Tensor]:
+        return self._blocks
+
+
+class ThreadCommunicator(Communicator):
+    """Blocks are copied into a queue for each pair of ranks; the ledger is written as over processes."""
+
+    def __init__(self, rank: int, world_size: int, mail: dict[tuple[int, int], queue.Queue[Any]]) -> None:
+        super().__init__(rank=rank, world_size=world_size, group=object())  # type: ignore[arg-type]
+        self._mail = mail
+
+    def start_exchange(
+        self,
+        node: str,
+        owned: Mapping[int, torch.Tensor],
+        transfers: Sequence[Transfer],
+        *,
+        operation: str = "exchange",
+        control: bool = False,
+    ) -> Any:
+        sent = received = 0
+        blocks: dict[int, torch.Tensor] = {}
+        for transfer in transfers:
+            if transfer.source == self.rank:
+                block = self._checked(owned[transfer.index], transfer.shape, node)
+                if transfer.destination == self.rank:
+                    blocks[transfer.index] = block
+                else:
+                    self._mail[self.rank, transfer.destination].put(
+                        (node, operation, transfer.index, block.clone())
+                    )
+                    sent += block.nbytes
+        for transfer in transfers:
+            if transfer.destination == self.rank and transfer.source != self.rank:
+                found = self._mail[transfer.source, self.rank].get(timeout=60)
+                assert found[:3] == (node, operation, transfer.index), (found[:3], node, operation)
+                blocks[transfer.index] = found[3]
+                received += found[3].nbytes
+        self.ledger.add(
+            Entry(
+                node=node,
+                operation=operation,
+                axis=self.axis,
+                bytes_received=received,
+                bytes_sent=sent,
+                start=0.0,
+                end=0.0,
+                rank=self.rank,
+                control=control,
+            )
+        )
+        order = [t.index for t in transfers if t.destination == self.rank]
+        return _Delivered({index: blocks[index] for index in order})
+
+
+def together(world_size: int, body: Callable[[Communicator], T]) -> list[T]:
+    """What `body` returns on every rank. A rank that fails lets the others run into their time limit."""
+    pairs = [(s, d) for s in range(world_size) for d in range(world_size)]
+    mail: dict[tuple[int, int], queue.Queue[Any]] = {pair: queue.Queue() for pair in pairs}
+    assert threading.active_count() < 100
+    with ThreadPoolExecutor(world_size) as pool:
+        jobs = [pool.submit(body, ThreadCommunicator(rank, world_size, mail)) for rank in range(world_size)]
+        failures = [error for job in jobs if (error := job.exception()) is not None]
+        for error in sorted(failures, key=lambda e: isinstance(e, queue.Empty)):
+            raise error
+        return [job.result() for job in jobs]

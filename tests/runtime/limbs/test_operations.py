@@ -22,8 +22,8 @@ from aegis_fhe.runtime.collectives import Communicator
 from aegis_fhe.runtime.launch import LaunchOptions, launch
 from aegis_fhe.runtime.limbs import LimbEvaluator, shard_ciphertext
 
+from ..together import together
 from .cases import Case, circuit, digest
-from .together import together
 
 SOURCES = Path(aegis_fhe.__file__).parents[1]
 CHOICES = [{}, {"placed": "split"}, {"aggregation": "exact"}, {"aggregation": "exact", "placed": "split"}]

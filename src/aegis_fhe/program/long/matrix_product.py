@@ -51,8 +51,9 @@ class MatrixProduct(msgspec.Struct, frozen=True, tag=True):
     weights[k]: name of [features in, features out of targets[k]]; a constant without axes is a matrix all of
     whose entries are that number. biases: as many names, or none. Diagonals that no feature can reach are
     left out. most_babies: of the n_in b rotated inputs that are held, None for any number. below: for each
-    target, how many levels lower its results may lie; none by default. Level l -> l - 1 - below, scale ->
-    nominal.
+    target, how many levels lower its results may lie; none by default. columns, rows: a part of the product,
+    some of the columns out (of all targets in a row) or the terms of some of the columns in, which are then
+    its inputs; the bias is in the terms of the first. Level l -> l - 1 - below, scale -> nominal.
     """
 
     weights: tuple[str, ...]
@@ -61,16 +62,24 @@ class MatrixProduct(msgspec.Struct, frozen=True, tag=True):
     biases: tuple[str, ...] = ()
     most_babies: int | None = None
     below: tuple[int, ...] = ()
+    columns: tuple[int, int] | None = None
+    rows: tuple[int, int] | None = None
+
+    @property
+    def columns_in(self) -> range:
+        """Columns of the source that are its inputs."""
+        return range(*self.rows) if self.rows else range(self.source.columns)
 
     @property
     def columns_out(self) -> int:
         """Ciphertexts of the result."""
-        return sum(target.columns for target in self.targets)
+        return sum(len(self._chosen(index)) for index in range(len(self.targets)))
 
     @property
     def baby(self) -> int:
         """b."""
-        return baby_steps(self.source.columns, self.columns_out, self.source.sub_slots, self.most_babies)
+        size = self.source.sub_slots
+        return baby_steps(len(self.columns_in), self.columns_out, size, self.most_babies)
 
     def lower(self, backend: Backend[V], inputs: list[V], context: Context) -> list[V]:
         """n_in (b - 1) + n_out (2S/b - 1) rotations, at most (2S - 1) n_in n_out products."""
@@ -83,12 +92,15 @@ class MatrixProduct(msgspec.Struct, frozen=True, tag=True):
         ]
         results: list[V] = []
         for index, target in enumerate(self.targets):
+            chosen = self._chosen(index)
+            if not chosen:
+                continue
             own_level = level - (self.below[index] if self.below else 0)
             own = [backend.drop_to(x, own_level) for x in babies]
             scale = plain_scale(backend, own[0], context.scale)
             blocks = _Blocks(context.constants[self.weights[index]], self.source, target, baby)
             # One column at a time: the inner sums of all would take more memory than the result.
-            columns = [self._column(backend, own, blocks, o, scale) for o in range(target.columns)]
+            columns = [self._column(backend, own, blocks, o, scale) for o in chosen]
             results += self._biased(backend, columns, index, context)
         return results
 
@@ -96,20 +108,30 @@ class MatrixProduct(msgspec.Struct, frozen=True, tag=True):
         """Different encoded weights of one application."""
         ones = np.asarray(1.0)
         blocks = [_Blocks(ones, self.source, target, self.baby) for target in self.targets]
-        pairs = ((b, a, o) for b in blocks for o in range(b.columns) for a in range(self.source.columns))
+        pairs = ((b, a, o) for i, b in enumerate(blocks) for o in self._chosen(i) for a in self.columns_in)
         return sum(len(b.diagonals(a, o)) for b, a, o in pairs)
 
+    def _chosen(self, index: int) -> range:
+        """Columns of one target that are made."""
+        target = self.targets[index]
+        if self.columns is None:
+            return range(target.columns)
+        before = sum(t.columns for t in self.targets[:index])
+        first, last = (min(max(c - before, 0), target.columns) for c in self.columns)
+        return range(first, last)
+
     def _column(self, backend: Backend[V], babies: list[V], blocks: _Blocks, o: int, scale: float) -> V:
-        baby, found = blocks.baby, [blocks.diagonals(a, o) for a in range(self.source.columns)]
+        baby, found = blocks.baby, [blocks.diagonals(a, o) for a in self.columns_in]
         giants = sorted({r // baby for diagonals in found for r in diagonals})
         rows = [[diagonals.get(i * baby + j) for diagonals in found for j in range(baby)] for i in giants]
         inner = backend.mul_plain_sums(babies, rows, scale)
         return backend.rotate_sum_rescale(inner, [i * baby for i in giants])
 
     def _biased(self, backend: Backend[V], columns: list[V], index: int, context: Context) -> list[V]:
-        if not self.biases:
+        if not self.biases or self.columns_in.start:
             return columns
-        bias = self.targets[index].vectors(context.constants[self.biases[index]])
+        every = self.targets[index].vectors(context.constants[self.biases[index]])
+        bias = [every[o] for o in self._chosen(index)]
         return [backend.add_plain(x, SlotVector(v)) for x, v in zip(columns, bias, strict=True)]
 
 
@@ -119,7 +141,6 @@ class _Blocks:
     def __init__(self, weight: Array, source: Placement, target: Placement, baby: int) -> None:
         self.weight, self.baby, self.sub_slots = weight, baby, source.sub_slots
         self.inside, self.outside = source.table(), target.table()
-        self.columns = target.columns
         self._constant: dict[tuple[bytes, bytes], Diagonals] = {}
 
     def diagonals(self, a: int, o: int) -> Diagonals:

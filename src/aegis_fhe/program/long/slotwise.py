@@ -9,6 +9,7 @@ import msgspec
 from aegis_fhe.circuits.backend import Backend
 from aegis_fhe.circuits.products import multiply, multiply_plain
 from aegis_fhe.ckks.slots import SlotVector
+from aegis_fhe.program.long.layout import Array
 from aegis_fhe.program.long.placement import Placement
 from aegis_fhe.program.operators.arithmetic import Add, Multiply, Polynomial, Subtract
 from aegis_fhe.program.operators.context import Context
@@ -41,16 +42,18 @@ class Each(msgspec.Struct, frozen=True, tag=True):
 class WeightedProduct(msgspec.Struct, frozen=True, tag=True):
     """x_a * (factor * w_a) for every column a, w a vector over features; inputs: x, then factor.
 
-    Level: one below the lower of x and of factor less one; scale -> nominal, so that sums can follow.
+    columns: some of them alone, all by default. Level: one below the lower of x and of factor less one; scale
+    -> nominal, so that sums can follow.
     """
 
     weight: str
     placement: Placement
+    columns: tuple[int, int] | None = None
 
     def lower(self, backend: Backend[V], inputs: list[V], context: Context) -> list[V]:
         """A product with a plaintext and one with a ciphertext for each column."""
         *xs, factor = inputs
-        vectors = self.placement.vectors(context.constants[self.weight])
+        vectors = _vectors(self.placement, context.constants[self.weight], self.columns)
         level = min(*(backend.level(x) for x in xs), backend.level(factor) - 1)
         results = []
         for x, vector in zip(xs, vectors, strict=True):
@@ -61,12 +64,19 @@ class WeightedProduct(msgspec.Struct, frozen=True, tag=True):
 
 
 class AddFeatures(msgspec.Struct, frozen=True, tag=True):
-    """A grid plus a vector over features. Level and scale unchanged."""
+    """A grid, or some of its `columns`, plus a vector over features. Level and scale unchanged."""
 
     bias: str
     placement: Placement
+    columns: tuple[int, int] | None = None
 
     def lower(self, backend: Backend[V], inputs: list[V], context: Context) -> list[V]:
         """An addition for each column."""
-        vectors = self.placement.vectors(context.constants[self.bias])
+        vectors = _vectors(self.placement, context.constants[self.bias], self.columns)
         return [backend.add_plain(x, SlotVector(v)) for x, v in zip(inputs, vectors, strict=True)]
+
+
+def _vectors(placement: Placement, vector: Array, columns: tuple[int, int] | None) -> list[Array]:
+    """One period of each chosen column."""
+    every = placement.vectors(vector)
+    return every[slice(*columns)] if columns else every

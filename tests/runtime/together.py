@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import queue
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import torch
 
+from aegis_fhe.placement.mesh import Mesh
 from aegis_fhe.runtime.collectives import Communicator
 from aegis_fhe.runtime.ledger import Entry
+from aegis_fhe.runtime.mesh.connect import MeshCommunicators
 from aegis_fhe.runtime.transfers import Transfer
 
 T = TypeVar("T")
+C = TypeVar("C")
+Mail: TypeAlias = dict[tuple[int, int], "queue.Queue[Any]"]
 
 
 class _Delivered:
@@ -28,8 +31,8 @@ class _Delivered:
 class ThreadCommunicator(Communicator):
     """Blocks are copied into a queue for each pair of ranks; the ledger is written as over processes."""
 
-    def __init__(self, rank: int, world_size: int, mail: dict[tuple[int, int], queue.Queue[Any]]) -> None:
-        super().__init__(rank=rank, world_size=world_size, group=object())  # type: ignore[arg-type]
+    def __init__(self, rank: int, world_size: int, mail: Mail, axis: str = "token") -> None:
+        super().__init__(rank=rank, world_size=world_size, group=object(), axis=axis)  # type: ignore[arg-type]
         self._mail = mail
 
     def start_exchange(
@@ -76,13 +79,34 @@ class ThreadCommunicator(Communicator):
         return _Delivered({index: blocks[index] for index in order})
 
 
+def mail_of(world_size: int) -> Mail:
+    """A queue for each pair of ranks."""
+    return {(s, d): queue.Queue() for s in range(world_size) for d in range(world_size)}
+
+
 def together(world_size: int, body: Callable[[Communicator], T]) -> list[T]:
     """What `body` returns on every rank. A rank that fails lets the others run into their time limit."""
-    pairs = [(s, d) for s in range(world_size) for d in range(world_size)]
-    mail: dict[tuple[int, int], queue.Queue[Any]] = {pair: queue.Queue() for pair in pairs}
-    assert threading.active_count() < 100
-    with ThreadPoolExecutor(world_size) as pool:
-        jobs = [pool.submit(body, ThreadCommunicator(rank, world_size, mail)) for rank in range(world_size)]
+    mail = mail_of(world_size)
+    return in_threads([ThreadCommunicator(rank, world_size, mail) for rank in range(world_size)], body)
+
+
+def mesh_together(mesh: Mesh, body: Callable[[MeshCommunicators], T]) -> list[T]:
+    """As `together`, for the communicators of a mesh."""
+    columns = {device: mail_of(mesh.tokens) for device in range(mesh.limbs)}
+    groups = {group: mail_of(mesh.limbs) for group in range(mesh.tokens)}
+    made = []
+    for rank in range(mesh.world_size):
+        t, m = mesh.place(rank)
+        tokens = ThreadCommunicator(t, mesh.tokens, columns[m], "token")
+        limbs = ThreadCommunicator(m, mesh.limbs, groups[t], "limb")
+        made.append(MeshCommunicators(mesh=mesh, tokens=tokens, limbs=limbs))
+    return in_threads(made, body)
+
+
+def in_threads(ranks: Sequence[C], body: Callable[[C], T]) -> list[T]:
+    """One thread for each rank; of several errors the one that is not a time limit."""
+    with ThreadPoolExecutor(len(ranks)) as pool:
+        jobs = [pool.submit(body, rank) for rank in ranks]
         failures = [error for job in jobs if (error := job.exception()) is not None]
         for error in sorted(failures, key=lambda e: isinstance(e, queue.Empty)):
             raise error

@@ -1,0 +1,6 @@
+"""Devices in two directions: a schedule executed by all of them."""
+
+from aegis_fhe.runtime.mesh.connect import MeshCommunicators, connect_mesh
+from aegis_fhe.runtime.mesh.execute import MeshExecution, MeshProgram, execute_schedule
+
+__all__ = ["MeshCommunicators", "MeshExecution", "MeshProgram", "connect_mesh", "execute_schedule"]

@@ -1,0 +1,63 @@
+"""The communicators of one device of a mesh: one for each direction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.distributed as dist
+
+from aegis_fhe.errors import CompatibilityError
+from aegis_fhe.placement.mesh import Mesh
+from aegis_fhe.placement.traffic import LIMB_AXIS, TOKEN_AXIS
+from aegis_fhe.runtime.collectives import Communicator
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeshCommunicators:
+    """tokens: the devices that hold the same limbs; limbs: those that share the limbs of one ciphertext."""
+
+    mesh: Mesh
+    tokens: Communicator
+    limbs: Communicator
+
+    @property
+    def group(self) -> int:
+        """This device's group."""
+        return self.tokens.rank
+
+    @property
+    def device(self) -> int:
+        """This device within its group."""
+        return self.limbs.rank
+
+    def received(self) -> dict[tuple[str, str, str], int]:
+        """Bytes received for each (axis, stage, kind of collective), as `placement.traffic` predicts them."""
+        found = {}
+        for communicator in (self.tokens, self.limbs):
+            for (node, operation), count in communicator.ledger.by_collective().items():
+                found[communicator.axis, node, operation] = count
+        return found
+
+
+def connect_mesh(world: Communicator, mesh: Mesh) -> MeshCommunicators:
+    """Splits a connected world; every rank calls it. Raises CompatibilityError for a mesh of another size."""
+    if world.world_size != mesh.world_size:
+        raise CompatibilityError(
+            f"a plan for {mesh.tokens} x {mesh.limbs} devices cannot run on {world.world_size}"
+        )
+    group, device = mesh.place(world.rank)
+    return MeshCommunicators(
+        mesh=mesh,
+        tokens=_axis(world, mesh.columns(), group, TOKEN_AXIS),
+        limbs=_axis(world, mesh.groups(), device, LIMB_AXIS),
+    )
+
+
+def _axis(world: Communicator, groups: list[list[int]], place: int, axis: str) -> Communicator:
+    """This rank's group of one direction: all ranks make all groups, in one order."""
+    size = len(groups[0])
+    if size == 1:
+        return Communicator(device=world.device, axis=axis)
+    made = [dist.new_group(ranks) for ranks in groups]
+    mine = next(i for i, ranks in enumerate(groups) if world.rank in ranks)
+    return Communicator(rank=place, world_size=size, group=made[mine], device=world.device, axis=axis)

@@ -1,0 +1,71 @@
+"""Graphs whose nodes are parts: what they compute, and what they cost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from aegis_fhe.circuits.bootstrap import presets
+from aegis_fhe.program.long.compile import LongProgram, compile_layer
+from aegis_fhe.program.long.divide import Division, divide, part_of
+from aegis_fhe.program.long.matrix_product import MatrixProduct
+from aegis_fhe.program.long.shape import Degrees, LayerShape
+
+from .layers import DECODER, ENCODER, UNEVEN, tiny_layer
+
+DEGREES = Degrees(exponential=15, squarings=2, reciprocal=63, newton_steps=2, inverse_sqrt=31, activation=31)
+ROWS = frozenset({"output", "contract"})
+
+
+def compiled(shape: LayerShape, tokens: int = 24) -> tuple[LongProgram, np.ndarray]:
+    layer = tiny_layer(shape, tokens)
+    plan = presets.insecure(9, levels_left=14)
+    program = compile_layer(
+        shape, layer.weights, layer.ranges, tokens=tokens, bootstrap=plan, degrees=DEGREES
+    )
+    return program, layer.hidden
+
+
+@pytest.mark.parametrize("shape", [ENCODER, DECODER, UNEVEN])
+@pytest.mark.parametrize("parts", [2, 3, 5])
+@pytest.mark.parametrize("rows", [frozenset(), ROWS], ids=["columns", "rows"])
+def test_a_divided_layer_computes_the_same(shape: LayerShape, parts: int, rows: frozenset[str]):
+    program, hidden = compiled(shape)
+    divided = replace(program, graph=divide(program.graph, Division(parts=parts, rows=rows)))
+    assert len(divided.graph.nodes) > len(program.graph.nodes)
+    assert divided.graph.results == program.graph.results
+    np.testing.assert_allclose(divided.run_clear(hidden), program.run_clear(hidden), atol=1e-9)
+
+
+def test_one_part_is_the_graph_itself():
+    program, _ = compiled(ENCODER)
+    assert divide(program.graph, Division(parts=1)) == program.graph
+
+
+def test_parts_cover_columns_once():
+    """Every value is made once, by a part of its node; the parts of one node have different numbers."""
+    program, _ = compiled(ENCODER)
+    graph = divide(program.graph, Division(parts=3))
+    made = [value for node in graph.nodes for value in node.outputs]
+    assert len(made) == len(set(made))
+    assert {v for node in program.graph.nodes for v in node.outputs} <= set(made)
+    expand = [node for node in graph.nodes if node.name.startswith("expanded.0[0]~")]
+    assert [part_of(node) for node in expand] == list(range(len(expand)))
+    assert len(expand) > 1
+    operators = [node.operator for node in expand if isinstance(node.operator, MatrixProduct)]
+    assert sum(operator.columns_out for operator in operators) == sum(len(node.outputs) for node in expand)
+    whole = next(node for node in program.graph.nodes if node.name == "expanded.0[0]")
+    assert isinstance(whole.operator, MatrixProduct)
+    assert sum(operator.plaintexts() for operator in operators) == whole.operator.plaintexts()
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3, 7, 12])
+@pytest.mark.parametrize("parts", [1, 2, 3, 4])
+def test_ranges_are_even_and_none_is_empty(columns: int, parts: int):
+    ranges = Division(parts=parts).ranges(columns)
+    sizes = [last - first for first, last in ranges]
+    assert sum(sizes) == columns
+    assert min(sizes) >= 1
+    assert max(sizes) - min(sizes) <= 1

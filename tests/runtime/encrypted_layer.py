@@ -1,0 +1,75 @@
+"""One tiny encrypted layer, bootstraps included, with its keys and the results of one device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+
+from aegis_fhe.circuits.bootstrap import BootstrapPlan, SineModulus, presets
+from aegis_fhe.circuits.symbolic import Symbol
+from aegis_fhe.ckks import Ciphertext, EvaluationKeys, Evaluator, SlotVector
+from aegis_fhe.ckks.secret import SecretKey, encapsulation_keys, encrypt, evaluation_keys
+from aegis_fhe.program.long.compile import LongProgram, compile_layer
+from aegis_fhe.program.long.divide import Division, divide
+from aegis_fhe.program.long.shape import Degrees, LayerShape
+from aegis_fhe.ring import native
+from program.long.layers import TinyLayer, tiny_layer
+
+SHAPE = LayerShape.encoder(features=8, heads=2, hidden=16)
+DEGREES = Degrees(exponential=15, squarings=0, reciprocal=15, newton_steps=0, inverse_sqrt=15, activation=15)
+TOKENS = 16
+
+
+@dataclass(frozen=True)
+class Encrypted:
+    """One layer with its keys, inputs and the results of one device."""
+
+    layer: TinyLayer
+    program: LongProgram
+    secret: SecretKey
+    keys: EvaluationKeys
+    inputs: dict[str, Ciphertext]
+    results: dict[str, Ciphertext]
+
+    @property
+    def symbols(self) -> dict[str, Symbol]:
+        """Of the inputs."""
+        return dict.fromkeys(self.inputs, Symbol(self.program.input_level, self.program.params.scale))
+
+
+def bootstrap() -> BootstrapPlan:
+    """N = 2^9 with four strided digits, which one, two and four devices hold whole."""
+    plan = presets.plan(
+        9,
+        14,
+        to_coefficients=(4, 4),
+        to_slots=(3, 3, 2),
+        sine=SineModulus(width=2.0**-4.5, arcsine_degree=7),
+        special=8,
+        insecure=True,
+    )
+    return replace(plan, params=replace(plan.params, strided=True))
+
+
+@cache
+def encrypted(division: Division | None = None, shape: LayerShape = SHAPE) -> Encrypted:
+    native.set_threads(1)
+    layer, plan = tiny_layer(shape, TOKENS), bootstrap()
+    program = compile_layer(
+        shape, layer.weights, layer.ranges, tokens=TOKENS, bootstrap=plan, degrees=DEGREES
+    )
+    if division is not None:
+        program = replace(program, graph=divide(program.graph, division))
+    params = program.params
+    secret = SecretKey.generate(params, seed=b"layer")
+    keys = EvaluationKeys.collect(
+        params,
+        evaluation_keys(secret, program.key_requests(), seed=b"layer"),
+        encapsulation_keys(secret, plan.weight, seed=b"layer"),
+    )
+    inputs = {
+        name: encrypt(secret, SlotVector(v), level=program.input_level, seed=name.encode()).expand(params)
+        for name, v in program.pack(layer.hidden).items()
+    }
+    results = program.run(Evaluator(params, keys), inputs, TOKENS)
+    return Encrypted(layer, program, secret, keys, inputs, results)

@@ -1,0 +1,51 @@
+"""The best plan, and the whole front between bytes and seconds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from aegis_fhe.errors import CapacityError
+from aegis_fhe.placement.planner.chain import best_of_chain
+from aegis_fhe.placement.planner.integer import IntegerProgram, Objective
+from aegis_fhe.placement.planner.problem import Choice, Limits, Problem, nothing_fits
+
+# The next point of a front has fewer bytes by this much, relative: nearer ones the solver cannot tell apart.
+_STEP = 2e-6
+
+
+def solve(problem: Problem, objective: Objective = "seconds", limits: Limits | None = None) -> Choice:
+    """The least seconds (or bytes) within the limits; of equals the fewest bytes (or seconds).
+
+    Raises CapacityError when nothing fits.
+    """
+    within = Limits() if limits is None else limits
+    other: Objective = "bytes" if objective == "seconds" else "seconds"
+    if problem.is_chain:
+        found = best_of_chain(problem, within)
+        if not found:
+            raise nothing_fits(within)
+        return min(found, key=lambda choice: (getattr(choice.cost, objective), getattr(choice.cost, other)))
+    program = IntegerProgram(problem)
+    best = program.least(objective, within)
+    bound = getattr(best.cost, objective) * (1 + 1e-12)
+    again = program.least(other, replace(within, **{objective: min(bound, getattr(within, objective))}))
+    return min(best, again, key=lambda choice: (getattr(choice.cost, objective), getattr(choice.cost, other)))
+
+
+def front(problem: Problem, limits: Limits | None = None) -> list[Choice]:
+    """The choices that no other one beats in both seconds and bytes, from the fastest on."""
+    within = Limits() if limits is None else limits
+    found: list[Choice] = []
+    if problem.is_chain:
+        for choice in sorted(best_of_chain(problem, within), key=lambda c: (c.cost.seconds, c.cost.bytes)):
+            if not found or choice.cost.bytes < found[-1].cost.bytes:
+                found.append(choice)
+        return found
+    while True:
+        try:
+            found.append(solve(problem, "seconds", within))
+        except CapacityError:
+            return found
+        within = replace(within, bytes=found[-1].cost.bytes * (1 - _STEP))
+        if found[-1].cost.bytes == 0:
+            return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -88,11 +88,16 @@ def count_layer(
     tokens: int,
     ranges: LayerRanges | None = None,
     degrees: Degrees | None = None,
+    most_scores: int | None = None,
 ) -> LayerCounts:
-    """One layer, which all like it repeat. Raises LevelError when no choice of bootstraps carries it."""
+    """One layer, which all like it repeat. Raises LevelError when no choice of bootstraps carries it.
+
+    most_scores: that stay resident between rounds of normalise-and-square (`LayerPlan`).
+    """
     ranges, params = LayerRanges() if ranges is None else ranges, bootstrap.params
     degrees = Degrees() if degrees is None else degrees
     plan = plan_layer(shape, slots=params.slots, tokens=tokens, ranges=ranges, degrees=degrees)
+    plan = replace(plan, most_scores=most_scores)
     refreshes = place_refreshes(plan.steps(), fresh=bootstrap.output_level, lowest=bootstrap.input_level)
     graph = LayerGraph(plan, refreshes.refreshed, ranges.hidden).graph(refreshes.start)
     context = GridContext(constants=_Ones(), scale=params.scale, tokens=tokens, bootstrap=bootstrap)

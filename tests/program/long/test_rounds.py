@@ -119,6 +119,14 @@ def test_a_shorter_text_on_the_same_program():
         np.testing.assert_allclose(program.run_clear(layer.hidden[:17]), layer.result[:17], atol=2e-6)
 
 
+@pytest.mark.parametrize("rounds", [0, 1])
+def test_a_text_that_leaves_token_blocks_empty(rounds: int):
+    """Three blocks, of which the text fills less than one."""
+    layer = tiny_layer(DECODER, 40, rounds=rounds)
+    program = compiled(layer, 40, 9, most_scores=None, rounds=(63, 0))
+    np.testing.assert_allclose(program.run_clear(layer.hidden[:10]), layer.result[:10], atol=2e-6)
+
+
 def test_the_next_division_takes_a_round_factor_s_error_out():
     """1/D is off by percents, the result by nothing of it: shares of a query change by one factor."""
     layer = tiny_layer(DECODER, 16, rounds=1)

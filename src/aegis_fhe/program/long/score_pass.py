@@ -60,7 +60,8 @@ class ScorePass(Generic[V]):
             self._turn(i)
             for block in range(self.scores.layout.blocks):
                 self._accumulate(i, block)
-        sums = [x for grid in self.sums for x in grid[:-1]] + [grid[-1] for grid in self.sums]
+        grids = [grid or self._nothing() for grid in self.sums]
+        sums = [x for grid in grids for x in grid[:-1]] + [grid[-1] for grid in grids]
         return [*self._kept(), *sums] if self.operator.keeps else sums
 
     def _stored(self, inputs: Sequence[V]) -> tuple[int, Sequence[V]]:
@@ -164,6 +165,10 @@ class ScorePass(Generic[V]):
         """Every place's score: shorter texts have as many, of which nobody reads the rest."""
         some = next(iter(self.kept.values()))
         return [self.kept.get(place, some) for place in self.scores.places()]
+
+    def _nothing(self) -> list[V]:
+        """Sums of a block past the end of a shorter text, whose queries see no key."""
+        return [self.backend.sub(x, x) for x in next(grid for grid in self.sums if grid)]
 
     def _dropped(self, grid: Sequence[V], level: int) -> list[V]:
         return [self.backend.drop_to(x, level) for x in grid]

@@ -125,6 +125,11 @@ class LayerRanges:
     unit: float | None = None
     rounds: tuple[Interval, ...] = ()
 
+    @classmethod
+    def assumed(cls, rounds: int) -> LayerRanges:
+        """Ranges for counts: any, with so many rounds."""
+        return cls(rounds=(_DENOMINATOR,) * rounds)
+
     @property
     def excess(self) -> float:
         """How far the scores reach above the unit."""

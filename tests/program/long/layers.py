@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,8 +43,8 @@ class TinyLayer:
     ranges: LayerRanges
 
 
-def tiny_layer(shape: LayerShape, tokens: int, seed: int = 5) -> TinyLayer:
-    """Weights as after initialisation, norms' weights near 1."""
+def tiny_layer(shape: LayerShape, tokens: int, seed: int = 5, *, rounds: int = 0) -> TinyLayer:
+    """Weights as after initialisation, norms' weights near 1; ranges for rounds of normalise-and-square."""
     rng = np.random.default_rng(seed)
     weights = _weights(shape, tokens, rng)
     hidden = rng.normal(size=(tokens, shape.features))
@@ -51,11 +52,12 @@ def tiny_layer(shape: LayerShape, tokens: int, seed: int = 5) -> TinyLayer:
     network = network_of(shape, weights)
     result = evaluate(
         network,
-        _named(weights),
+        named(weights),
         hidden,
         observe=lambda node, inputs, value: seen.update({node.name: value, f"{node.name}.in": inputs[0]}),
     )
-    return TinyLayer(shape, weights, hidden, result, _ranges(shape, weights, network, hidden, seen))
+    ranges = _ranges(shape, weights, network, hidden, seen)
+    return TinyLayer(shape, weights, hidden, result, _with_rounds(ranges, network, seen, rounds))
 
 
 def network_of(shape: LayerShape, weights: LayerWeights) -> Network:
@@ -123,7 +125,7 @@ def _weights(shape: LayerShape, tokens: int, rng: np.random.Generator) -> LayerW
     )
 
 
-def _named(weights: LayerWeights) -> dict[str, np.ndarray]:
+def named(weights: LayerWeights) -> dict[str, np.ndarray]:
     assert weights.cosine is not None
     assert weights.sine is not None
     named = {f"{name}.weight": value for name, value in weights.matrices.items()}
@@ -167,6 +169,24 @@ def _ranges(
         normalised=1.1 * max(float(np.abs(value).max()) for value in bare),
         value=1.1 * float(np.abs(seen["attention"]).max()),
     )
+
+
+def _with_rounds(
+    ranges: LayerRanges, network: Network, seen: dict[str, np.ndarray], rounds: int
+) -> LayerRanges:
+    """The same with the denominators of every division; the unit lies below the highest score."""
+    if not rounds:
+        return ranges
+    node = next(node for node in network.nodes if node.name == "attention")
+    assert isinstance(node.operator, Attention)
+    unit = ranges.score.high - 0.7
+    scores = node.operator.scores(*(seen[name] for name in node.inputs[:2])) - SHIFT
+    y, found = np.exp((scores - unit) / 2.0**rounds), []
+    for _ in range(rounds + 1):
+        sums = y.sum(axis=2, keepdims=True)
+        found.append(Interval(0.9 * float(sums.min()), 1.1 * float(sums.max())))
+        y = (y / sums) ** 2
+    return dataclasses.replace(ranges, denominator=found[-1], rounds=tuple(found[:-1]), unit=unit)
 
 
 def _variances(shape: LayerShape, x: np.ndarray) -> Interval:

@@ -8,7 +8,7 @@ import torch
 from transformers import BertConfig, BertModel
 
 from aegis_fhe.circuits.bootstrap import presets
-from aegis_fhe.errors import RangeError, UnsupportedModuleError
+from aegis_fhe.errors import LevelError, RangeError, UnsupportedModuleError
 from aegis_fhe.models.network_calibration import calibrate_network
 from aegis_fhe.program.capture import CapturedNetwork, capture_network
 from aegis_fhe.program.long.compile import compile_decoder_layer
@@ -16,7 +16,7 @@ from aegis_fhe.program.long.decoder import DecoderLayer, decoder_layers
 from aegis_fhe.program.long.matrix_product import MatrixProduct
 from aegis_fhe.program.network import evaluate, part_of
 from aegis_fhe.program.network.graph import INPUT
-from aegis_fhe.program.simulate import NetworkRanges
+from aegis_fhe.program.simulate import NetworkRanges, simulate
 from models.tiny_gguf import tiny_llama
 
 TOKENS, PUBLIC = 24, 2
@@ -91,6 +91,33 @@ def test_a_calibrated_layer_equals_the_exact_one(captured, states):
         assert error < 1e-3 * np.sqrt((exact[PUBLIC:] ** 2).mean())
 
 
+@pytest.mark.parametrize("most_scores", [None, 0])
+def test_a_layer_that_needs_a_round_equals_the_exact_one(captured, most_scores):
+    """The first layer's scores are too wide for one division; in clear it is as exact as any other."""
+    rng, (network, layer) = np.random.default_rng(4), alone(captured, 0)
+    texts = [[1, 2, *rng.integers(3, 300, TOKENS - PUBLIC).tolist()] for _ in range(33)]
+    states = [captured.embed(ids) for ids in texts]
+    ranges = calibrate_network(
+        network, captured.weights, states[:30], public_tokens=PUBLIC, origin="random tokens"
+    )
+    assert len(layer.ranges(ranges).rounds) == 1
+    program = compile_decoder_layer(
+        layer,
+        ranges,
+        tokens=TOKENS,
+        bootstrap=presets.insecure(10, levels_left=14),
+        public=states[0][:PUBLIC],
+        most_scores=most_scores,
+    )
+    for x in states[30:]:
+        exact = evaluate(network, captured.weights, x)
+        simulated = simulate(network, captured.weights, ranges, x, noise_bits=60.0, rng=rng)
+        assert simulated.outside == ()
+        rms, found = np.sqrt((exact[PUBLIC:] ** 2).mean()), program.run_clear(x)
+        assert np.abs(found - exact)[PUBLIC:].max() < 5e-4 * rms
+        assert np.abs(found - simulated.values)[PUBLIC:].max() < 3e-3 * rms
+
+
 def test_fewer_rotated_inputs_are_the_same_layer(captured, states):
     """The same slots from operators that hold at most so many; the babies of no operator are more."""
     layer, ranges = calibrated(captured, states)
@@ -117,12 +144,9 @@ def test_what_does_not_fit_is_refused(captured, states):
     plan = presets.insecure(10, levels_left=14)
     with pytest.raises(RangeError, match="for 2 public tokens: give their hidden states"):
         compile_decoder_layer(layer, ranges, tokens=TOKENS, bootstrap=plan)
-    network, first = alone(captured, 0)
-    wide = calibrate_network(
-        network, captured.weights, [5 * x for x in states[:8]], public_tokens=PUBLIC, origin="wide"
-    )
-    with pytest.raises(RangeError, match=r"layers\.0\.self_attn.*rounds of normalise-and-square"):
-        compile_decoder_layer(first, wide, tokens=TOKENS, bootstrap=plan, public=states[0][:PUBLIC])
+    too_few = presets.insecure(10, levels_left=7)
+    with pytest.raises(LevelError, match="no choice of bootstraps carries this layer"):
+        compile_decoder_layer(layer, ranges, tokens=TOKENS, bootstrap=too_few, public=states[0][:PUBLIC])
     torch.manual_seed(1)
     bert = BertModel(
         BertConfig(

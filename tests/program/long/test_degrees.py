@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from aegis_fhe.circuits.chebyshev import ChebyshevSeries
+from aegis_fhe.circuits.reciprocal import relative_error
 from aegis_fhe.errors import RangeError
-from aegis_fhe.program.long.degrees import DEGREES, ERROR, choose_degrees
+from aegis_fhe.program.long.degrees import DEGREES, ERROR, ROUND_ERROR, choose_degrees
 from aegis_fhe.program.long.fits import LayerFits
 from aegis_fhe.program.long.shape import LayerRanges, LayerShape
 from aegis_fhe.program.ranges import Interval
@@ -63,6 +64,37 @@ def test_wider_ranges_take_more():
     assert depth[1] > depth[0]
     depth = [np.log2(d.reciprocal + 1) + 2 * d.newton_steps for d in (before, after)]
     assert depth[1] > depth[0]
+
+
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_rounds_leave_the_softmax_within_the_bound(rounds: int, rng: np.random.Generator):
+    """On rows that reach the ends of every range; one degree less of exp, or of 1/D, would be too few."""
+    scores = np.concatenate([rng.uniform(-40.0, top, (200, TOKENS)) for top in (-12.0, -6.0, 0.0, 1.5)])
+    unit, exact = -1.0, np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    y, intervals = np.exp((scores - unit) / 2.0**rounds), []
+    for _ in range(rounds + 1):
+        sums = y.sum(axis=1, keepdims=True)
+        intervals.append(Interval(0.95 * float(sums.min()), 1.05 * float(sums.max())))
+        y = (y / sums) ** 2
+    ranges = dataclasses.replace(RANGES, unit=unit, denominator=intervals[-1], rounds=tuple(intervals[:-1]))
+    degrees = choose_degrees(SHAPE, ranges, tokens=TOKENS)
+    fits = LayerFits.of(SHAPE, ranges, degrees)
+
+    def error(fits: LayerFits) -> float:
+        y = fits.exponential(scores) ** (2**fits.squarings)
+        for fit in fits.rounds:
+            inverse, sums = fit.reciprocal(y.sum(axis=1, keepdims=True)), y.sum(axis=1, keepdims=True)
+            for _ in range(fit.newton_steps):
+                inverse = inverse * (2 - sums * inverse)
+            y = (y * inverse) ** 2
+        return float(np.abs(y / y.sum(axis=1, keepdims=True) - exact).sum(axis=1).max())
+
+    assert error(fits) < ERROR
+    for (degree, steps), interval in zip(degrees.rounds, ranges.rounds, strict=True):
+        reached = relative_error(interval.low, interval.high, degree=degree) ** (2**steps)
+        assert reached <= ROUND_ERROR
+    half = dataclasses.replace(degrees, exponential=degrees.exponential // 2)
+    assert error(LayerFits.of(SHAPE, ranges, half)) > ERROR
 
 
 @pytest.mark.parametrize(

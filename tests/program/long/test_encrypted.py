@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
@@ -21,10 +22,13 @@ DEGREES = Degrees(exponential=15, squarings=1, reciprocal=31, inverse_sqrt=15, a
 
 
 @pytest.mark.usefixtures("one_thread")
-@pytest.mark.parametrize(("shape", "tokens"), [(DECODER, 16), (ENCODER, 13)])
-def test_encrypted_layer(shape: LayerShape, tokens: int):
+@pytest.mark.parametrize(
+    ("shape", "tokens", "rounds", "most_scores"),
+    [(DECODER, 16, 0, None), (ENCODER, 13, 0, None), (DECODER, 16, 1, None), (DECODER, 13, 1, 0)],
+)
+def test_encrypted_layer(shape: LayerShape, tokens: int, rounds: int, most_scores: int | None):
     """Both sides of the noise: below 2^-14 everywhere, and not a comparison of a thing with itself."""
-    layer = tiny_layer(shape, tokens)
+    layer = tiny_layer(shape, tokens, rounds=rounds)
     program = compile_unrefreshed(
         shape,
         layer.weights,
@@ -32,7 +36,8 @@ def test_encrypted_layer(shape: LayerShape, tokens: int):
         slots=256,
         tokens=tokens,
         parameters=lambda levels: presets.insecure(log_degree=9, levels=levels, digit_size=10),
-        degrees=DEGREES,
+        degrees=dataclasses.replace(DEGREES, rounds=((31, 0),) * rounds),
+        most_scores=most_scores,
     )
     params = program.params
     secret = SecretKey.generate(params, seed=b"long secret")

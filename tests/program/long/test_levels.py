@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from aegis_fhe.errors import LevelError
-from aegis_fhe.program.long.levels import Cut, Fork, Join, Side, Spend, depth, place_refreshes
+from aegis_fhe.program.long.levels import Cut, Fork, Join, Round, Side, Spend, depth, place_refreshes
 
 
 def test_the_cheaper_cut_is_taken():
@@ -71,6 +71,23 @@ def _periodic(subset: tuple[int, ...], spends: tuple[int, ...], fresh: int) -> b
             if level >= start:
                 return True
     return False
+
+
+def test_a_round_s_factor_is_refreshed_aside():
+    """Its own sums are too low for 1/D to meet what they were made of: one bootstrap instead of twenty."""
+    square = Round("sums", 1, masked=True, before=1, after=5)
+    plan = place_refreshes([Spend(2), square, Spend(1), Cut("all", 20)], fresh=14, lowest=2)
+    assert plan.refreshed == {"all"}  # 14 - 2 = 12, its factor at 5, their square at 3
+    plan = place_refreshes([Spend(6), square, Spend(2), Cut("all", 20)], fresh=14, lowest=2)
+    assert plan.refreshed == {"sums", "all"}  # 14 - 6 = 8, its factor at 9, the square at 6
+    with pytest.raises(LevelError, match="no choice of bootstraps"):
+        place_refreshes([Spend(11), square, Cut("all", 20)], fresh=14, lowest=2)
+
+
+def test_depth_of_a_round():
+    """Masked sums, 1/D and two products; or, where 1/D is shallow, the mask and two products."""
+    assert depth([Round("s", 1, masked=True, before=1, after=5)]) == 1 + 1 + 5 + 2
+    assert depth([Round("s", 1, masked=False, before=1, after=5)]) == 1 + 5 + 2
 
 
 def test_depth_without_bootstraps():

@@ -58,10 +58,11 @@ def test_what_does_not_fit_is_refused():
         program.run_clear(np.zeros((17, 32)))
 
 
-@pytest.mark.parametrize("shape", [DECODER, ENCODER])
-def test_nodes_are_data(shape: LayerShape):
+@pytest.mark.parametrize(("shape", "rounds"), [(DECODER, 0), (ENCODER, 0), (DECODER, 1)])
+def test_nodes_are_data(shape: LayerShape, rounds: int):
     """A graph survives its way through JSON: every operator is one of the union, told by its tag."""
-    layer, plan = tiny_layer(shape, 16), presets.insecure(10, levels_left=14)
-    program = compile_layer(shape, layer.weights, layer.ranges, tokens=16, bootstrap=plan, degrees=DEGREES)
+    layer, plan = tiny_layer(shape, 16, rounds=rounds), presets.insecure(10, levels_left=14)
+    degrees = dataclasses.replace(DEGREES, rounds=((31, 0),) * rounds)
+    program = compile_layer(shape, layer.weights, layer.ranges, tokens=16, bootstrap=plan, degrees=degrees)
     nodes = program.graph.nodes
     assert msgspec.json.decode(msgspec.json.encode(nodes), type=tuple[Node, ...]) == nodes

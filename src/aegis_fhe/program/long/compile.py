@@ -125,14 +125,17 @@ def compile_layer(
     bootstrap: BootstrapPlan,
     degrees: Degrees | None = None,
     most_babies: int | None = None,
+    most_scores: int | None = None,
 ) -> LongProgram:
     """The layer for texts of up to `tokens` tokens, refreshed where `place_refreshes` says.
 
     most_babies: of rotated inputs that one operator holds at a time; None for the fewest rotations, whatever
-    memory they take. Raises LayoutError for weights of another shape, LevelError, RangeError.
+    memory they take. most_scores: of score ciphertexts that stay from one round of normalise-and-square to
+    the next; where there would be more they are computed again. None for any number.
+    Raises LayoutError for weights of another shape, LevelError, RangeError.
     """
     plan = _plan(shape, weights, ranges, degrees, bootstrap.params.slots, tokens)
-    plan = replace(plan, most_babies=most_babies)
+    plan = replace(plan, most_babies=most_babies, most_scores=most_scores)
     found = place_refreshes(plan.steps(), fresh=bootstrap.output_level, lowest=bootstrap.input_level)
     return _program(plan, weights, ranges, tokens, bootstrap.params, found, bootstrap)
 
@@ -145,11 +148,12 @@ def compile_decoder_layer(
     bootstrap: BootstrapPlan,
     public: Array | None = None,
     most_babies: int | None = None,
+    most_scores: int | None = None,
 ) -> LongProgram:
     """A layer of a captured network, for texts of up to `tokens` tokens, its first ones public.
 
     public: hidden states [public tokens, features] before the layer, as many as the calibration left out.
-    most_babies: as `compile_layer`.
+    most_babies, most_scores: as `compile_layer`.
     Raises RangeError, LayoutError, LevelError.
     """
     ranges = layer.ranges(known)
@@ -163,6 +167,7 @@ def compile_decoder_layer(
         bootstrap=bootstrap,
         degrees=choose_degrees(layer.shape, ranges, tokens=tokens),
         most_babies=most_babies,
+        most_scores=most_scores,
     )
 
 
@@ -175,12 +180,13 @@ def compile_unrefreshed(
     tokens: int,
     parameters: Callable[[int], Parameters],
     degrees: Degrees | None = None,
+    most_scores: int | None = None,
 ) -> LongProgram:
     """The layer without a bootstrap, on `parameters(levels)` with as many levels as it takes.
 
-    Raises as `compile_layer`.
+    most_scores: as `compile_layer`. Raises as it does.
     """
-    plan = _plan(shape, weights, ranges, degrees, slots, tokens)
+    plan = replace(_plan(shape, weights, ranges, degrees, slots, tokens), most_scores=most_scores)
     levels = depth(plan.steps())
     params = parameters(levels)
     if params.slots != slots or params.max_level < levels:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -88,11 +88,17 @@ def count_layer(
     tokens: int,
     ranges: LayerRanges | None = None,
     degrees: Degrees | None = None,
+    most_scores: int | None = None,
 ) -> LayerCounts:
-    """One layer, which all like it repeat. Raises LevelError when no choice of bootstraps carries it."""
-    ranges, params = LayerRanges() if ranges is None else ranges, bootstrap.params
-    degrees = Degrees() if degrees is None else degrees
+    """One layer, which all like it repeat. Raises LevelError when no choice of bootstraps carries it.
+
+    ranges: by default any with as many rounds as the degrees, on which no count rests. most_scores: that stay
+    resident between rounds of normalise-and-square (`LayerPlan`).
+    """
+    params, degrees = bootstrap.params, Degrees() if degrees is None else degrees
+    ranges = LayerRanges.assumed(len(degrees.rounds)) if ranges is None else ranges
     plan = plan_layer(shape, slots=params.slots, tokens=tokens, ranges=ranges, degrees=degrees)
+    plan = replace(plan, most_scores=most_scores)
     refreshes = place_refreshes(plan.steps(), fresh=bootstrap.output_level, lowest=bootstrap.input_level)
     graph = LayerGraph(plan, refreshes.refreshed, ranges.hidden).graph(refreshes.start)
     context = GridContext(constants=_Ones(), scale=params.scale, tokens=tokens, bootstrap=bootstrap)
@@ -100,15 +106,21 @@ def count_layer(
     if lowest < refreshes.start:
         raise LevelError(f"the layer begins at level {refreshes.start} and ends at level {lowest}")
     matrices = {node.operator for node in graph.nodes if isinstance(node.operator, MatrixProduct)}
-    requests = _requests(stages)
+    requests = _requests(stages.values())
     return LayerCounts(
         layout=plan.layout,
         refreshes=refreshes,
         stages=stages,
         encoded_weight_bytes=sum(m.plaintexts() for m in matrices) * 2 * plan.layout.sub_slots * 8,
         key_requests=requests,
-        key_bytes=sum(half_bytes(parameters_of(params, key), key.level) for key in requests),
+        key_bytes=_key_bytes(requests, bootstrap),
     )
+
+
+def count_keys(layers: Iterable[LayerCounts], bootstrap: BootstrapPlan) -> tuple[int, int]:
+    """(number, bytes) of the evaluation keys of several layers, each at the highest level that uses it."""
+    requests = _requests(counts for layer in layers for counts in layer.stages.values())
+    return len(requests), _key_bytes(requests, bootstrap)
 
 
 def count_stages(
@@ -164,9 +176,13 @@ def _times(counts: OperationCounts, times: int) -> OperationCounts:
     return total
 
 
-def _requests(stages: Mapping[str, OperationCounts]) -> tuple[KeyRequest, ...]:
+def _key_bytes(requests: Iterable[KeyRequest], bootstrap: BootstrapPlan) -> int:
+    return sum(half_bytes(parameters_of(bootstrap.params, key), key.level) for key in requests)
+
+
+def _requests(stages: Iterable[OperationCounts]) -> tuple[KeyRequest, ...]:
     union = OperationCounts()
-    for counts in stages.values():
+    for counts in stages:
         for step, level in counts.keys.items():
             union.need(step, level)
     return tuple(union.key_requests())

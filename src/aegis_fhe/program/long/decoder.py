@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from aegis_fhe.errors import RangeError, UnsupportedModuleError
+from aegis_fhe.errors import UnsupportedModuleError
 from aegis_fhe.program.long.layout import Array
 from aegis_fhe.program.long.shape import LayerRanges, LayerShape
 from aegis_fhe.program.long.weights import LayerWeights
@@ -42,17 +42,13 @@ class DecoderLayer:
     values: dict[str, str]
 
     def ranges(self, known: NetworkRanges) -> LayerRanges:
-        """Of this layer. Raises RangeError for scores that need rounds of normalise-and-square."""
+        """Of this layer."""
         names, bounds = self.values, known.bounds
         softmax = known.attention[names["attention"]]
-        if softmax.rounds:
-            raise RangeError(
-                f"{names['attention']}: its scores need {softmax.rounds} rounds of normalise-and-square, "
-                "layers for long texts have none: calibrate on text like yours, or on shorter text"
-            )
         return LayerRanges(
             score=softmax.score,
-            denominator=softmax.denominators[0],
+            denominator=softmax.denominators[-1],
+            rounds=softmax.denominators[:-1],
             unit=softmax.unit,
             first_norm=known.variance[names["first"]].whole,
             second_norm=known.variance[names["second"]].whole,

@@ -54,6 +54,16 @@ class ScoreDiagonals(msgspec.Struct, frozen=True):
         """The j of giant step i."""
         return range(min(self.baby, self.count - i * self.baby))
 
+    def key_blocks_seen(self, query_block: int) -> range:
+        """Token blocks of keys that a block of queries sees in a text as long as the layout allows."""
+        return range(query_block + 1 if self.causal else self.layout.blocks)
+
+    def places(self) -> list[tuple[int, int, int, int]]:
+        """(query block, key block, i, j) of every score ciphertext in which a query may see a key."""
+        blocks, steps = range(self.layout.blocks), range(self.giants)
+        pairs = [(p, q) for p in blocks for q in self.key_blocks_seen(p)]
+        return [(p, q, i, j) for p, q in pairs for i in steps for j in self.babies(i)]
+
     def queries(self, block: int, i: int) -> NDArray[np.int64]:
         """[T]: the token of a block's query in each row of giant step i."""
         size = self.layout.tokens

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from aegis_fhe.program.graph import Graph, GraphBuilder
-from aegis_fhe.program.long.attention import StreamingAttention
-from aegis_fhe.program.long.diagonals import ScoreDiagonals
+from aegis_fhe.program.graph import Graph
+from aegis_fhe.program.long.grid_builder import Column, Grid, GridBuilder, joined
+from aegis_fhe.program.long.group_graph import GroupGraph
 from aegis_fhe.program.long.heads import AddHeads, PlaceHeads
 from aegis_fhe.program.long.matrix_product import MatrixProduct
 from aegis_fhe.program.long.placement import Placement
 from aegis_fhe.program.long.slotwise import AddFeatures, Each, WeightedProduct
-from aegis_fhe.program.long.statistics import FeatureSum, HeadSum, SquareSum
+from aegis_fhe.program.long.statistics import FeatureSum, SquareSum
 from aegis_fhe.program.long.steps import LayerPlan
-from aegis_fhe.program.operators import Add, Input, Multiply, Operator, Polynomial, Refresh, Subtract
-
-# One ciphertext name for each column.
-Column = tuple[str, ...]
-Grid = Sequence[Column]
+from aegis_fhe.program.operators import Add, Input, Multiply, Polynomial, Subtract
 
 
 class LayerGraph:
@@ -27,20 +21,20 @@ class LayerGraph:
     """
 
     def __init__(self, plan: LayerPlan, refreshed: frozenset[str], hidden_bound: float) -> None:
-        self.plan, self.refreshed, self.hidden_bound = plan, refreshed, hidden_bound
+        self.plan, self.hidden_bound = plan, hidden_bound
         self.shape, self.layout, self.fits = plan.shape, plan.layout, plan.fits
         self.places = plan.placements
-        self.b = GraphBuilder()
+        self.b = GridBuilder(refreshed)
 
     def graph(self, level: int) -> Graph:
         """The layer on hidden states at `level`. Results: block by block, column by column."""
         self.b.stage = "input"
         columns = range(self.places.hidden.columns)
         x = [tuple(self.b.one(f"x.{a}", Input(level), p) for a in columns) for p in range(self.layout.blocks)]
-        middle = self._cut("middle", self._sum("middle", x, self._attention(self._before("first", x))))
+        middle = self.b.cut("middle", self._sum("middle", x, self._attention(self._before("first", x))))
         y = self._after("first", middle)
         total = self._sum("sum", y, self._feed_forward(self._before("second", y)))
-        output = self._cut("output", self._after("second", self._cut("sum", total)))
+        output = self.b.cut("output", self._after("second", self.b.cut("sum", total)))
         return self.b.build(tuple(name for grid in output for name in grid))
 
     def _attention(self, x: Grid) -> Grid:
@@ -51,7 +45,7 @@ class LayerGraph:
         below = (0, 0, self.plan.probability_depth)
         targets = (queries, keys, keys)
         product = self._matrix(("query", "key", "value"), self.places.hidden, targets, below)
-        qkv = self._each("qkv", product, x, product.columns_out)
+        qkv = self.b.each("qkv", product, x, product.columns_out)
         c = queries.columns
         parts = ([grid[i * c : (i + 1) * c] for grid in qkv] for i in range(3))
         rotary, folded = self.shape.rotary, self.plan.folded
@@ -62,72 +56,29 @@ class LayerGraph:
         columns: list[Column] = [() for _ in x]
         for group in range(queries.groups):
             own = slice(group * c // queries.groups, (group + 1) * c // queries.groups)
-            divided = self._group(group, *([grid[own] for grid in grids] for grids in (q, k, v)))
+            qkv_of_group = ([grid[own] for grid in grids] for grids in (q, k, v))
+            divided = GroupGraph(self.plan, self.b, group).attended(*qkv_of_group)
             columns = [(*grid, *more) for grid, more in zip(columns, divided, strict=True)]
-        attended = self._cut("attended", columns)
+        attended = self.b.cut("attended", columns)
         self.b.stage = "output"
         product = self._matrix(("output",), queries, (self.places.hidden,))
-        return self._each("attention", product, attended, product.columns_out)
-
-    def _group(self, group: int, q: Grid, k: Grid, v: Grid) -> Grid:
-        """Attention of one group of heads, divided."""
-        self.b.stage, blocks = "attend", range(self.layout.blocks)
-        operator = StreamingAttention(
-            scores=ScoreDiagonals(
-                self.layout, self.places.queries, group, self.shape.causal, self.plan.most_babies
-            ),
-            exponential=Polynomial.of(self.fits.exponential),
-            squarings=self.fits.squarings,
-            offset="score.offset",
-            growth=self._known("score.growth"),
-            masked=self.plan.masked,
-        )
-        inputs = tuple(name for grids in (q, k, v) for grid in grids for name in grid)
-        columns = operator.scores.columns
-        names = [f"o{group}.{p}.{a}" for p in blocks for a in range(columns)]
-        names += [f"d{group}.{p}" for p in blocks]
-        made = self.b.many(tuple(names), operator, 0, inputs)
-        sums = [made[p * columns : (p + 1) * columns] for p in blocks]
-        factors = self._reciprocals(group, made[len(sums) * columns :])
-        return self._each(
-            f"attended{group}", Each(Multiply(), columns, True), _joined(sums, factors), columns
-        )
-
-    def _reciprocals(self, group: int, denominators: Sequence[str]) -> Grid:
-        """1 / (slope D) of every block."""
-        self.b.stage, series, queries = "divide", self.fits.reciprocal, self.places.queries
-        heads = min(self.shape.heads - group * queries.padded_heads, queries.padded_heads)
-        sums = []
-        for p, name in enumerate(denominators):
-            head_sum = HeadSum(
-                layout=self.layout,
-                block=p,
-                heads=heads,
-                padded_heads=queries.padded_heads,
-                key_blocks=queries.key_blocks,
-                factor=series.slope,
-                offset=series.offset,
-                padding=0.0,
-            )
-            sums.append((self.b.one(f"denominator{group}", head_sum, p, name),))
-        fresh = self._cut("denominator", sums, f"denominator{group}")
-        return self._each(f"reciprocal{group}", self.plan.reciprocal, fresh, 1)
+        return self.b.each("attention", product, attended, product.columns_out)
 
     def _feed_forward(self, x: Grid) -> Grid:
         self.b.stage, units = "expand", self.places.units
         names = ("gate", "up") if self.shape.gated else ("up",)
         product = self._matrix(names, self.places.hidden, tuple(units for _ in names))
-        expanded = self._cut("expanded", self._each("expanded", product, x, product.columns_out))
+        expanded = self.b.cut("expanded", self.b.each("expanded", product, x, product.columns_out))
         self.b.stage, n = "activate", units.columns
         activation = Each(Polynomial.of(self.fits.activation), n)
-        activated = self._each("activated", activation, [grid[:n] for grid in expanded], n)
+        activated = self.b.each("activated", activation, [grid[:n] for grid in expanded], n)
         if self.shape.gated:
             up = [grid[n:] for grid in expanded]
-            activated = self._each("gated", Each(Multiply(), n), _joined(activated, up), n)
-        activated = self._cut("activated", activated)
+            activated = self.b.each("gated", Each(Multiply(), n), joined(activated, up), n)
+        activated = self.b.cut("activated", activated)
         self.b.stage = "contract"
         product = self._matrix(("down",), units, (self.places.hidden,))
-        return self._each("contracted", product, activated, product.columns_out)
+        return self.b.each("contracted", product, activated, product.columns_out)
 
     def _before(self, name: str, x: Grid) -> Grid:
         """The norm of a layer that normalises first; its affine part belongs to the weights that follow."""
@@ -136,8 +87,8 @@ class LayerGraph:
         centred, roots = self._statistics(name, x)
         columns = self.places.hidden.columns
         product = Each(Multiply(), columns, True)
-        y = self._each(f"{name}.scaled", product, _joined(centred, roots), columns)
-        return self._cut(f"{name}.normalised", y)
+        y = self.b.each(f"{name}.scaled", product, joined(centred, roots), columns)
+        return self.b.cut(f"{name}.normalised", y)
 
     def _after(self, name: str, x: Grid) -> Grid:
         """The norm of a layer that normalises last, with its affine part."""
@@ -146,10 +97,10 @@ class LayerGraph:
         centred, roots = self._statistics(name, x)
         hidden = self.places.hidden
         product = WeightedProduct(f"{name}.norm.weight", hidden)
-        y = self._each(f"{name}.weighted", product, _joined(centred, roots), hidden.columns)
+        y = self.b.each(f"{name}.weighted", product, joined(centred, roots), hidden.columns)
         if self.shape.norm == "layer":
-            y = self._each(f"{name}.shifted", AddFeatures(f"{name}.norm.bias", hidden), y, hidden.columns)
-        return self._cut(f"{name}.normalised", y)
+            y = self.b.each(f"{name}.shifted", AddFeatures(f"{name}.norm.bias", hidden), y, hidden.columns)
+        return self.b.cut(f"{name}.normalised", y)
 
     def _statistics(self, name: str, x: Grid) -> tuple[Grid, Grid]:
         """The grid less its mean, where the norm asks for that, and 1/sqrt of its variance."""
@@ -161,11 +112,11 @@ class LayerGraph:
                 for p, grid in enumerate(x)
             ]
             subtract = Each(Subtract(), hidden.columns, True)
-            centred = self._each(f"{name}.centred", subtract, _joined(x, means), hidden.columns)
+            centred = self.b.each(f"{name}.centred", subtract, joined(x, means), hidden.columns)
             excess = hidden.columns * hidden.sub_slots - hidden.features
-            squared = _joined(centred, means) if excess else centred
+            squared = joined(centred, means) if excess else centred
         square = SquareSum(hidden.sub_slots, excess)
-        return centred, self._roots(name, self._each(f"{name}.squares", square, squared, 1), square.multiple)
+        return centred, self._roots(name, self.b.each(f"{name}.squares", square, squared, 1), square.multiple)
 
     def _roots(self, name: str, squares: Grid, multiple: int) -> Grid:
         """1/sqrt of the variances whose `multiple` was summed."""
@@ -176,8 +127,8 @@ class LayerGraph:
             (self.b.one(f"{name}.variance", self._feature_sum(p, factor, offset, 1.0), p, *grid),)
             for p, grid in enumerate(squares)
         ]
-        fresh = self._cut(f"{name}.variance", variances)
-        return self._each(f"{name}.root", Polynomial.of(series), fresh, 1)
+        fresh = self.b.cut(f"{name}.variance", variances)
+        return self.b.each(f"{name}.root", Polynomial.of(series), fresh, 1)
 
     def _feature_sum(self, p: int, factor: float, offset: float = 0.0, padding: float = 0.0) -> FeatureSum:
         return FeatureSum(layout=self.layout, block=p, factor=factor, offset=offset, padding=padding)
@@ -195,7 +146,7 @@ class LayerGraph:
                 sine="sine" if rotary else None,
                 folded=folded,
             )
-            placed.append(self._columns(f"{name}.placed", operator, p, grid, len(grid)))
+            placed.append(self.b.columns(f"{name}.placed", operator, p, grid, len(grid)))
         return placed
 
     def _known(self, constant: str) -> str | None:
@@ -216,12 +167,12 @@ class LayerGraph:
                 public=public,
                 folded=self.plan.folded,
             )
-            added.append(self._columns(f"{name}.known", operator, p, grid, len(grid)))
+            added.append(self.b.columns(f"{name}.known", operator, p, grid, len(grid)))
         return added
 
     def _sum(self, name: str, x: Grid, y: Grid) -> Grid:
         columns = self.places.hidden.columns
-        return self._each(name, Each(Add(), columns), _joined(x, y), columns)
+        return self.b.each(name, Each(Add(), columns), joined(x, y), columns)
 
     def _matrix(
         self,
@@ -240,30 +191,3 @@ class LayerGraph:
             most_babies=self.plan.most_babies,
             below=below,
         )
-
-    def _cut(self, name: str, x: Grid, label: str | None = None) -> Grid:
-        """The same grid, refreshed if that was chosen: neighbours in one bootstrap."""
-        if name not in self.refreshed:
-            return x
-        before, self.b.stage = self.b.stage, "refresh"
-        flat = [value for grid in x for value in grid]
-        fresh: list[str] = []
-        for first in range(0, len(flat), 2):
-            pair = tuple(flat[first : first + 2])
-            names = tuple(f"{label or name}.fresh.{first + i}" for i in range(len(pair)))
-            fresh += self.b.many(names, Refresh(), 0, pair)
-        self.b.stage = before
-        found = iter(fresh)
-        return [tuple(next(found) for _ in grid) for grid in x]
-
-    def _each(self, name: str, operator: Operator, x: Grid, columns: int) -> Grid:
-        """The operator on every token block."""
-        return [self._columns(name, operator, p, grid, columns) for p, grid in enumerate(x)]
-
-    def _columns(self, name: str, operator: Operator, p: int, x: Column, columns: int) -> Column:
-        return self.b.many(tuple(f"{name}.{a}" for a in range(columns)), operator, p, x)
-
-
-def _joined(x: Grid, y: Grid) -> Grid:
-    """The columns of both, block by block."""
-    return [(*a, *b) for a, b in zip(x, y, strict=True)]

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from aegis_fhe.errors import LevelError
+from aegis_fhe.program.long.rounds import round_level
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,22 @@ class Side:
     aside: int = 0
 
 
-Step = Spend | Cut | Fork | Join | Side
+@dataclass(frozen=True)
+class Round:
+    """Probabilities meet a factor made of their own sums, and are squared: `round_level`.
+
+    masked: whether they are masked on the way, before their sums as well. before: levels from masked
+    probabilities to where sums may be refreshed. after: levels from there to the factor.
+    """
+
+    name: str
+    bootstraps: int
+    masked: bool
+    before: int
+    after: int
+
+
+Step = Spend | Cut | Fork | Join | Side | Round
 
 
 @dataclass(frozen=True)
@@ -65,7 +81,7 @@ class Path:
     bootstraps: int = 0
     refreshed: tuple[str, ...] = ()
 
-    def refresh(self, step: Cut | Side, level: int) -> Path:
+    def refresh(self, step: Cut | Side | Round, level: int) -> Path:
         """One more refreshed value."""
         bootstraps = self.bootstraps + step.bootstraps
         return replace(self, level=level, bootstraps=bootstraps, refreshed=(*self.refreshed, step.name))
@@ -111,6 +127,8 @@ def depth(steps: Sequence[Step]) -> int:
 def _most(step: Step) -> int:
     if isinstance(step, Side):
         return step.before + step.after + step.aside + 1
+    if isinstance(step, Round):
+        return step.masked + step.before + step.after + 2
     return step.levels if isinstance(step, Spend) else 0
 
 
@@ -145,6 +163,8 @@ def _taken(step: Step, path: Path, fresh: int, lowest: int) -> Iterator[Path]:
             yield replace(path, level=min(path.level, path.residual), residual=0)
         case Side():
             yield from _multiplied(step, path, fresh, lowest)
+        case Round():
+            yield from _squared(step, path, fresh, lowest)
 
 
 def _multiplied(side: Side, path: Path, fresh: int, lowest: int) -> Iterator[Path]:
@@ -156,3 +176,14 @@ def _multiplied(side: Side, path: Path, fresh: int, lowest: int) -> Iterator[Pat
     level = min(own, fresh - side.after) - 1
     if branch >= lowest and level >= 0:
         yield path.refresh(side, level)
+
+
+def _squared(step: Round, path: Path, fresh: int, lowest: int) -> Iterator[Path]:
+    """The squared product with the factor, refreshed or not."""
+    branch = path.level - step.masked - step.before
+    level = round_level(path.level, branch - step.after, masked=step.masked)
+    if branch >= 0 and level >= 0:
+        yield replace(path, level=level)
+    level = round_level(path.level, fresh - step.after, masked=step.masked)
+    if branch >= lowest and level >= 0:
+        yield path.refresh(step, level)

@@ -8,7 +8,7 @@ import msgspec
 
 from aegis_fhe.circuits.backend import Backend
 from aegis_fhe.circuits.polynomial import polynomial_depth
-from aegis_fhe.circuits.products import multiply
+from aegis_fhe.circuits.products import multiply, multiply_scalar
 from aegis_fhe.program.operators.arithmetic import Polynomial
 from aegis_fhe.program.operators.context import Context
 
@@ -16,15 +16,16 @@ V = TypeVar("V")
 
 
 class Reciprocal(msgspec.Struct, frozen=True, tag=True):
-    """u = slope D + offset in [-1, 1] -> y = 1 / (slope D).
+    """u = slope D + offset in [-1, 1] -> y = value / (slope D).
 
-    A series, then Newton steps y <- y (2 - slope D y): from relative error e to e^(2^steps). Level l -> l -
-    `depth`.
+    A series, then Newton steps y <- y (2 - slope D y / value): from relative error e to e^(2^steps). value =
+    slope gives 1/D itself. Level l -> l - `depth`.
     """
 
     series: Polynomial
     offset: float
     steps: int
+    value: float = 1.0
 
     @property
     def depth(self) -> int:
@@ -35,6 +36,8 @@ class Reciprocal(msgspec.Struct, frozen=True, tag=True):
         """Two products a step besides the series."""
         (y,) = self.series.lower(backend, inputs, context)
         denominator = backend.add_scalar(inputs[0], -self.offset)
+        if self.steps and self.value != 1.0:  # the series is deeper, so this costs no level
+            denominator = multiply_scalar(backend, denominator, 1.0 / self.value, context.scale)
         for _ in range(self.steps):
             product = multiply(backend, denominator, y)
             correction = backend.add_scalar(backend.negate(product), 2.0)

@@ -84,7 +84,8 @@ class Degrees:
     """Of the polynomials; those one below a power of two use their levels in full.
 
     squarings: of exp, newton_steps: of 1/D, after their polynomials. A causal mask leaves the first token a
-    single key and the last one all: its denominators need a higher degree and two steps.
+    single key and the last one all: its denominators need a higher degree and two steps. rounds: (degree,
+    Newton steps) of 1/D in each round of normalise-and-square.
     """
 
     exponential: int = 15
@@ -93,6 +94,7 @@ class Degrees:
     newton_steps: int = 1
     inverse_sqrt: int = 31
     activation: int = 63
+    rounds: tuple[tuple[int, int], ...] = ()
 
 
 # Nothing but counts rests on these.
@@ -103,8 +105,9 @@ _SCORE, _DENOMINATOR, _VARIANCE = Interval(-12.0, 4.0), Interval(0.01, 64.0), In
 class LayerRanges:
     """Where the arguments of the approximations lie, calibrated with a margin.
 
-    score: scaled scores, less their head's shift. denominator: sum_j exp(score_ij - unit), unit by default
-    score.high. first_norm,
+    score: scaled scores, less their head's shift. denominator: of the last division, without rounds sum_j
+    exp(score_ij - unit), unit by default score.high. rounds: denominators of the divisions before it, one for
+    each round of normalise-and-square, the first sum_j exp((score_ij - unit) / 2^rounds). first_norm,
     second_norm: variance, or mean square, with epsilon. activation: bound of what GELU or SiLU sees; up: of
     what it gates. hidden: bound of the residual stream; value: of attended values. The last three and `up`
     only matter where a value is refreshed: it must be at most 1 in size.
@@ -120,6 +123,12 @@ class LayerRanges:
     normalised: float = 8.0
     value: float = 8.0
     unit: float | None = None
+    rounds: tuple[Interval, ...] = ()
+
+    @classmethod
+    def assumed(cls, rounds: int) -> LayerRanges:
+        """Ranges for counts: any, with so many rounds."""
+        return cls(rounds=(_DENOMINATOR,) * rounds)
 
     @property
     def excess(self) -> float:

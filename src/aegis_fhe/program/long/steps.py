@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from aegis_fhe.circuits.chebyshev import ChebyshevSeries
 from aegis_fhe.circuits.polynomial import polynomial_depth
+from aegis_fhe.program.long.diagonals import ScoreDiagonals
 from aegis_fhe.program.long.fits import LayerFits
 from aegis_fhe.program.long.layout import GridLayout
-from aegis_fhe.program.long.levels import Cut, Fork, Join, Side, Spend, Step
+from aegis_fhe.program.long.levels import Cut, Fork, Join, Round, Side, Spend, Step
 from aegis_fhe.program.long.placement import Placement
 from aegis_fhe.program.long.reciprocal import Reciprocal
 from aegis_fhe.program.long.shape import LayerShape
@@ -36,6 +37,8 @@ class LayerPlacements:
         )
 
 
+# Of the last division, as they are refreshed.
+DENOMINATOR = "denominator"
 # Constants that a layer may have: offsets of keys and the growth of scores' shifts, which keep scores narrow;
 # keys and values of public tokens.
 KNOWN = frozenset({"key.offset", "score.growth", "key.public", "value.public"})
@@ -46,7 +49,8 @@ class LayerPlan:
     """A layer's shape with its layout, its fits, and whether scores are masked.
 
     known: what is added in clear, of `KNOWN`. most_babies: how many rotated inputs an operator holds at a
-    time, None for as many as take the fewest rotations.
+    time, None for as many as take the fewest rotations. most_scores: up to how many score ciphertexts stay
+    resident from one pass to the next where there are rounds, None for any number.
     """
 
     shape: LayerShape
@@ -55,6 +59,7 @@ class LayerPlan:
     masked: bool
     known: frozenset[str] = frozenset()
     most_babies: int | None = None
+    most_scores: int | None = None
 
     @property
     def placements(self) -> LayerPlacements:
@@ -78,9 +83,37 @@ class LayerPlan:
         return Reciprocal(Polynomial.of(series), series.offset, self.fits.newton_steps)
 
     @property
+    def rounds(self) -> int:
+        """Of normalise-and-square."""
+        return len(self.fits.rounds)
+
+    @property
+    def round_reciprocals(self) -> list[Reciprocal]:
+        """The operator of each round from normalised denominators to 1/D."""
+        series = [(fit.reciprocal, fit.newton_steps) for fit in self.fits.rounds]
+        return [Reciprocal(Polynomial.of(s), s.offset, steps, value=s.slope) for s, steps in series]
+
+    @property
+    def exponential_depth(self) -> int:
+        """Levels from queries and keys to exponentials: the product, the series, the squarings."""
+        return 1 + _depth(self.fits.exponential) + self.fits.squarings
+
+    @property
     def probability_depth(self) -> int:
-        """Levels from queries and keys to probabilities: the product, exp, the mask."""
-        return 1 + _depth(self.fits.exponential) + self.fits.squarings + self.masked
+        """Levels from queries and keys to probabilities, at least: factors of rounds may hold them down."""
+        return self.exponential_depth + (2 * self.rounds or self.masked)
+
+    def scores(self, group: int) -> ScoreDiagonals:
+        """The diagonals of one group of heads."""
+        return ScoreDiagonals(
+            self.layout, self.placements.queries, group, self.shape.causal, self.most_babies
+        )
+
+    @property
+    def resident(self) -> bool:
+        """Whether scores stay from one pass to the next; a pass between two holds what it reads and makes."""
+        held = min(self.rounds, 2) * len(self.scores(0).places())
+        return self.most_scores is None or held <= self.most_scores
 
     def steps(self) -> list[Step]:
         """The whole layer."""
@@ -91,14 +124,29 @@ class LayerPlan:
         return [
             Fork(),
             *self._norm("first", fits.first_norm, before=True),
-            Spend(1 + self.placed + self.probability_depth + 1),
+            Spend(1 + self.placed + self.exponential_depth),
+            *self._rounds(),
+            Spend(1 if self.rounds else self.masked + 1),
             # D lies one level above the sums, so its mask costs them nothing.
-            Side("denominator", places.queries.groups * _pairs(blocks), 0, self.reciprocal.depth),
+            Side(DENOMINATOR, places.queries.groups * _pairs(blocks), 0, self.reciprocal.depth),
             Cut("attended", _pairs(blocks * places.queries.columns)),
             Spend(1),
             Join(),
             Cut("middle", self._hidden_pairs),
             *self._norm("first", fits.first_norm, before=False),
+        ]
+
+    def _rounds(self) -> list[Step]:
+        bootstraps = self.placements.queries.groups * _pairs(self.layout.blocks)
+        return [
+            Round(
+                round_name(index),
+                bootstraps,
+                masked=self.masked and index == 0,
+                before=1,
+                after=reciprocal.depth,
+            )
+            for index, reciprocal in enumerate(self.round_reciprocals)
         ]
 
     def _feed_forward(self) -> list[Step]:
@@ -139,6 +187,11 @@ class LayerPlan:
             aside=int(mean),
         )
         return [side, Cut(f"{name}.normalised", self._hidden_pairs)]
+
+
+def round_name(index: int) -> str:
+    """Of the denominators of a round, as they are refreshed."""
+    return f"round{index}.{DENOMINATOR}"
 
 
 def _pairs(ciphertexts: int) -> int:

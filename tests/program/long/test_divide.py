@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from aegis_fhe.circuits.bootstrap import presets
+from aegis_fhe.program.long.attention import StreamingAttention
 from aegis_fhe.program.long.compile import LongProgram, compile_layer
 from aegis_fhe.program.long.divide import Division, divide, part_of
+from aegis_fhe.program.long.divide.division import even_ranges
 from aegis_fhe.program.long.matrix_product import MatrixProduct
 from aegis_fhe.program.long.shape import Degrees, LayerShape
 
@@ -61,10 +63,32 @@ def test_parts_cover_columns_once():
     assert sum(operator.plaintexts() for operator in operators) == whole.operator.plaintexts()
 
 
+@pytest.mark.parametrize("shape", [ENCODER, DECODER, UNEVEN])
+@pytest.mark.parametrize(
+    "division",
+    [
+        Division(queries=True),
+        Division(giants=2),
+        Division(queries=True, giants=3, babies=True, parts=2),
+        Division(babies=True, parts=3),
+    ],
+    ids=str,
+)
+def test_attention_in_parts_computes_the_same(shape: LayerShape, division: Division):
+    """Two token blocks; by queries, by giant steps, with K and V turned apart."""
+    program, hidden = compiled(shape, tokens=24)
+    assert program.layout.blocks == 2
+    divided = replace(program, graph=divide(program.graph, division))
+    np.testing.assert_allclose(divided.run_clear(hidden), program.run_clear(hidden), atol=1e-9)
+    parts = [node.operator for node in divided.graph.nodes if isinstance(node.operator, StreamingAttention)]
+    assert len(parts) > 1 or division.babies
+    assert {p.turned for p in parts} == {division.babies}
+
+
 @pytest.mark.parametrize("columns", [1, 2, 3, 7, 12])
 @pytest.mark.parametrize("parts", [1, 2, 3, 4])
 def test_ranges_are_even_and_none_is_empty(columns: int, parts: int):
-    ranges = Division(parts=parts).ranges(columns)
+    ranges = even_ranges(columns, parts)
     sizes = [last - first for first, last in ranges]
     assert sum(sizes) == columns
     assert min(sizes) >= 1

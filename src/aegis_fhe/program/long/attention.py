@@ -45,6 +45,10 @@ class StreamingAttention(msgspec.Struct, frozen=True, tag=True):
     after the rounds, unmasked where there were none; those in which no query of a shorter text sees a key
     repeat another. weighs: whether there are V and O; a pass without finds D.
 
+    queries, giants: a part of the pass: these token blocks of queries alone, whose Q and factors come in and
+    whose O and D come out; these giant steps alone, whose sums add up to those of all. turned: K and V come
+    in as their babies, [token block][column][baby] (see Babies).
+
     exponential: a series in u = score + offset, squared `squarings` times. offset, growth: names of one
     number for each head: offset = offset_h - growth_h log(visible(i)) where query i sees visible(i) keys, and
     -1 at tokens that are not encrypted, where exp vanishes. masked: keys that a query may not see, or beyond
@@ -65,6 +69,19 @@ class StreamingAttention(msgspec.Struct, frozen=True, tag=True):
     resident: bool = False
     keeps: bool = False
     weighs: bool = True
+    queries: tuple[int, int] | None = None
+    giants: tuple[int, int] | None = None
+    turned: bool = False
+
+    @property
+    def query_blocks(self) -> range:
+        """Token blocks of queries."""
+        return range(*self.queries) if self.queries else range(self.scores.layout.blocks)
+
+    @property
+    def giant_steps(self) -> range:
+        """Which giant steps are summed."""
+        return range(*self.giants) if self.giants else range(self.scores.giants)
 
     @property
     def exponential_depth(self) -> int:
@@ -90,9 +107,9 @@ class StreamingAttention(msgspec.Struct, frozen=True, tag=True):
         """Giant steps from the last to the first: Q turns forward by one step, and so do the sums behind it.
 
         Rotations: C (b - 1) of K and of V for each token block, C (g - 1) of Q and of O, g - 1 of D and of
-        each factor, by b + 1 different steps at most; none of Q and K where scores come in, of V and O where
-        nothing is weighed. Relinearisations: one a score, two a score and round, C for each giant step.
-        Raises RangeError for a text with padding where scores are not masked.
+        each factor, by b + 1 different steps at most; none of Q and K where scores come in, of K and V where
+        they come turned, of V and O where nothing is weighed. Relinearisations: one a score, two a score and
+        round, C for each giant step. Raises RangeError for a text with padding where scores are not masked.
         """
         capacity = self.scores.layout.tokens * self.scores.layout.blocks
         if not self.masked and context.tokens < capacity:

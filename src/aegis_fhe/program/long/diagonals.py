@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from aegis_fhe.circuits.backend import Backend
 from aegis_fhe.ckks.slots import SlotVector
 from aegis_fhe.program.long.folding import attention_baby_steps
 from aegis_fhe.program.long.layout import Array, GridLayout
 from aegis_fhe.program.long.placement import Placement
+from aegis_fhe.program.operators.context import Context
+
+V = TypeVar("V")
+
+
+class Babies(msgspec.Struct, frozen=True, tag=True):
+    """rot(x, unit j) for j = 0 ... count - 1 of every input, input by input: keys or values, turned once.
+
+    Level and scale unchanged.
+    """
+
+    unit: int
+    count: int
+
+    def lower(self, backend: Backend[V], inputs: list[V], context: Context) -> list[V]:
+        """count - 1 rotations of each input, one ModUp."""
+        steps = [self.unit * j for j in range(self.count)]
+        return [rotated for x in inputs for rotated in backend.rotate_many(x, steps)]
 
 
 class ScoreDiagonals(msgspec.Struct, frozen=True):

@@ -38,17 +38,17 @@ class ScorePass(Generic[V]):
     ) -> None:
         self.operator, self.backend, self.context = operator, backend, context
         self.scores = operator.scores
-        blocks = range(self.scores.layout.blocks)
-        self.aligned: list[list[V]] = [[] for _ in blocks]
+        self.blocks = operator.query_blocks
+        self.aligned: list[list[V]] = [[] for _ in self.blocks]
         self.stored: dict[Place, V] = {}
         level, rest = self._stored(inputs) if operator.resident else self._computed(inputs)
-        grids, factors = self._grids(rest, operator.weighs)
+        grids, factors = self._key_grids(rest, operator.weighs)
         level = self._factors(factors, level)
         lower = min((self.backend.level(x) for grid in grids for x in grid), default=level)
         self.values = [self._babies(grid, min(lower, level)) for grid in grids]
         self.turned = self.aligned
         self.kept: dict[Place, V] = {}
-        self.sums: list[list[V]] = [[] for _ in blocks]
+        self.sums: list[list[V]] = [[] for _ in self.blocks]
 
     def results(self) -> list[V]:
         """Scores where they are kept, all O where there are any, all D.
@@ -56,10 +56,13 @@ class ScorePass(Generic[V]):
         Giant steps from the last to the first: Q and factors turn forward by one step, and so do the sums
         behind them.
         """
-        for i in reversed(range(self.scores.giants)):
+        steps = self.operator.giant_steps
+        for i in reversed(steps):
             self._turn(i)
-            for block in range(self.scores.layout.blocks):
-                self._accumulate(i, block)
+            for place in range(len(self.blocks)):
+                self._accumulate(i, place)
+        if steps.start:
+            self.sums = self._rotated(self.sums, self._unit * steps.start)
         grids = [grid or self._nothing() for grid in self.sums]
         sums = [x for grid in grids for x in grid[:-1]] + [grid[-1] for grid in grids]
         return [*self._kept(), *sums] if self.operator.keeps else sums
@@ -72,22 +75,26 @@ class ScorePass(Generic[V]):
 
     def _computed(self, inputs: Sequence[V]) -> tuple[int, Sequence[V]]:
         """(level of scores, other inputs), where they are made of Q and K."""
-        queries, inputs = self._grids(inputs, True)
-        keys, inputs = self._grids(inputs, True)
+        queries, inputs = self._grids(inputs, len(self.blocks), self.scores.columns)
+        keys, inputs = self._key_grids(inputs, True)
         level = min(self.backend.level(x) for grid in (*queries, *keys) for x in grid)
         self.aligned = [self._dropped(grid, level) for grid in queries]
         self.keys = [self._babies(grid, level) for grid in keys]
         return level - self.operator.exponential_depth, inputs
 
-    def _grids(self, inputs: Sequence[V], present: bool) -> tuple[list[Sequence[V]], Sequence[V]]:
+    def _key_grids(self, inputs: Sequence[V], present: bool) -> tuple[list[Sequence[V]], Sequence[V]]:
+        """K or V of all token blocks, as they are or as their babies, and what is behind them."""
+        columns = self.scores.columns * (self.scores.baby if self.operator.turned else 1)
+        return self._grids(inputs, self.scores.layout.blocks if present else 0, columns)
+
+    def _grids(self, inputs: Sequence[V], blocks: int, columns: int) -> tuple[list[Sequence[V]], Sequence[V]]:
         """The next grid among the inputs, [token block][column], and what is behind it."""
-        columns = self.scores.columns
-        end = self.scores.layout.blocks * columns if present else 0
+        end = blocks * columns
         return [inputs[start : start + columns] for start in range(0, end, columns)], inputs[end:]
 
     def _factors(self, factors: Sequence[V], level: int) -> int:
         """Joins the factors to what turns; the level of probabilities made of scores at `level`."""
-        blocks, masked = self.scores.layout.blocks, self.operator.masks
+        blocks, masked = len(self.blocks), self.operator.masks
         if not factors:
             return level - masked
         for start in range(0, len(factors), blocks):
@@ -100,19 +107,25 @@ class ScorePass(Generic[V]):
 
     def _turn(self, i: int) -> None:
         """Queries, factors and sums to giant step i."""
-        backend, unit = self.backend, self.scores.layout.sub_slots * self.scores.baby
-        last = i == self.scores.giants - 1
+        last = i == self.operator.giant_steps[-1]
         if i:
-            step = -unit * i if last else unit
-            self.turned = [[backend.rotate(x, step) for x in grid] for grid in self.turned]
+            self.turned = self._rotated(self.turned, -self._unit * i if last else self._unit)
         else:
             self.turned = self.aligned
         if not last:
-            self.sums = [[backend.rotate(x, unit) for x in grid] for grid in self.sums]
+            self.sums = self._rotated(self.sums, self._unit)
 
-    def _accumulate(self, i: int, block: int) -> None:
-        """Adds the scores of one giant step to the sums of a block of queries."""
-        found = list(self._probabilities(i, block))
+    @property
+    def _unit(self) -> int:
+        """One giant step."""
+        return self.scores.layout.sub_slots * self.scores.baby
+
+    def _rotated(self, grids: list[list[V]], step: int) -> list[list[V]]:
+        return [[self.backend.rotate(x, step) for x in grid] for grid in grids]
+
+    def _accumulate(self, i: int, at: int) -> None:
+        """Adds the scores of one giant step to the sums of a block of queries, by its place."""
+        found = list(self._probabilities(i, self.blocks[at]))
         if not found:
             return
         probabilities, backend = [one.probability for one in found], self.backend
@@ -124,9 +137,9 @@ class ScorePass(Generic[V]):
         for x in probabilities[1:]:
             total = backend.add(total, x)
         partial.append(total)
-        before = self.sums[block]
+        before = self.sums[at]
         pairs = zip(before, partial, strict=True)
-        self.sums[block] = [backend.add(x, y) for x, y in pairs] if before else partial
+        self.sums[at] = [backend.add(x, y) for x, y in pairs] if before else partial
 
     def _probabilities(self, i: int, block: int) -> Iterator[_Weighted[V]]:
         scores, offsets = self.scores, self.operator.offsets(i, block, self.context)
@@ -141,8 +154,9 @@ class ScorePass(Generic[V]):
 
     def _probability(self, place: Place, offsets: SlotVector, seen: NDArray[np.bool_]) -> V:
         """exp of a score, after this pass's rounds, masked."""
-        block, mask = place[0], self.scores.mask(seen) if self.operator.masks else None
-        factors = self.turned[block][len(self.turned[block]) - self.operator.factors :]
+        mask = self.scores.mask(seen) if self.operator.masks else None
+        own = self.turned[self.blocks.index(place[0])]
+        factors = own[len(own) - self.operator.factors :]
         y = kept = self._exponential(place, offsets)
         if mask is not None and not factors:
             y = multiply_plain(self.backend, y, mask, self.context.scale)
@@ -157,7 +171,8 @@ class ScorePass(Generic[V]):
         if self.operator.resident:
             return self.stored[place]
         block, key_block, _, j = place
-        queries, keys = self.turned[block][: self.scores.columns], self.keys[key_block][j]
+        queries = self.turned[self.blocks.index(block)][: self.scores.columns]
+        keys = self.keys[key_block][j]
         product = self.backend.multiply_sum(queries, keys)
         return self.operator.exponentiated(self.backend, product, offsets, self.context)
 
@@ -175,6 +190,9 @@ class ScorePass(Generic[V]):
 
     def _babies(self, grid: Sequence[V], level: int) -> list[list[V]]:
         """[j][column]: rot(x, S j)."""
+        if self.operator.turned:
+            babies = self._dropped(grid, level)
+            return [babies[j :: self.scores.baby] for j in range(self.scores.baby)]
         steps = [self.scores.layout.sub_slots * j for j in range(self.scores.baby)]
         rotated = [self.backend.rotate_many(x, steps) for x in self._dropped(grid, level)]
         return [list(column) for column in zip(*rotated, strict=True)]

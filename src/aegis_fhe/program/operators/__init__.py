@@ -4,6 +4,7 @@ Each operator is data; its `lower` states it in CKKS operations, for every inter
 """
 
 from aegis_fhe.program.long.attention import StreamingAttention
+from aegis_fhe.program.long.diagonals import Babies
 from aegis_fhe.program.long.heads import AddHeads, PlaceHeads
 from aegis_fhe.program.long.matrix_product import MatrixProduct
 from aegis_fhe.program.long.reciprocal import Reciprocal
@@ -50,6 +51,7 @@ Operator = (
     | MatrixProduct
     | AddHeads
     | PlaceHeads
+    | Babies
     | StreamingAttention
     | FeatureSum
     | HeadSum
@@ -67,6 +69,7 @@ __all__ = [
     "AddPlain",
     "AddScalar",
     "Attend",
+    "Babies",
     "ComplexParts",
     "Context",
     "Each",

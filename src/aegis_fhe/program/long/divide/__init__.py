@@ -1,0 +1,32 @@
+"""A graph in which large nodes are parts, so that each part may be computed somewhere else.
+
+How a graph is divided belongs to the program: it never depends on how many devices there are, so one device
+makes the same bits from it as any number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from aegis_fhe.program.graph import Graph, Node
+from aegis_fhe.program.long.attention import StreamingAttention
+from aegis_fhe.program.long.divide.attention import divide_attention
+from aegis_fhe.program.long.divide.division import Division, part_of
+from aegis_fhe.program.long.divide.grids import divide_grid
+
+__all__ = ["Division", "divide", "part_of"]
+
+
+def divide(graph: Graph, division: Division) -> Graph:
+    """The graph with its large nodes in parts; values keep their names, parts of sums get new ones."""
+    nodes = [part for node in graph.nodes for part in _parts(node, division)]
+    return Graph(tuple(nodes), graph.results)
+
+
+def _parts(node: Node, division: Division) -> Iterator[Node]:
+    if isinstance(node.operator, StreamingAttention):
+        yield from divide_attention(node, node.operator, division)
+    elif division.parts == 1:
+        yield node
+    else:
+        yield from divide_grid(node, division)

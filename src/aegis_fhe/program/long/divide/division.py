@@ -1,0 +1,66 @@
+"""How a graph is divided, and what is common to all parts of a node."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from aegis_fhe.program.graph import Node
+from aegis_fhe.program.operators import Operator
+
+
+@dataclass(frozen=True, kw_only=True)
+class Division:
+    """Into how many parts the columns of a grid go.
+
+    rows: stages whose products are sums over parts of their inputs instead ("output", "contract" as they
+    follow a stage that is divided by heads or units). queries: attention has a part for every token block of
+    queries. giants: and so many for its giant steps, summed. babies: K and V are turned by nodes of their
+    own, `parts` for each token block, instead of in every part of attention.
+    """
+
+    parts: int = 1
+    rows: frozenset[str] = frozenset()
+    queries: bool = False
+    giants: int = 1
+    babies: bool = False
+
+
+def even_ranges(count: int, parts: int) -> list[tuple[int, int]]:
+    """Consecutive, as even as they can be, none of them empty: fewer than `parts` where there is less."""
+    parts = min(parts, count)
+    return [(i * count // parts, (i + 1) * count // parts) for i in range(parts)]
+
+
+def part_of(node: Node) -> int:
+    """The number of a node among the parts of one; 0 for whole ones."""
+    _, _, number = node.name.rpartition("~")
+    return int(number) if number.isdigit() and "~" in node.name else 0
+
+
+def as_part(
+    node: Node,
+    number: int,
+    operator: Operator,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    *,
+    role: str = "",
+    block: int | None = None,
+) -> Node:
+    """A part of a node, with its stage; role: of parts that do something else than the others."""
+    return changed(
+        node,
+        name=f"{node.name}{role}~{number}",
+        operator=operator,
+        inputs=tuple(inputs),
+        outputs=tuple(outputs),
+        block=node.block if block is None else block,
+    )
+
+
+def changed(node: Node, **changes: object) -> Node:
+    """The node with some fields changed."""
+    return msgspec.structs.replace(node, **changes)

@@ -16,7 +16,7 @@ from aegis_fhe.circuits.bootstrap import presets
 from aegis_fhe.errors import AegisError
 from aegis_fhe.models.smollm2.layer_degrees import LayerDegrees
 from aegis_fhe.observe.table import format_bytes, results_table
-from aegis_fhe.program.long.counts import LayerCounts, count_keys, count_layer
+from aegis_fhe.program.long.counts import KnownNodes, LayerCounts, count_keys, count_layer
 from aegis_fhe.program.long.shape import BERT_BASE, SMOLLM2_135M, Degrees, LayerShape
 
 SHAPES: dict[str, LayerShape] = {"bert-base": BERT_BASE, "smollm2-135m": SMOLLM2_135M}
@@ -70,11 +70,18 @@ def _degrees(model: str, path: Path | None) -> LayerDegrees:
 
 def _kinds(shape: LayerShape, known: LayerDegrees, tokens: int, most_scores: int | None) -> list[_Kind]:
     """Layers by their degrees: those alike are counted once."""
-    bootstrap, members = presets.n16(), dict[Degrees, list[int]]()
+    members: dict[Degrees, list[int]] = {}
     for index, one in enumerate(known.layers):
         members.setdefault(one, []).append(index)
+    nodes: KnownNodes = {}
     return [
-        _Kind(layers, one, count_layer(shape, bootstrap, tokens=tokens, degrees=one, most_scores=most_scores))
+        _Kind(
+            layers,
+            one,
+            count_layer(
+                shape, presets.n16(), tokens=tokens, degrees=one, most_scores=most_scores, known=nodes
+            ),
+        )
         for one, layers in members.items()
     ]
 

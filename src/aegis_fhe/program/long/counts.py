@@ -22,9 +22,11 @@ from aegis_fhe.program.long.levels import RefreshPlan, place_refreshes
 from aegis_fhe.program.long.matrix_product import MatrixProduct
 from aegis_fhe.program.long.shape import Degrees, LayerRanges, LayerShape
 from aegis_fhe.program.long.steps import LayerPlan
-from aegis_fhe.program.operators import Context, Input, Refresh
+from aegis_fhe.program.operators import Context, Input, Operator, Refresh
 
 REFRESH = "refresh"
+# Of an operator on inputs of these levels and scales: its counts and its results.
+KnownNodes = dict[tuple[Operator, tuple[Symbol, ...]], tuple[OperationCounts, tuple[Symbol, ...]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,11 +91,13 @@ def count_layer(
     ranges: LayerRanges | None = None,
     degrees: Degrees | None = None,
     most_scores: int | None = None,
+    known: KnownNodes | None = None,
 ) -> LayerCounts:
     """One layer, which all like it repeat. Raises LevelError when no choice of bootstraps carries it.
 
     ranges: by default any with as many rounds as the degrees, on which no count rests. most_scores: that stay
-    resident between rounds of normalise-and-square (`LayerPlan`).
+    resident between rounds of normalise-and-square (`LayerPlan`). known: what nodes cost that were counted
+    before, for as many tokens and with the same bootstrap; new ones are added.
     """
     params, degrees = bootstrap.params, Degrees() if degrees is None else degrees
     ranges = LayerRanges.assumed(len(degrees.rounds)) if ranges is None else ranges
@@ -102,7 +106,7 @@ def count_layer(
     refreshes = place_refreshes(plan.steps(), fresh=bootstrap.output_level, lowest=bootstrap.input_level)
     graph = LayerGraph(plan, refreshes.refreshed, ranges.hidden).graph(refreshes.start)
     context = GridContext(constants=_Ones(), scale=params.scale, tokens=tokens, bootstrap=bootstrap)
-    stages, lowest = count_stages(graph, bootstrap, context)
+    stages, lowest = count_stages(graph, bootstrap, context, {} if known is None else known)
     if lowest < refreshes.start:
         raise LevelError(f"the layer begins at level {refreshes.start} and ends at level {lowest}")
     matrices = {node.operator for node in graph.nodes if isinstance(node.operator, MatrixProduct)}
@@ -124,14 +128,14 @@ def count_keys(layers: Iterable[LayerCounts], bootstrap: BootstrapPlan) -> tuple
 
 
 def count_stages(
-    graph: Graph, bootstrap: BootstrapPlan, context: Context
+    graph: Graph, bootstrap: BootstrapPlan, context: Context, known: KnownNodes
 ) -> tuple[dict[str, OperationCounts], int]:
     """Operations of each stage, and the lowest level of the results.
 
-    A bootstrap is not run again for every pair: its counts are added as often as it occurs.
+    No operator is run again on inputs of the same levels and scales, and no bootstrap for every pair: their
+    counts are added as often as they occur.
     """
     params = bootstrap.params
-    backend = SymbolicBackend(params.q, params.slots)
     values: dict[str, Symbol] = {}
     stages: dict[str, OperationCounts] = {}
     refreshes, left = 0, uses(graph.nodes, graph.results)
@@ -142,11 +146,11 @@ def count_stages(
             _refresh(node, bootstrap, values)
             refreshes += 1
         else:
-            backend.counts = stages.setdefault(node.stage, OperationCounts())
-            run_node(node, backend, values, context)
+            counts = _node_counts(node, bootstrap, values, context, known)
+            _include(stages.setdefault(node.stage, OperationCounts()), counts)
         release(node, left, values)
     if refreshes:
-        stages[REFRESH] = _times(bootstrap.counts, refreshes)
+        _include(stages.setdefault(REFRESH, OperationCounts()), bootstrap.counts, refreshes)
     return stages, min(values[name].level for name in graph.results)
 
 
@@ -168,12 +172,29 @@ def _refresh(node: Node, bootstrap: BootstrapPlan, values: dict[str, Symbol]) ->
         values[name] = Symbol(bootstrap.output_level, bootstrap.params.scale)
 
 
-def _times(counts: OperationCounts, times: int) -> OperationCounts:
-    total = OperationCounts()
+def _node_counts(
+    node: Node,
+    bootstrap: BootstrapPlan,
+    values: dict[str, Symbol],
+    context: Context,
+    known: KnownNodes,
+) -> OperationCounts:
+    """Of one node, whose values are added."""
+    inputs = tuple(values[name] for name in node.inputs)
+    if (node.operator, inputs) not in known:
+        backend = SymbolicBackend(bootstrap.params.q, bootstrap.params.slots)
+        run_node(node, backend, values, context)
+        known[node.operator, inputs] = backend.counts, tuple(values[name] for name in node.outputs)
+    counts, outputs = known[node.operator, inputs]
+    values.update(zip(node.outputs, outputs, strict=True))
+    return counts
+
+
+def _include(total: OperationCounts, counts: OperationCounts, times: int = 1) -> None:
     for (operation, level), count in counts.by_level.items():
         total.add(operation, level, count * times)
-    total.keys.update(counts.keys)
-    return total
+    for step, level in counts.keys.items():
+        total.need(step, level)
 
 
 def _key_bytes(requests: Iterable[KeyRequest], bootstrap: BootstrapPlan) -> int:
@@ -183,6 +204,5 @@ def _key_bytes(requests: Iterable[KeyRequest], bootstrap: BootstrapPlan) -> int:
 def _requests(stages: Iterable[OperationCounts]) -> tuple[KeyRequest, ...]:
     union = OperationCounts()
     for counts in stages:
-        for step, level in counts.keys.items():
-            union.need(step, level)
+        _include(union, counts)
     return tuple(union.key_requests())

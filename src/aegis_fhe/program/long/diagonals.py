@@ -110,10 +110,8 @@ class ScoreDiagonals(msgspec.Struct, frozen=True):
 
     def by_head(self, values: Array) -> SlotVector:
         """[heads] or [rows, heads] -> slots, of one period or of all; zero for heads that do not exist."""
-        padded, rows = self.placement.padded_heads, np.atleast_2d(values)
-        every = np.zeros((len(rows), self.placement.groups * padded))
-        every[:, : self.placement.heads] = rows
-        own = every[:, self.group * padded :][:, :padded]
+        rows = np.broadcast_to(np.atleast_2d(values), (len(np.atleast_2d(values)), self.placement.heads))
+        own = self.placement.by_head(rows, self.group)
         return self._slots(np.tile(own, (1, self.placement.key_blocks)))
 
     def _slots(self, values: Array) -> SlotVector:

@@ -9,6 +9,7 @@ import msgspec
 from aegis_fhe.circuits.chebyshev import ChebyshevSeries
 from aegis_fhe.program.long.attention import StreamingAttention
 from aegis_fhe.program.long.grid_builder import Column, Grid, GridBuilder, joined
+from aegis_fhe.program.long.placement import EMPTY
 from aegis_fhe.program.long.reciprocal import Reciprocal
 from aegis_fhe.program.long.slotwise import Each
 from aegis_fhe.program.long.statistics import HeadSum
@@ -69,7 +70,7 @@ class GroupGraph:
     ) -> Grid:
         """`reciprocal` of every block's denominators, on the interval of its series."""
         self.b.stage, queries = "divide", self.plan.placements.queries
-        heads = min(self.plan.shape.heads - self.group * queries.padded_heads, queries.padded_heads)
+        heads = int((queries.heads_of(self.group) != EMPTY).sum())
         sums = []
         for p, denominator in enumerate(denominators):
             head_sum = HeadSum(

@@ -114,7 +114,7 @@ class AddHeads(msgspec.Struct, frozen=True, tag=True):
         place, size = self.placement, self.layout.sub_slots
         padded, copies = place.padded_heads, place.key_blocks
         group, c = divmod(column, place.head_dim)
-        own = table[:, group * padded :, c][:, :padded]
+        own = place.by_head(table[:, :, c], group)
         slots = np.zeros((len(table), size))
         for kb in range(copies):
             shift = kb * (self.layout.tokens // copies) if self.folded and len(table) > 1 else 0

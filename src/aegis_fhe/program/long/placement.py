@@ -28,8 +28,8 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
 
     Dense (heads == 0): feature f in column f // S, sub-slot f % S.
     Head-minor: feature c of head h in column c, sub-slot kb * H + h for every key block kb < phi, with H =
-    heads padded to a power of two and phi = `folds` <= S / H; with H > S, heads form groups of S with columns
-    of their own. Feature c of head h is number (h * key_value_heads // heads) * head_dim + c, so shared keys
+    heads padded to a power of two and phi = `folds` <= S / H; heads may form groups of `group_heads` with
+    columns of their own, of S where there are more of them than sub-slots. Feature c of head h is number (h * key_value_heads // heads) * head_dim + c, so shared keys
     and values are repeated.
     """
 
@@ -39,6 +39,7 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     key_value_heads: int = 0
     head_dim: int = 0
     folds: int = 0
+    group_heads: int = 0
 
     @classmethod
     def dense(cls, features: int, sub_slots: int) -> Placement:
@@ -52,15 +53,18 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
         head_dim: int,
         layout: GridLayout,
         key_value_heads: int | None = None,
+        *,
+        groups: int = 1,
     ) -> Placement:
-        """One column for each feature inside a head; phi by `best_key_blocks`, S / H at most.
+        """One column for each feature inside a head of a group; phi by `best_key_blocks`, S / H at most.
 
-        Raises LayoutError when heads do not share evenly.
+        groups: how many at least, as even as they can be. Raises LayoutError when heads do not share evenly.
         """
         shared = heads if key_value_heads is None else key_value_heads
         if heads % shared:
             raise LayoutError(f"{heads} heads cannot share {shared} key-value heads evenly")
-        padded = min(next_power_of_two(heads), layout.sub_slots)
+        own = min(-(-heads // groups), layout.sub_slots)
+        padded = next_power_of_two(own)
         return cls(
             features=shared * head_dim,
             sub_slots=layout.sub_slots,
@@ -68,12 +72,13 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
             key_value_heads=shared,
             head_dim=head_dim,
             folds=best_key_blocks(layout.sub_slots // padded, layout.tokens, head_dim),
+            group_heads=own,
         )
 
     @property
     def _shape(self) -> _Columns:
-        padded = min(next_power_of_two(self.heads), self.sub_slots)
-        return _Columns(padded, -(-self.heads // padded), self.folds)
+        own = self.group_heads
+        return _Columns(next_power_of_two(own), -(-self.heads // own), self.folds)
 
     @property
     def columns(self) -> int:
@@ -97,16 +102,27 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
         """Copies of a head in the sub-slots, phi: the factor by which keys can be folded."""
         return self._shape.copies
 
+    def heads_of(self, group: int) -> Table:
+        """[H]: the head in each of a group's sub-slots, or EMPTY."""
+        head = group * self.group_heads + np.arange(self.padded_heads)
+        inside = (np.arange(self.padded_heads) < self.group_heads) & (head < self.heads)
+        return np.where(inside, head, EMPTY)
+
+    def by_head(self, values: Array, group: int) -> Array:
+        """[..., heads] -> [..., H] of one group, zero where no head is."""
+        padded = np.concatenate([values, np.zeros((*values.shape[:-1], 1))], axis=-1)
+        return padded[..., self.heads_of(group)]  # EMPTY points at the zero
+
     def table(self) -> Table:
         """[columns, sub_slots]: the feature's number, or EMPTY."""
         if not self.heads:
             table = np.arange(self.columns * self.sub_slots).reshape(-1, self.sub_slots)
             return np.where(table < self.features, table, EMPTY)
         shape = self._shape
-        head = np.arange(shape.groups * shape.padded).reshape(shape.groups, 1, shape.padded)
+        head = np.stack([self.heads_of(group) for group in range(shape.groups)])[:, None, :]
         shared = head * self.key_value_heads // self.heads
         feature = shared * self.head_dim + np.arange(self.head_dim)[None, :, None]
-        one = np.where(head < self.heads, feature, EMPTY).reshape(self.columns, shape.padded)
+        one = np.where(head != EMPTY, feature, EMPTY).reshape(self.columns, shape.padded)
         table = np.full((self.columns, self.sub_slots), EMPTY)
         table[:, : shape.copies * shape.padded] = np.tile(one, (1, shape.copies))
         return table

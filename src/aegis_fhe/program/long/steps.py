@@ -26,13 +26,13 @@ class LayerPlacements:
     units: Placement
 
     @classmethod
-    def of(cls, shape: LayerShape, layout: GridLayout) -> LayerPlacements:
+    def of(cls, shape: LayerShape, layout: GridLayout, head_groups: int = 1) -> LayerPlacements:
         """Dense hidden states and units, head-minor queries and keys."""
         heads, dim, size = shape.heads, shape.head_dim, layout.sub_slots
         return cls(
             hidden=Placement.dense(shape.features, size),
-            queries=Placement.head_minor(heads, dim, layout),
-            keys=Placement.head_minor(heads, dim, layout, shape.key_value_heads),
+            queries=Placement.head_minor(heads, dim, layout, groups=head_groups),
+            keys=Placement.head_minor(heads, dim, layout, shape.key_value_heads, groups=head_groups),
             units=Placement.dense(shape.hidden, size),
         )
 
@@ -50,7 +50,8 @@ class LayerPlan:
 
     known: what is added in clear, of `KNOWN`. most_babies: how many rotated inputs an operator holds at a
     time, None for as many as take the fewest rotations. most_scores: up to how many score ciphertexts stay
-    resident from one pass to the next where there are rounds, None for any number.
+    resident from one pass to the next where there are rounds, None for any number. head_groups: how many
+    groups heads form at least.
     """
 
     shape: LayerShape
@@ -60,11 +61,12 @@ class LayerPlan:
     known: frozenset[str] = frozenset()
     most_babies: int | None = None
     most_scores: int | None = None
+    head_groups: int = 1
 
     @property
     def placements(self) -> LayerPlacements:
         """Where its values lie."""
-        return LayerPlacements.of(self.shape, self.layout)
+        return LayerPlacements.of(self.shape, self.layout, self.head_groups)
 
     @property
     def folded(self) -> bool:

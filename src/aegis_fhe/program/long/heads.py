@@ -81,7 +81,8 @@ class AddHeads(msgspec.Struct, frozen=True, tag=True):
     """Head-minor columns of one token block + offset_h + at public token t what `public` says.
 
     offset: name of a table [heads, head_dim], everywhere; public: of one [public tokens, heads, head_dim];
-    None for zero. folded: as the columns are. Level and scale unchanged.
+    None for zero. folded: as the columns are. first: number of the first input's column. Level and scale
+    unchanged.
     """
 
     layout: GridLayout
@@ -90,12 +91,14 @@ class AddHeads(msgspec.Struct, frozen=True, tag=True):
     offset: str | None = None
     public: str | None = None
     folded: bool = False
+    first: int = 0
 
     def lower(self, backend: Backend[V], inputs: list[V], context: Context) -> list[V]:
         """One addition a column."""
         table = self._table(context)
         return [
-            backend.add_plain(x, SlotVector(self._column(table, column))) for column, x in enumerate(inputs)
+            backend.add_plain(x, SlotVector(self._column(table, column)))
+            for column, x in enumerate(inputs, self.first)
         ]
 
     def _table(self, context: Context) -> Array:

@@ -43,8 +43,11 @@ class GridLayout(msgspec.Struct, frozen=True, kw_only=True):
             raise LayoutError(f"{self.blocks} token blocks; at least one is needed")
 
     @classmethod
-    def of(cls, slots: int, tokens: int) -> GridLayout:
-        """For texts of up to `tokens` tokens: one block while LEAST_SUB_SLOTS sub-slots remain, then more."""
+    def of(cls, slots: int, tokens: int, block_tokens: int | None = None) -> GridLayout:
+        """For texts of up to `tokens` tokens: one block while LEAST_SUB_SLOTS sub-slots remain, then more.
+
+        block_tokens: of a block, a power of two, if that is to be smaller.
+        """
         if tokens not in TOKENS:
             raise LayoutError(f"{tokens} tokens; from {TOKENS.start} to {TOKENS.stop - 1} are supported")
         most = slots // LEAST_SUB_SLOTS
@@ -53,6 +56,12 @@ class GridLayout(msgspec.Struct, frozen=True, kw_only=True):
                 f"{slots} slots hold no token of {LEAST_SUB_SLOTS} sub-slots: use a larger ring"
             )
         inside = min(next_power_of_two(tokens), most)
+        if block_tokens is not None:
+            if block_tokens > inside:
+                raise LayoutError(
+                    f"blocks of {block_tokens} tokens: {tokens} tokens in {slots} slots take at most {inside}"
+                )
+            inside = block_tokens
         return cls(slots=slots, tokens=inside, blocks=-(-tokens // inside))
 
     @property

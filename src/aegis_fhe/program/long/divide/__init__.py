@@ -26,7 +26,7 @@ def divide(graph: Graph, division: Division) -> Graph:
 def _parts(node: Node, division: Division) -> Iterator[Node]:
     if isinstance(node.operator, StreamingAttention):
         yield from divide_attention(node, node.operator, division)
-    elif division.parts == 1:
+    elif division.parts_of(node) == 1:
         yield node
     else:
         yield from divide_grid(node, division)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import msgspec
 
 from aegis_fhe.program.graph import Node
+from aegis_fhe.program.long.heads import AddHeads, PlaceHeads
+from aegis_fhe.program.long.matrix_product import MatrixProduct
 from aegis_fhe.program.operators import Operator
 
 
@@ -18,14 +20,30 @@ class Division:
     rows: stages whose products are sums over parts of their inputs instead ("output", "contract" as they
     follow a stage that is divided by heads or units). queries: attention has a part for every token block of
     queries. giants: and so many for its giant steps, summed. babies: K and V are turned by nodes of their
-    own, `parts` for each token block, instead of in every part of attention.
+    own, `parts` for each token block, instead of in every part of attention. heads: Q, K and V have so many
+    parts each instead, by groups of heads. paired: so do gate and up, `parts` each.
     """
 
     parts: int = 1
+    heads: int = 0
+    paired: bool = False
     rows: frozenset[str] = frozenset()
     queries: bool = False
     giants: int = 1
     babies: bool = False
+
+    def parts_of(self, node: Node) -> int:
+        """How many parts the columns of a node's grid have."""
+        operator = node.operator
+        if self.heads and isinstance(operator, PlaceHeads | AddHeads):
+            return self.heads
+        if isinstance(operator, MatrixProduct) and node.stage not in self.rows:
+            targets = len(operator.targets)
+            if self.heads and operator.targets[0].heads:
+                return targets * self.heads
+            if self.paired:
+                return targets * self.parts
+        return self.parts
 
 
 def even_ranges(count: int, parts: int) -> list[tuple[int, int]]:

@@ -13,6 +13,7 @@ import msgspec
 
 from aegis_fhe.program.graph import Node
 from aegis_fhe.program.long.divide.division import Division, as_part, changed, even_ranges
+from aegis_fhe.program.long.heads import AddHeads, PlaceHeads
 from aegis_fhe.program.long.matrix_product import MatrixProduct
 from aegis_fhe.program.long.slotwise import AddFeatures, Each, WeightedProduct
 from aegis_fhe.program.long.statistics import FeatureSum, SquareSum
@@ -24,9 +25,11 @@ def divide_grid(node: Node, division: Division) -> Iterator[Node]:
     operator = node.operator
     if isinstance(operator, MatrixProduct) and node.stage in division.rows:
         yield from _by_rows(node, operator, division)
-    elif isinstance(operator, FeatureSum) and len(node.inputs) > division.parts:
+    elif isinstance(operator, FeatureSum) and len(node.inputs) > division.parts_of(node):
         yield from _sum(node, Add(), operator, division)
-    elif isinstance(operator, SquareSum) and not operator.excess and len(node.inputs) > division.parts:
+    elif (
+        isinstance(operator, SquareSum) and not operator.excess and len(node.inputs) > division.parts_of(node)
+    ):
         yield from _sum(node, operator, Add(), division)
     else:
         yield from _by_columns(node, division)
@@ -34,7 +37,7 @@ def divide_grid(node: Node, division: Division) -> Iterator[Node]:
 
 def _by_columns(node: Node, division: Division) -> Iterator[Node]:
     """Some outputs each, from the inputs that they depend on."""
-    ranges = even_ranges(len(node.outputs), division.parts)
+    ranges = even_ranges(len(node.outputs), division.parts_of(node))
     parts = [_columns(node.operator, node.inputs, *one) for one in ranges]
     if len(ranges) == 1 or any(part is None for part in parts):
         yield node
@@ -63,6 +66,12 @@ def _columns(
         case WeightedProduct(columns=None):
             part = msgspec.structs.replace(operator, columns=(first, last))
             return part, (*inputs[first:last], inputs[-1])
+        case PlaceHeads(placement=placement, cosine=cosine):
+            # Only rotary pairs tie columns together, those of one head group.
+            aligned = first % placement.head_dim == last % placement.head_dim == 0
+            return (operator, tuple(inputs[first:last])) if aligned or cosine is None else None
+        case AddHeads(first=0):
+            return msgspec.structs.replace(operator, first=first), tuple(inputs[first:last])
         case AddFeatures(columns=None):
             return msgspec.structs.replace(operator, columns=(first, last)), tuple(inputs[first:last])
         case _:
@@ -71,12 +80,12 @@ def _columns(
 
 def _by_rows(node: Node, operator: MatrixProduct, division: Division) -> Iterator[Node]:
     """A product over some inputs in each part, and for each part of the outputs the sums."""
-    ranges = even_ranges(len(node.inputs), division.parts)
+    ranges = even_ranges(len(node.inputs), division.parts_of(node))
     for number, (first, last) in enumerate(ranges):
         names = tuple(f"{value}~{number}" for value in node.outputs)
         part = msgspec.structs.replace(operator, rows=(first, last))
         yield as_part(node, number, part, node.inputs[first:last], names)
-    for number, (first, last) in enumerate(even_ranges(len(node.outputs), division.parts)):
+    for number, (first, last) in enumerate(even_ranges(len(node.outputs), division.parts_of(node))):
         outputs = node.outputs[first:last]
         terms = tuple(f"{value}~{part}" for part in range(len(ranges)) for value in outputs)
         yield as_part(node, number, Each(Add(), len(outputs)), terms, outputs, role="sum")
@@ -84,7 +93,7 @@ def _by_rows(node: Node, operator: MatrixProduct, division: Division) -> Iterato
 
 def _sum(node: Node, inner: Operator, outer: Operator, division: Division) -> Iterator[Node]:
     """One value for each part of the inputs, and one of those."""
-    ranges = even_ranges(len(node.inputs), division.parts)
+    ranges = even_ranges(len(node.inputs), division.parts_of(node))
     names = tuple(f"{node.outputs[0]}~{number}" for number in range(len(ranges)))
     for number, (first, last) in enumerate(ranges):
         yield as_part(node, number, inner, node.inputs[first:last], names[number : number + 1])

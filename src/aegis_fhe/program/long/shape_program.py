@@ -1,0 +1,74 @@
+"""A layer as a graph from its shape alone: what plans and counts are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from aegis_fhe.circuits.bootstrap import BootstrapPlan
+from aegis_fhe.circuits.symbolic import Symbol
+from aegis_fhe.program.graph import Graph
+from aegis_fhe.program.long.context import GridContext
+from aegis_fhe.program.long.counts import _Ones
+from aegis_fhe.program.long.divide import Division, divide
+from aegis_fhe.program.long.fits import LayerFits
+from aegis_fhe.program.long.graph import LayerGraph
+from aegis_fhe.program.long.layout import GridLayout
+from aegis_fhe.program.long.levels import RefreshPlan, place_refreshes
+from aegis_fhe.program.long.shape import Degrees, LayerRanges, LayerShape
+from aegis_fhe.program.long.steps import LayerPlan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packing:
+    """How a text lies in ciphertexts. block_tokens: of a token block, T, by default as many as fit.
+
+    head_groups: groups of heads with columns of their own.
+    """
+
+    block_tokens: int | None = None
+    head_groups: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShapeProgram:
+    """One layer of a shape: its graph, undivided, and what operators may know in a symbolic run."""
+
+    plan: LayerPlan
+    refreshes: RefreshPlan
+    graph: Graph
+    context: GridContext
+    bootstrap: BootstrapPlan
+
+    @classmethod
+    def of(
+        cls,
+        shape: LayerShape,
+        bootstrap: BootstrapPlan,
+        *,
+        tokens: int,
+        packing: Packing | None = None,
+        degrees: Degrees | None = None,
+    ) -> ShapeProgram:
+        """Raises LayoutError, and LevelError when no choice of bootstraps carries the layer."""
+        packing, params = packing or Packing(), bootstrap.params
+        degrees = Degrees() if degrees is None else degrees
+        ranges = LayerRanges.assumed(len(degrees.rounds))
+        layout = GridLayout.of(params.slots, tokens, packing.block_tokens)
+        masked = shape.causal or tokens < layout.tokens * layout.blocks
+        fits = LayerFits.of(shape, ranges, degrees)
+        plan = LayerPlan(shape, layout, fits, masked, head_groups=packing.head_groups, most_scores=0)
+        found = place_refreshes(plan.steps(), fresh=bootstrap.output_level, lowest=bootstrap.input_level)
+        graph = LayerGraph(plan, found.refreshed, ranges.hidden).graph(found.start)
+        context = GridContext(constants=_Ones(), scale=params.scale, tokens=tokens, bootstrap=bootstrap)
+        return cls(plan=plan, refreshes=found, graph=graph, context=context, bootstrap=bootstrap)
+
+    def divided(self, division: Division) -> ShapeProgram:
+        """The same layer in parts."""
+        return replace(self, graph=divide(self.graph, division))
+
+    @property
+    def symbols(self) -> dict[str, Symbol]:
+        """Of the input ciphertexts."""
+        fresh = Symbol(self.refreshes.start, self.bootstrap.params.scale)
+        columns = range(self.plan.placements.hidden.columns)
+        return {f"x.{a}[{p}]": fresh for p in range(self.plan.layout.blocks) for a in columns}

@@ -8,10 +8,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from aegis_fhe.circuits.bootstrap import presets
 from aegis_fhe.cli import calibrate as calibrate_module
+from aegis_fhe.cli import calibrate_kernels
 from aegis_fhe.models.minilm import recipe
 from aegis_fhe.models.minilm.recipe import ShippedRanges
 from aegis_fhe.models.text_encoder import TextEncoder
+from aegis_fhe.placement.cost import DeviceFile, load_device, read_device_file
 from models.minilm.words import numbers_encoder, random_texts
 from program.encoder.tiny_encoder import tiny_layers
 
@@ -44,3 +47,24 @@ def test_ranges_and_how_near_the_texts_came(aegis: Aegis, samples: Path, tmp_pat
     again = aegis("calibrate", samples, "-o", output, "--tokens", 16, "--json")
     assert again.out.count("\n") == 1
     assert msgspec.json.decode(again.out, type=ShippedRanges) == found
+
+
+def test_this_machine(aegis: Aegis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a small ring: the file is one that plans can be made with, and says where it comes from."""
+    monkeypatch.setattr(calibrate_kernels, "bootstrap_plan", lambda: presets.insecure(9))
+    output = tmp_path / "here.json"
+    answer = aegis("calibrate", "--kernels", "-o", output, "--json")
+    assert answer.status == 0, answer.err
+    found = read_device_file(output)
+    assert msgspec.json.decode(answer.out, type=DeviceFile) == found
+    assert found.provenance.startswith("measured on ")
+    assert load_device(output, 1).log_degree == 9
+    assert "inverse_ntt" in answer.err
+
+
+@pytest.mark.parametrize("arguments", [(), ("texts.txt", "--kernels"), ("texts.txt", "--check")])
+def test_texts_or_kernels(aegis: Aegis, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    answer = aegis("calibrate", *arguments, "-o", tmp_path / "never.json")
+    assert answer.status == 2
+    assert "--kernels" in answer.err
+    assert not (tmp_path / "never.json").exists()

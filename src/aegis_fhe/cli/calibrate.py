@@ -1,4 +1,7 @@
-"""`aegis calibrate`: where a model's values lie on sample text, as a file that `aegis compile` takes."""
+"""`aegis calibrate`: where a model's values lie on sample text, as a file that `aegis compile` takes.
+
+With `--kernels`: how fast this machine is, as a file that plans are made with.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,9 @@ import msgspec
 import typer
 from rich.console import Console
 
+from aegis_fhe.cli.calibrate_kernels import calibrate_kernels
 from aegis_fhe.cli.sample_lines import sample_lines
+from aegis_fhe.errors import ParameterError
 from aegis_fhe.models.minilm import TOKENS
 from aegis_fhe.models.minilm import calibrate as calibrate_encoder_on
 from aegis_fhe.models.minilm.recipe import ShippedRanges, layers_of, sample_states
@@ -21,13 +26,24 @@ from aegis_fhe.program.encoder import EncoderLayerRanges, EncoderRanges
 
 
 def calibrate(
-    texts: Annotated[Path, typer.Argument(help="Sample texts in UTF-8, one per line.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where the ranges go, as JSON.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the result goes, as JSON.")],
+    texts: Annotated[Path | None, typer.Argument(help="Sample texts in UTF-8, one per line.")] = None,
     model: Annotated[Path | None, typer.Option(help="BERT: a folder, or owner/name of the hub.")] = None,
     tokens: Annotated[int, typer.Option(min=3, help="Length of the windows, in tokens.")] = TOKENS,
-    as_json: Annotated[bool, typer.Option("--json", help="The ranges on standard output too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The result on standard output too.")] = False,
+    kernels: Annotated[bool, typer.Option("--kernels", help="Measure this machine instead.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="With --kernels: predicted and measured operations (6 GiB).")
+    ] = False,
 ) -> None:
     """Find the ranges of a model's values on sample text, and report them."""
+    if kernels:
+        if texts is not None or model is not None:
+            raise ParameterError("--kernels measures this machine: give no texts and no model with it")
+        calibrate_kernels(output, check=check, as_json=as_json)
+        return
+    if texts is None or check:
+        raise ParameterError("give sample texts, or --kernels (alone with --check) to measure this machine")
     encoder, lines = TextEncoder.load(model), sample_lines(texts)
     ranges = calibrate_encoder_on(encoder, lines, tokens=tokens)
     near = near_bounds(layers_of(encoder), ranges, sample_states(encoder, lines, tokens=tokens))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
 from aegis_fhe.ckks.parameters import Parameters
+from aegis_fhe.placement.cost.chain import RESIDUE_BYTES
 from aegis_fhe.placement.limbs import LimbPlacement, Rows, rows_received
-from aegis_fhe.placement.plan import RESIDUE_BYTES
 
 
 @dataclass(frozen=True, kw_only=True)

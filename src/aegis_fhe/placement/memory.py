@@ -9,7 +9,8 @@ from aegis_fhe.ckks.dry_run import dry_evaluator, dry_input
 from aegis_fhe.ckks.evaluator import Evaluator
 from aegis_fhe.ckks.keys import half_bytes, parameters_of
 from aegis_fhe.ckks.parameters import Parameters
-from aegis_fhe.placement.plan import RESIDUE_BYTES, Plan
+from aegis_fhe.placement.cost.chain import RESIDUE_BYTES
+from aegis_fhe.placement.plan import Plan
 from aegis_fhe.program.compiled import CompiledProgram
 from aegis_fhe.program.interpret import release, run_node, uses
 

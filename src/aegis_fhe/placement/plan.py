@@ -9,10 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aegis_fhe.errors import AegisError, CompatibilityError
+from aegis_fhe.placement.cost.chain import RESIDUE_BYTES
 from aegis_fhe.program.compiled import CompiledProgram
 from aegis_fhe.program.graph import Node
-
-RESIDUE_BYTES = 8
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from aegis_fhe.circuits.symbolic import Symbol
-from aegis_fhe.ckks.parameters import Parameters
-from aegis_fhe.placement.limb_traffic import LimbTraffic
+from aegis_fhe.placement.facts import GraphFacts
 from aegis_fhe.placement.limbs import LimbPlacement
 from aegis_fhe.placement.plan import RESIDUE_BYTES
-from aegis_fhe.placement.schedule import Schedule
-from aegis_fhe.program.interpret import run_node
-from aegis_fhe.program.operators import Context, Input
+from aegis_fhe.placement.schedule import Schedule, ValueMove
 
 # (axis, stage, kind of collective)
 Key = tuple[str, str, str]
@@ -35,37 +31,38 @@ class Traffic:
         return max(self.total(rank) for rank in range(len(self.received)))
 
 
-def predict_traffic(
-    plan: Schedule, limbs: LimbPlacement, params: Parameters, context: Context, inputs: Mapping[str, Symbol]
-) -> Traffic:
-    """inputs: of each input ciphertext. Raises what the program's operators raise on symbols."""
-    backend = LimbTraffic(params, limbs)
-    values: dict[str, Symbol] = dict(inputs)
+def predict_traffic(plan: Schedule, limbs: LimbPlacement, facts: GraphFacts, degree: int) -> Traffic:
+    """degree: N."""
     received: list[dict[Key, int]] = [{} for _ in range(plan.mesh.world_size)]
-    ranks = range(plan.mesh.limbs)
 
-    def add(group: int, device: int, key: Key, rows: int) -> None:
-        if rows:
-            own = received[plan.mesh.rank(group, device)]
-            own[key] = own.get(key, 0) + rows * params.degree * RESIDUE_BYTES
+    def add(rank: int, key: Key, count: int) -> None:
+        if count:
+            received[rank][key] = received[rank].get(key, 0) + count
 
-    key: Key
     for one in plan.rounds:
         for exchange in one.exchanges:
-            key = (TOKEN_AXIS, exchange.stage, exchange.kind)
+            key: Key = (TOKEN_AXIS, exchange.stage, exchange.kind)
             for move in exchange.moves:
-                symbol = values[move.value]
-                for device in ranks:
-                    rows = symbol.components * len(limbs.q_limbs(symbol.level, device))
-                    add(move.destination, device, key, rows)
+                for device, count in enumerate(move_bytes(move, limbs, facts, degree)):
+                    add(plan.mesh.rank(move.destination, device), key, count)
         for node in one.nodes:
-            if isinstance(node.operator, Input):
-                continue
-            backend.collectives.clear()
-            run_node(node, backend, values, context)
-            for collective in backend.collectives:
-                key = (LIMB_AXIS, node.stage, collective.operation)
-                for group in plan.assignment.where[node.name]:
-                    for device in ranks:
-                        add(group, device, key, collective.received[device])
+            groups = plan.assignment.where[node.name]
+            for operation, device, rows in _limb_rows(facts, node.name):
+                for group in groups:
+                    key = (LIMB_AXIS, node.stage, operation)
+                    add(plan.mesh.rank(group, device), key, rows * degree * RESIDUE_BYTES)
     return Traffic(received=tuple(received))
+
+
+def move_bytes(move: ValueMove, limbs: LimbPlacement, facts: GraphFacts, degree: int) -> list[int]:
+    """What each device of the destination receives from its like: its rows of all components."""
+    symbol = facts.symbols[move.value]
+    rows = (len(limbs.q_limbs(symbol.level, device)) for device in range(limbs.world_size))
+    return [symbol.components * count * degree * RESIDUE_BYTES for count in rows]
+
+
+def _limb_rows(facts: GraphFacts, node: str) -> Iterator[tuple[str, int, int]]:
+    """(kind, device, rows received) of a node's exchanges within its group."""
+    for collective in facts.nodes[node].collectives:
+        for device, rows in enumerate(collective.received):
+            yield collective.operation, device, rows

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
 from aegis_fhe.ckks import Ciphertext, Evaluator
+from aegis_fhe.placement.facts import graph_facts
 from aegis_fhe.placement.limbs import LimbPlacement
 from aegis_fhe.placement.mesh import Mesh
 from aegis_fhe.placement.schedule import Assignment, schedule
 from aegis_fhe.placement.traffic import Traffic, predict_traffic
-from aegis_fhe.program.graph import Node
-from aegis_fhe.program.interpret import run_graph
 from aegis_fhe.program.long.divide import Division
 from aegis_fhe.program.long.shape import LayerShape
 from aegis_fhe.runtime.limbs import LimbEvaluator, shard_ciphertext, shard_keys
@@ -65,15 +62,9 @@ def random_case(mesh: Mesh, seed: int) -> Case:
     }
     limbs = LimbPlacement(world_size=mesh.limbs, limbs=len(params.q), specials=len(params.p), placed="split")
     plan = schedule(graph, Assignment(mesh=mesh, where=where))
-    symbols: dict[str, Symbol] = dict(e.symbols)
-    backend = SymbolicBackend(params.q, params.slots)
-
-    def observe(node: Node, values: Sequence[Symbol]) -> None:
-        symbols.update(zip(node.outputs, values, strict=True))
-
-    run_graph(graph, backend, e.symbols, context, observe=observe)
-    program = MeshProgram(schedule=plan, limbs=limbs, symbols=symbols, results=graph.results)
-    return Case(e, program, predict_traffic(plan, limbs, params, context, e.symbols))
+    facts = graph_facts(graph, params, limbs, context, e.symbols)
+    program = MeshProgram(schedule=plan, limbs=limbs, symbols=facts.symbols, results=graph.results)
+    return Case(e, program, predict_traffic(plan, limbs, facts, params.degree))
 
 
 def digest(x: Ciphertext) -> str:

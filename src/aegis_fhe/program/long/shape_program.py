@@ -22,11 +22,13 @@ from aegis_fhe.program.long.steps import LayerPlan
 class Packing:
     """How a text lies in ciphertexts. block_tokens: of a token block, T, by default as many as fit.
 
-    head_groups: groups of heads with columns of their own.
+    head_groups: groups of heads with columns of their own. most_babies: rotated inputs that an operator holds
+    at a time (`LayerPlan`).
     """
 
     block_tokens: int | None = None
     head_groups: int = 1
+    most_babies: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +58,15 @@ class ShapeProgram:
         layout = GridLayout.of(params.slots, tokens, packing.block_tokens)
         masked = shape.causal or tokens < layout.tokens * layout.blocks
         fits = LayerFits.of(shape, ranges, degrees)
-        plan = LayerPlan(shape, layout, fits, masked, head_groups=packing.head_groups, most_scores=0)
+        plan = LayerPlan(
+            shape,
+            layout,
+            fits,
+            masked,
+            most_babies=packing.most_babies,
+            most_scores=0,
+            head_groups=packing.head_groups,
+        )
         found = place_refreshes(plan.steps(), fresh=bootstrap.output_level, lowest=bootstrap.input_level)
         graph = LayerGraph(plan, found.refreshed, ranges.hidden).graph(found.start)
         context = GridContext(constants=_Ones(), scale=params.scale, tokens=tokens, bootstrap=bootstrap)

@@ -1,0 +1,116 @@
+"""Strategies side by side: of each its best rendering that fits, against the best program of one device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from aegis_fhe.circuits.bootstrap import BootstrapPlan
+from aegis_fhe.errors import CapacityError, LayoutError, LevelError
+from aegis_fhe.placement.evaluate import Evaluation, Machine, evaluate
+from aegis_fhe.placement.facts import Seen
+from aegis_fhe.placement.limbs import LimbPlacement
+from aegis_fhe.placement.strategies import (
+    Rendering,
+    limb_parallel,
+    replicated,
+    single,
+    tensor_parallel,
+    token,
+)
+from aegis_fhe.program.long.shape import Degrees, LayerShape
+from aegis_fhe.program.long.shape_program import Packing, ShapeProgram
+
+Objective = Literal["time", "bytes"]
+# Rotated inputs that an operator may hold, tried in turn until a rendering fits.
+BABIES = (None, 1024, 256, 64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """One of a model's equal layers on texts of a length, and where it is to run."""
+
+    shape: LayerShape
+    degrees: Degrees
+    tokens: int
+    bootstrap: BootstrapPlan
+    machine: Machine
+    devices: int
+    memory_bytes: int
+    objective: Objective = "time"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """The best rendering that fits, or of those that do not the one that lacks least."""
+
+    best: Evaluation
+    fits: bool
+    tried: int
+
+
+@dataclass
+class Comparison:
+    """Evaluates renderings of one workload; programs and what nodes do are kept."""
+
+    workload: Workload
+    programs: dict[Packing, ShapeProgram] = field(default_factory=dict)
+    seen: dict[tuple[LimbPlacement, int], Seen] = field(default_factory=dict)
+
+    def strategies(self) -> Mapping[str, Callable[[], Iterator[Rendering]]]:
+        """Their renderings, by name."""
+        w = self.workload
+        params, tokens, shape, devices = w.bootstrap.params, w.tokens, w.shape, w.devices
+        return {
+            "single": lambda: single(params, tokens),
+            "limb_parallel": lambda: limb_parallel(params, tokens, devices),
+            "replicated": lambda: replicated(shape, params, tokens, devices),
+            "tensor_parallel": lambda: tensor_parallel(shape, params, tokens, devices),
+            "token": lambda: token(params, tokens, devices),
+        }
+
+    def verdict(self, name: str) -> Verdict:
+        """Raises CapacityError when a strategy has no rendering of this workload at all."""
+        found = [e for r in self.strategies()[name]() for e in self._evaluations(r)]
+        if not found:
+            raise CapacityError(
+                f"{name} cannot share {self.workload.tokens} tokens among {self.workload.devices} devices"
+            )
+        limit = self.workload.memory_bytes
+        fitting = [e for e in found if e.memory.total <= limit]
+        best = min(fitting, key=self._cost) if fitting else min(found, key=lambda e: e.memory.total)
+        return Verdict(best=best, fits=bool(fitting), tried=len(found))
+
+    def _cost(self, found: Evaluation) -> tuple[float, float]:
+        time, moved = found.timeline.seconds, float(found.traffic.most)
+        return (time, moved) if self.workload.objective == "time" else (moved, time)
+
+    def _evaluations(self, rendering: Rendering) -> Iterator[Evaluation]:
+        """With as many babies as fit: fewer take more rotations, so the first that fits is the best."""
+        for most in BABIES:
+            packing = replace(rendering.packing, most_babies=most)
+            variant = rendering.variant if most is None else f"{rendering.variant} b{most}"
+            try:
+                program = self._program(packing)
+            except (LayoutError, LevelError):
+                return
+            seen = self.seen.setdefault((rendering.limbs, program.plan.layout.sub_slots), {})
+            one = replace(rendering, packing=packing, variant=variant)
+            found = evaluate(one, program, self.workload.machine, seen)
+            yield found
+            if found.memory.total <= self.workload.memory_bytes:
+                return
+
+    def _program(self, packing: Packing) -> ShapeProgram:
+        if packing not in self.programs:
+            w = self.workload
+            self.programs[packing] = ShapeProgram.of(
+                w.shape, w.bootstrap, tokens=w.tokens, packing=packing, degrees=w.degrees
+            )
+        return self.programs[packing]
+
+
+def speedup(verdict: Verdict, single_device: Verdict) -> float:
+    """Against the best program of one device, as if that had memory enough."""
+    return single_device.best.timeline.seconds / verdict.best.timeline.seconds

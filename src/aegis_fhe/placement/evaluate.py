@@ -1,0 +1,135 @@
+"""A rendering in numbers: exact bytes, predicted seconds and memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aegis_fhe.ckks.parameters import Parameters
+from aegis_fhe.placement.cost import Chain, DeviceModel, Network, OperationCosts
+from aegis_fhe.placement.facts import GraphFacts, Seen, graph_facts
+from aegis_fhe.placement.schedule import Schedule, schedule
+from aegis_fhe.placement.shape_memory import DeviceMemory, device_memory
+from aegis_fhe.placement.strategies import Rendering
+from aegis_fhe.placement.timeline import Timeline, simulate
+from aegis_fhe.placement.traffic import Traffic, predict_traffic
+from aegis_fhe.program.graph import Node
+from aegis_fhe.program.long.shape_program import ShapeProgram
+
+# What a report calls the stages of a layer's graph.
+STAGES = {
+    "attention": ("input", "qkv", "normalise", "attend", "divide", "output"),
+    "ffn": ("expand", "activate", "contract"),
+    "norms": ("first norm", "second norm"),
+    "bootstraps": ("refresh",),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """The devices of a plan and what is between them."""
+
+    device: DeviceModel
+    network: Network
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """One layer of one rendering. eager: as if exchanges were asynchronous; memory: of the fullest device."""
+
+    rendering: Rendering
+    plan: Schedule
+    facts: GraphFacts
+    traffic: Traffic
+    timeline: Timeline
+    eager: Timeline
+    memory: DeviceMemory
+
+    def received(self, stage: str) -> int:
+        """Bytes of a reported stage, on the device that receives most of it."""
+        own = STAGES[stage]
+        return max(
+            sum(count for (_, name, _), count in one.items() if name in own) for one in self.traffic.received
+        )
+
+    def collectives(self, stage: str) -> Mapping[str, int]:
+        """How many exchanges of each kind the busiest device takes part in."""
+        found: dict[str, int] = {}
+        for one in self.plan.rounds:
+            for exchange in one.exchanges:
+                if exchange.stage in STAGES[stage]:
+                    found[exchange.kind] = found.get(exchange.kind, 0) + 1
+        counts: dict[str, int] = {}
+        for group in range(self.plan.mesh.tokens):
+            own: dict[str, int] = {}
+            for node in self.plan.nodes_of(group):
+                if node.stage in STAGES[stage]:
+                    for collective in self.facts.nodes[node.name].collectives:
+                        own[collective.operation] = own.get(collective.operation, 0) + 1
+            counts = max(counts, own, key=lambda c: sum(c.values()))
+        for kind, count in counts.items():
+            found[kind] = found.get(kind, 0) + count
+        return found
+
+    def exposed(self, stage: str) -> float:
+        """Seconds of waiting in a reported stage."""
+        return sum(self.timeline.exposed.get(name, 0.0) for name in STAGES[stage])
+
+
+def evaluate(
+    rendering: Rendering, program: ShapeProgram, machine: Machine, seen: Seen | None = None
+) -> Evaluation:
+    """program: of the rendering's packing, undivided. Raises as `graph_facts` and `schedule`."""
+    params, limbs = program.bootstrap.params, rendering.limbs
+    divided = program.divided(rendering.division)
+    plan = schedule(divided.graph, rendering.assignment(divided.graph))
+    facts = graph_facts(divided.graph, params, limbs, program.context, program.symbols, seen)
+    seconds = NodeSeconds(params, rendering, program, machine.device, facts)
+    runs = (
+        simulate(plan, facts, seconds, machine.network, limbs, params.degree, moving=moving)
+        for moving in ("blocking", "eager")
+    )
+    timeline, eager = runs
+    memory = max(
+        (device_memory(plan, facts, params, limbs, group) for group in range(plan.mesh.tokens)),
+        key=lambda found: found.total,
+    )
+    return Evaluation(
+        rendering=rendering,
+        plan=plan,
+        facts=facts,
+        traffic=predict_traffic(plan, limbs, facts, params.degree),
+        timeline=timeline,
+        eager=eager,
+        memory=memory,
+    )
+
+
+class NodeSeconds:
+    """Seconds of a node's operations on each device of its group, messages left out."""
+
+    def __init__(
+        self,
+        params: Parameters,
+        rendering: Rendering,
+        program: ShapeProgram,
+        device: DeviceModel,
+        facts: GraphFacts,
+    ) -> None:
+        chain = Chain(
+            degree=params.degree,
+            limbs=len(params.q),
+            specials=len(params.p),
+            digits=params.digits(params.max_level),
+        )
+        self.costs = OperationCosts(
+            chain, device, rendering.limbs, period=program.plan.layout.sub_slots, encoded=True
+        )
+        self.facts = facts
+        self._known: dict[int, float] = {}
+
+    def __call__(self, node: Node) -> float:
+        counts = self.facts.nodes[node.name].counts
+        if id(counts) not in self._known:
+            self._known[id(counts)] = self.costs.total_seconds(counts.by_level)
+        return self._known[id(counts)]

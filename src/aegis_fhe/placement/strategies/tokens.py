@@ -20,6 +20,7 @@ from aegis_fhe.program.long.shape_program import Packing
 # states, of which every group computes all keys and values.
 Exchange = Literal["values", "turned", "hidden"]
 LEAST_BLOCK_TOKENS = 32
+SIZES = 3
 
 
 def whole(params: Parameters) -> LimbPlacement:
@@ -28,11 +29,15 @@ def whole(params: Parameters) -> LimbPlacement:
 
 
 def packings(slots: int, tokens: int, blocks: int = 1) -> Iterator[Packing]:
-    """Every size of token blocks of which there are at least `blocks`, the largest first."""
-    size = GridLayout.of(slots, tokens).tokens
-    while size >= LEAST_BLOCK_TOKENS:
+    """The largest token blocks of which there are at least `blocks`, and some smaller ones.
+
+    The smaller the blocks, the more products and rotations of linear layers: few sizes are worth a look.
+    """
+    size, found = GridLayout.of(slots, tokens).tokens, 0
+    while size >= LEAST_BLOCK_TOKENS and found < SIZES:
         if -(-tokens // size) >= blocks:
             yield Packing(block_tokens=size)
+            found += 1
         size //= 2
 
 

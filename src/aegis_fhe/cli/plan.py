@@ -1,0 +1,119 @@
+"""`aegis plan`: where a model's limbs and tokens would lie on several devices, and what that costs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from aegis_fhe.circuits.bootstrap import presets
+from aegis_fhe.errors import AegisError
+from aegis_fhe.observe.table import format_bytes, format_seconds, results_table
+from aegis_fhe.placement.compare import Comparison, Objective, Verdict, Workload, speedup
+from aegis_fhe.placement.cost import load_device, load_network
+from aegis_fhe.placement.evaluate import STAGES, Machine
+from aegis_fhe.placement.model_shapes import MODELS
+from aegis_fhe.placement.report import describe_misfit, plan_facts
+
+_UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40, "GB": 10**9, "TB": 10**12}
+
+
+def plan(
+    model: Annotated[str, typer.Option(help=f"One of {', '.join(MODELS)}.")],
+    tokens: Annotated[int, typer.Option(min=8, max=4096, help="Length of the text.")] = 2048,
+    devices: Annotated[int, typer.Option(min=1, max=1024, help="How many.")] = 4,
+    device: Annotated[
+        str, typer.Option(help="a100, h100, h200, or what `aegis calibrate` measured.")
+    ] = "a100",
+    device_memory: Annotated[str, typer.Option(help="Of each device, such as 40GiB.")] = "40GiB",
+    link: Annotated[str, typer.Option(help="A preset, such as a100-nvlink, or a file.")] = "a100-nvlink",
+    strategy: Annotated[str, typer.Option(help="One, or all with --compare.")] = "token",
+    compare: Annotated[bool, typer.Option("--compare", help="All strategies.")] = False,
+    objective: Annotated[str, typer.Option(help="time or bytes: the least of which.")] = "time",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="A file for the JSON.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+) -> None:
+    """Predict bytes, seconds and memory of one layer on several devices, from shapes alone."""
+    if model not in MODELS:
+        raise AegisError(f"model {model!r} is unknown: expected one of {', '.join(MODELS)}")
+    found = MODELS[model]
+    workload = Workload(
+        shape=found.layer,
+        degrees=found.degrees,
+        tokens=tokens,
+        bootstrap=presets.n16(),
+        machine=Machine(device=load_device(device), network=load_network(link)),
+        devices=devices,
+        memory_bytes=parse_bytes(device_memory),
+        objective=_objective(objective),
+    )
+    comparison = Comparison(workload)
+    known = list(comparison.strategies())
+    if strategy not in known:
+        raise AegisError(f"strategy {strategy!r} is unknown: expected one of {', '.join(known)}")
+    single = comparison.verdict("single")
+    names = known if compare else [strategy]
+    verdicts = {name: single if name == "single" else comparison.verdict(name) for name in names}
+    if not compare and not verdicts[strategy].fits:
+        raise AegisError(describe_misfit(strategy, verdicts[strategy], workload))
+    facts = plan_facts(model, found.layers, workload, verdicts, single)
+    if output is not None:
+        output.write_text(json.dumps(facts, indent=1) + "\n")
+    if as_json:
+        typer.echo(json.dumps(facts))
+        return
+    _print(model, workload, verdicts, single)
+
+
+def parse_bytes(text: str) -> int:
+    """`40GiB`, `80 GB`, `2.5TiB`. Raises AegisError."""
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGT]i?B)\s*", text)
+    if match is None or match[2] not in _UNITS or float(match[1]) <= 0:
+        raise AegisError(f"{text!r} is no amount of memory: write it as 40GiB; units: {', '.join(_UNITS)}")
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+def _objective(text: str) -> Objective:
+    known: dict[str, Objective] = {"time": "time", "bytes": "bytes"}
+    if text not in known:
+        raise AegisError(f"objective {text!r} is unknown: expected time or bytes")
+    return known[text]
+
+
+def _print(model: str, workload: Workload, verdicts: Mapping[str, Verdict], single: Verdict) -> None:
+    machine, console = workload.machine, Console()
+    title = f"{model}, {workload.tokens} tokens, one layer, {workload.devices} devices"
+    columns = ("strategy", "rendering", "fits", "predicted", "speed-up", "efficiency", "memory")
+    console.print(results_table(title, columns, [_time_row(n, v, single) for n, v in verdicts.items()]))
+    title = "bytes received by the device that receives most"
+    console.print(results_table(title, ("strategy", *STAGES), [_byte_row(n, v) for n, v in verdicts.items()]))
+    console.print(
+        f"Bytes are exact. Seconds are predicted for {machine.device.name} on {machine.network.name}: "
+        f"{machine.device.provenance}. Speed-up is against the best program of one device. Of each strategy "
+        f"the rendering of least {workload.objective} that fits is shown."
+    )
+    for name, verdict in verdicts.items():
+        if not verdict.fits:
+            console.print(describe_misfit(name, verdict, workload))
+
+
+def _time_row(name: str, verdict: Verdict, single: Verdict) -> tuple[str, ...]:
+    best, gain = verdict.best, speedup(verdict, single)
+    return (
+        name,
+        best.rendering.variant,
+        "yes" if verdict.fits else "no",
+        format_seconds(best.timeline.seconds),
+        f"{gain:.2f}",
+        f"{100 * gain / best.plan.mesh.world_size:.1f} %",
+        format_bytes(best.memory.total),
+    )
+
+
+def _byte_row(name: str, verdict: Verdict) -> tuple[str, ...]:
+    return (name, *(format_bytes(verdict.best.received(stage)) for stage in STAGES))

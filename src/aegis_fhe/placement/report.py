@@ -1,0 +1,97 @@
+"""A comparison as plain data, and what would make a strategy fit that does not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from aegis_fhe.placement.compare import Verdict, Workload, speedup
+from aegis_fhe.placement.evaluate import STAGES, Evaluation
+
+CURES = {
+    "keys": "share limbs between devices (limb_parallel), which shares the keys too",
+    "weights": "use more devices",
+    "activations": "use more devices or a shorter text",
+    "workspace": "use more devices or a shorter text",
+}
+
+
+def strategy_facts(verdict: Verdict, single: Verdict, devices: int) -> dict[str, Any]:
+    """What a plan's JSON says of one strategy; bytes are of the device that receives most, of one layer."""
+    found = verdict.best
+    gain = speedup(verdict, single)
+    return {
+        "rendering": found.rendering.variant,
+        "renderings_tried": verdict.tried,
+        "fits": verdict.fits,
+        "seconds": found.timeline.seconds,
+        "seconds_if_exchanges_overlap": found.eager.seconds,
+        "speedup": gain,
+        "efficiency": gain / found.plan.mesh.world_size,
+        "devices": found.plan.mesh.world_size,
+        "stages": {**{name: _stage(found, name) for name in STAGES}, "total": _total(found)},
+        "memory_bytes_per_device": {**asdict(found.memory), "total": found.memory.total},
+    }
+
+
+def plan_facts(
+    model: str, layers: int, workload: Workload, verdicts: Mapping[str, Verdict], single: Verdict
+) -> dict[str, Any]:
+    """A whole plan; all figures are of one of the model's equal layers."""
+    params = workload.bootstrap.params
+    return {
+        "model": model,
+        "layers": layers,
+        "tokens": workload.tokens,
+        "devices": workload.devices,
+        "objective": workload.objective,
+        "device": workload.machine.device.name,
+        "device_provenance": workload.machine.device.provenance,
+        "device_memory_bytes": workload.memory_bytes,
+        "link": workload.machine.network.name,
+        "parameters": {
+            "name": params.name,
+            "log_degree": params.log_degree,
+            "limbs": len(params.q),
+            "special_limbs": len(params.p),
+            "digits": len(params.digits(params.max_level)),
+            "fingerprint": params.fingerprint(),
+        },
+        "strategies": {
+            name: strategy_facts(verdict, single, workload.devices) for name, verdict in verdicts.items()
+        },
+    }
+
+
+def describe_misfit(name: str, verdict: Verdict, workload: Workload) -> str:
+    """By how many bytes, on what, and what to change."""
+    memory = verdict.best.memory
+    parts = asdict(memory)
+    largest = max(parts, key=lambda part: parts[part])
+    over = memory.total - workload.memory_bytes
+    return (
+        f"{name} needs {memory.total / 2**30:.2f} GiB per device, {over / 2**30:.2f} GiB more than "
+        f"{workload.memory_bytes / 2**30:.2f} GiB; most of it, {parts[largest] / 2**30:.2f} GiB, are "
+        f"{largest}: {CURES[largest]}"
+    )
+
+
+def _stage(found: Evaluation, name: str) -> dict[str, Any]:
+    return {
+        "bytes_received_per_device": found.received(name),
+        "collectives": dict(found.collectives(name)),
+        "exposed_seconds": found.exposed(name),
+    }
+
+
+def _total(found: Evaluation) -> dict[str, Any]:
+    collectives: dict[str, int] = {}
+    for name in STAGES:
+        for kind, count in found.collectives(name).items():
+            collectives[kind] = collectives.get(kind, 0) + count
+    return {
+        "bytes_received_per_device": found.traffic.most,
+        "collectives": collectives,
+        "exposed_seconds": sum(found.timeline.exposed.values()),
+    }

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from aegis_fhe.placement.cost.chain import RESIDUE_BYTES
 from aegis_fhe.placement.facts import GraphFacts
 from aegis_fhe.placement.limbs import LimbPlacement
-from aegis_fhe.placement.plan import RESIDUE_BYTES
 from aegis_fhe.placement.schedule import Schedule, ValueMove
 
 # (axis, stage, kind of collective)

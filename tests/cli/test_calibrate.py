@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from rich.console import Console
 
 from aegis_fhe.circuits.bootstrap import presets
 from aegis_fhe.cli import calibrate as calibrate_module
@@ -14,7 +15,7 @@ from aegis_fhe.cli import calibrate_kernels
 from aegis_fhe.models.minilm import recipe
 from aegis_fhe.models.minilm.recipe import ShippedRanges
 from aegis_fhe.models.text_encoder import TextEncoder
-from aegis_fhe.placement.cost import DeviceFile, load_device, read_device_file
+from aegis_fhe.placement.cost import DeviceFile, Setting, load_device, read_device_file
 from models.minilm.words import numbers_encoder, random_texts
 from program.encoder.tiny_encoder import tiny_layers
 
@@ -68,3 +69,13 @@ def test_texts_or_kernels(aegis: Aegis, tmp_path: Path, arguments: tuple[str, ..
     assert answer.status == 2
     assert "--kernels" in answer.err
     assert not (tmp_path / "never.json").exists()
+
+
+@pytest.mark.parametrize(("times", "busy"), [(1.2, False), (1.5, True)])
+def test_a_busy_machine_is_named(capsys: pytest.CaptureFixture[str], times: float, busy: bool) -> None:
+    h100 = load_device("h100")
+    slower = msgspec.structs.replace(h100.kernels, ntt=times * h100.kernels.ntt)
+    setting = Setting(threads=2, median=slower, fastest=h100.kernels, memory_bytes_per_second=1e10)
+    facts = {"name": "x", "provenance": "measured", "log_degree": 16, "memory_bytes": 1 << 30}
+    calibrate_kernels.report(Console(), DeviceFile(**facts, settings=(setting,)))
+    assert ("the machine was busy" in " ".join(capsys.readouterr().out.split())) == busy

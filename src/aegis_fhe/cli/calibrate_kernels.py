@@ -17,6 +17,8 @@ from aegis_fhe.cli import machine
 from aegis_fhe.observe.table import format_seconds, results_table
 from aegis_fhe.placement.cost import KERNELS, DeviceFile, write_device_file
 
+BUSY = 1.3  # median over fastest run of a transform, beyond which runs were disturbed
+
 
 def calibrate_kernels(output: Path, *, check: bool, as_json: bool) -> None:
     """Measures with one thread and with all; `check` then predicts operations and measures them too."""
@@ -31,7 +33,7 @@ def calibrate_kernels(output: Path, *, check: bool, as_json: bool) -> None:
         say=console.print,
     )
     write_device_file(output, found)
-    _report(console, found)
+    report(console, found)
     for count in dict.fromkeys(threads) if check else ():
         _check(console, plan, found, count)
     if as_json:
@@ -52,7 +54,8 @@ def _provenance(plan: BootstrapPlan) -> str:
     )
 
 
-def _report(console: Console, found: DeviceFile) -> None:
+def report(console: Console, found: DeviceFile) -> None:
+    """Every kernel, and whether the machine was busy."""
     columns = ["row of N residues"]
     for setting in found.settings:
         columns += [f"{setting.threads} thr. min us", "median us"]
@@ -63,6 +66,12 @@ def _report(console: Console, found: DeviceFile) -> None:
             cells += [getattr(set_, kernel) * 1e6 for set_ in (setting.fastest, setting.median)]
         rows.append(cells)
     console.print(results_table(f"Kernels at N = 2^{found.log_degree}: {found.provenance}", columns, rows))
+    for setting in found.settings:
+        if setting.median.ntt > BUSY * setting.fastest.ntt:
+            console.print(
+                f"With {setting.threads} threads the median transform took over {BUSY} times the fastest: "
+                "the machine was busy with something else. Measure it again before planning with it."
+            )
 
 
 def _check(console: Console, plan: BootstrapPlan, found: DeviceFile, threads: int) -> None:

@@ -76,7 +76,8 @@ class Share:
     limbs: of q; specials: on which it computes; own_specials: those that nobody else adds up. all_limbs,
     all_specials: of the level. digits: (limbs, those of them on this device). whole_digits: sizes of the
     digits that lie on it entirely, as far as it multiplies with these alone. devices: how many there are.
-    lower, drops: what it keeps at the next level, and whether it holds the limb that is dropped.
+    lower, drops: what it keeps at the next level, and whether it holds the limb that is dropped. split:
+    special limbs lie on one device each, which gives them out.
     """
 
     limbs: int
@@ -89,6 +90,7 @@ class Share:
     devices: int
     lower: int
     drops: bool
+    split: bool
 
     @property
     def rows(self) -> int:
@@ -131,6 +133,7 @@ def share_of(chain: Chain, placement: LimbPlacement, level: int, rank: int) -> S
         devices=placement.world_size,
         lower=len(held) - (level in held),
         drops=level in held,
+        split=placement.placed == "split",
     )
 
 

@@ -37,7 +37,7 @@ class KernelCounts:
     of rows that are read once (digits by keys, ciphertexts by dense plaintexts); key_row: a sum of them
     reduced and written; joined: a row times P added to it. quotient: ModDown's difference and factor after
     the transform; rescaled: the same and the conversion from one row. automorphism: a row permuted where it
-    is made; accumulation: permuted and added to a sum. addition, product: element by element.
+    is made; accumulation: permuted and added to a sum. addition: element by element; product: by a number.
     periodic_product: multiply-adds with compressed weights; tensor_product: of ciphertexts by ciphertexts;
     periodic_row, tensor_row: an operand or a result of such a matrix product passing memory. embedding: a
     vector of N/2 slots encoded. uniform: a row drawn from a seed.

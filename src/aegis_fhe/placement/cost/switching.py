@@ -35,7 +35,7 @@ def inner_product(share: Share, addends: int = 1) -> KernelCounts:
 
 def mod_down(share: Share) -> KernelCounts:
     """Two components divided by P. A device without limbs of q only gives out its special rows."""
-    specials = share.specials if share.limbs or share.specials < share.all_specials else 0
+    specials = share.specials if share.limbs or share.split else 0
     return _divided(2 * specials, share.all_specials, share.limbs) + KernelCounts(
         memory_rows=2 * specials + 4 * share.limbs
     )

@@ -1,0 +1,138 @@
+"""`aegis plan`: from shapes alone, every figure in one JSON object."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from aegis_fhe.cli.main import main
+from aegis_fhe.cli.plan import parse_bytes
+from aegis_fhe.errors import AegisError
+
+STRATEGIES = {"single", "limb_parallel", "replicated", "tensor_parallel", "token"}
+STAGES = {"attention", "ffn", "norms", "bootstraps", "total"}
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    with pytest.raises(SystemExit) as exit_:
+        main(["plan", *arguments])
+    assert exit_.value.code == 0
+    return capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> dict:
+    """One comparison for all tests: MiniLM on texts of 256 tokens, two devices."""
+    path = tmp_path_factory.mktemp("plan") / "plan.json"
+    with pytest.raises(SystemExit) as exit_:
+        main(
+            [
+                "plan",
+                "--model",
+                "minilm",
+                "--tokens",
+                "256",
+                "--devices",
+                "2",
+                "--compare",
+                "--device-memory",
+                "80GiB",
+                "-o",
+            ]
+            + [str(path)]
+        )
+    assert exit_.value.code == 0
+    return json.loads(path.read_text())
+
+
+def test_every_promised_figure_is_there(written: dict):
+    assert written["model"] == "minilm"
+    assert (written["tokens"], written["devices"]) == (256, 2)
+    assert written["parameters"]["limbs"] == 31
+    assert set(written["strategies"]) == STRATEGIES
+    for facts in written["strategies"].values():
+        assert facts["fits"] is True
+        assert set(facts["stages"]) == STAGES
+        for stage in facts["stages"].values():
+            assert set(stage) == {"bytes_received_per_device", "collectives", "exposed_seconds"}
+        memory = facts["memory_bytes_per_device"]
+        assert set(memory) == {"keys", "weights", "activations", "workspace", "total"}
+        assert memory["total"] == sum(memory[name] for name in set(memory) - {"total"})
+        assert facts["efficiency"] == pytest.approx(facts["speedup"] / facts["devices"])
+        assert 0 < facts["seconds_if_exchanges_overlap"] <= facts["seconds"] * 1.001
+
+
+def test_figures_agree_with_what_strategies_are(written: dict):
+    found = written["strategies"]
+    assert found["single"]["speedup"] == 1
+    assert found["single"]["stages"]["total"]["bytes_received_per_device"] == 0
+    assert found["single"]["stages"]["total"]["exposed_seconds"] == 0
+    # Feed-forward networks mix no tokens; limbs mix in every key switch.
+    assert found["token"]["stages"]["ffn"]["bytes_received_per_device"] == 0
+    stages = found["limb_parallel"]["stages"]
+    limbs = {name: stage["bytes_received_per_device"] for name, stage in stages.items()}
+    assert min(limbs.values()) > 0
+    for name in ("token", "tensor_parallel", "replicated"):
+        own = found[name]["stages"]["total"]["bytes_received_per_device"]
+        assert 0 < own < limbs["total"] / 4
+        assert 1 < found[name]["speedup"] < 2.2
+    assert "reduce_scatter" in found["tensor_parallel"]["stages"]["ffn"]["collectives"]
+    # Each device has half of every key's limbs in Q, and all special ones.
+    assert (
+        found["limb_parallel"]["memory_bytes_per_device"]["keys"]
+        < (found["single"]["memory_bytes_per_device"]["keys"])
+    )
+
+
+def test_one_strategy_as_json(capsys: pytest.CaptureFixture[str]):
+    options = "--model minilm --tokens 128 --devices 2 --device-memory 80GiB --json"
+    text = run(capsys, *options.split())
+    facts = json.loads(text)
+    assert set(facts["strategies"]) == {"token"}
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    with pytest.raises(SystemExit) as exit_:
+        main(["plan", "--model", "minilm", "--tokens", "128", "--devices", "2", *arguments])
+    assert exit_.value.code == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    return lines[0]
+
+
+def test_what_does_not_fit_says_by_how_much_and_what_would_help(capsys: pytest.CaptureFixture[str]):
+    line = refused(capsys, "--device-memory", "1GiB")
+    assert "GiB more than 1.00 GiB" in line
+    assert "keys: share limbs" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--device-memory", "40"], "write it as 40GiB"),
+        (["--strategy", "best"], "strategy 'best' is unknown"),
+        (["--objective", "money"], "expected time or bytes"),
+        (["--link", "carrier-pigeon"], "neither a file nor one of"),
+        (["--device", "abacus"], "neither a file nor one of"),
+        (["--devices", "64"], "use fewer devices for tokens"),
+    ],
+)
+def test_bad_input_is_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str):
+    assert message in refused(capsys, *arguments)
+
+
+def test_unknown_model(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as exit_:
+        main(["plan", "--model", "gpt-5"])
+    assert exit_.value.code == 2
+    assert "expected one of bert-base" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "count"), [("40GiB", 40 << 30), ("80 GB", 80 * 10**9), ("2.5TiB", 5 << 39), ("512MiB", 1 << 29)]
+)
+def test_amounts_of_memory(text: str, count: int):
+    assert parse_bytes(text) == count
+    with pytest.raises(AegisError):
+        parse_bytes("-" + text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,13 +94,14 @@ def count_layer(
     degrees = Degrees() if degrees is None else degrees
     plan = plan_layer(shape, slots=params.slots, tokens=tokens, ranges=ranges, degrees=degrees)
     refreshes = place_refreshes(plan.steps(), fresh=bootstrap.output_level, lowest=bootstrap.input_level)
-    graph = LayerGraph(plan, refreshes.refreshed, ranges.hidden).graph(refreshes.start)
-    context = GridContext(constants=_Ones(), scale=params.scale, tokens=tokens, bootstrap=bootstrap)
-    stages, lowest = count_stages(graph, bootstrap, context)
+    graph = LayerGraph(plan, refreshes.refreshed, ranges).graph(refreshes.start)
+    context = GridContext(constants=Ones(), scale=params.scale, tokens=tokens, bootstrap=bootstrap)
+    stages, results = count_stages(graph, bootstrap, context)
+    lowest = min(result.level for result in results)
     if lowest < refreshes.start:
         raise LevelError(f"the layer begins at level {refreshes.start} and ends at level {lowest}")
     matrices = {node.operator for node in graph.nodes if isinstance(node.operator, MatrixProduct)}
-    requests = _requests(stages)
+    requests = tuple(total_of(stages.values()).key_requests())
     return LayerCounts(
         layout=plan.layout,
         refreshes=refreshes,
@@ -113,8 +114,8 @@ def count_layer(
 
 def count_stages(
     graph: Graph, bootstrap: BootstrapPlan, context: Context
-) -> tuple[dict[str, OperationCounts], int]:
-    """Operations of each stage, and the lowest level of the results.
+) -> tuple[dict[str, OperationCounts], list[Symbol]]:
+    """Operations of each stage, and the results.
 
     A bootstrap is not run again for every pair: its counts are added as often as it occurs.
     """
@@ -135,10 +136,10 @@ def count_stages(
         release(node, left, values)
     if refreshes:
         stages[REFRESH] = _times(bootstrap.counts, refreshes)
-    return stages, min(values[name].level for name in graph.results)
+    return stages, [values[name] for name in graph.results]
 
 
-class _Ones(dict[str, np.ndarray]):
+class Ones(dict[str, np.ndarray]):
     """Every constant is one, without axes: a matrix or a vector of ones, whatever its size."""
 
     def __missing__(self, name: str) -> np.ndarray:
@@ -164,9 +165,12 @@ def _times(counts: OperationCounts, times: int) -> OperationCounts:
     return total
 
 
-def _requests(stages: Mapping[str, OperationCounts]) -> tuple[KeyRequest, ...]:
-    union = OperationCounts()
-    for counts in stages.values():
+def total_of(parts: Iterable[OperationCounts]) -> OperationCounts:
+    """All operations together, and every key at the highest level that any part asks for."""
+    total = OperationCounts()
+    for counts in parts:
+        for (operation, level), count in counts.by_level.items():
+            total.add(operation, level, count)
         for step, level in counts.keys.items():
-            union.need(step, level)
-    return tuple(union.key_requests())
+            total.need(step, level)
+    return total

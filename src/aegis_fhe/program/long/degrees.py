@@ -34,7 +34,7 @@ def choose_degrees(shape: LayerShape, ranges: LayerRanges, *, tokens: int) -> De
         ranges.score, ERROR * ranges.denominator.low / tokens / math.exp(ranges.excess)
     )
     reciprocal, newton_steps = _reciprocal(ranges.denominator)
-    function = Silu() if shape.gated else Gelu()
+    function = shape.activation
     return Degrees(
         exponential=exponential,
         squarings=squarings,

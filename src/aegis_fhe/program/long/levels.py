@@ -7,7 +7,7 @@ fewer. The cheapest choice for a layer that ends no lower than it begins is what
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from aegis_fhe.errors import LevelError
@@ -95,10 +95,7 @@ def place_refreshes(steps: Sequence[Step], *, fresh: int, lowest: int) -> Refres
                 RefreshPlan(start=start, refreshed=frozenset(best.refreshed), bootstraps=best.bootstraps)
             )
     if not found:
-        raise LevelError(
-            f"a refreshed value has level {fresh} and must be refreshed at level {lowest}: no choice of "
-            "bootstraps carries this layer; lower its degrees or take a bootstrap that leaves more levels"
-        )
+        raise LevelError(_not_carried(fresh, lowest))
     return min(found, key=lambda plan: plan.bootstraps)
 
 
@@ -156,3 +153,39 @@ def _multiplied(side: Side, path: Path, fresh: int, lowest: int) -> Iterator[Pat
     level = min(own, fresh - side.after) - 1
     if branch >= lowest and level >= 0:
         yield path.refresh(side, level)
+
+
+def place_chain(
+    layers: Sequence[Sequence[Step]], *, fresh: int, lowest: int, start: int | None = None
+) -> list[RefreshPlan]:
+    """The fewest bootstraps for layers one after the other: each begins where the one before it ends.
+
+    start: level of the first layer's input, `fresh` by default. Raises LevelError as `place_refreshes`,
+    naming the first layer that cannot be carried.
+    """
+    reached: dict[int, tuple[RefreshPlan, ...]] = {fresh if start is None else start: ()}
+    for index, steps in enumerate(layers):
+        further: dict[int, tuple[RefreshPlan, ...]] = {}
+        for level, plans in reached.items():
+            for path in _paths(steps, level, fresh, lowest):
+                plan = RefreshPlan(
+                    start=level, refreshed=frozenset(path.refreshed), bootstraps=path.bootstraps
+                )
+                known = further.get(path.level)
+                if known is None or _bootstraps(plans) + plan.bootstraps < _bootstraps(known):
+                    further[path.level] = (*plans, plan)
+        if not further:
+            raise LevelError(f"layer {index}: {_not_carried(fresh, lowest)}")
+        reached = further
+    return list(min(reached.values(), key=_bootstraps))
+
+
+def _bootstraps(plans: Iterable[RefreshPlan]) -> int:
+    return sum(plan.bootstraps for plan in plans)
+
+
+def _not_carried(fresh: int, lowest: int) -> str:
+    return (
+        f"a refreshed value has level {fresh} and must be refreshed at level {lowest}: no choice of "
+        "bootstraps carries this layer; lower its degrees or take a bootstrap that leaves more levels"
+    )

@@ -109,10 +109,10 @@ class DecoderProgram:
         """Hidden states -> slot values of each input. Raises RangeError, LayoutError."""
         return [*self.layers[0].pack(hidden).values()]
 
-    def unpack(self, results: Sequence[Array], tokens: int) -> Array:
+    def unpack(self, blocks: list[Array], tokens: int) -> Array:
         """Slot values of each result -> hidden states [tokens, features], zero at public tokens."""
         last = self.layers[-1]
-        return last.unpack(dict(zip(last.graph.results, results, strict=True)), tokens)
+        return last.unpack(dict(zip(last.graph.results, blocks, strict=True)), tokens)
 
     def result_symbols(self) -> dict[str, Symbol]:
         """Level and scale of each result."""

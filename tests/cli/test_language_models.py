@@ -54,7 +54,8 @@ def test_the_modes_predict_what_pytorch_does(aegis: Aegis, model: Path) -> None:
     assert "bootstraps of each layer" in answer.out
     errors = {}
     for mode in ("clear", "simulate", "encrypted"):
-        facts = ran(aegis, folder, "--mode", mode, "--seed", "tiny")
+        kept = ("--keep", folder.parent / "kept") if mode == "encrypted" else ()
+        facts = ran(aegis, folder, "--mode", mode, "--seed", "tiny", *kept)
         assert (facts["mode"], facts["tokens"], facts["layers"]) == (mode, [10, 10], 2)
         for result in facts["texts"]:
             assert result["agrees"]
@@ -68,6 +69,10 @@ def test_the_modes_predict_what_pytorch_does(aegis: Aegis, model: Path) -> None:
     assert facts["seconds_by_stage"]["refresh"] > 0
     assert len(facts["result_digests"]) == 2
     assert len(set(errors.values())) == 3
+    again = aegis("worker", folder.parent / "kept", "--json")
+    assert again.status == 0, again.err
+    assert json.loads(again.out)["result_digests"] == facts["result_digests"]
+    one_line(aegis("worker", folder.parent / "kept", "--devices", 2), "runs on one device")
 
 
 def test_the_first_layers_alone(aegis: Aegis, model: Path) -> None:

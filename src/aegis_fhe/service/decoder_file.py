@@ -32,6 +32,15 @@ def save_decoder(program: DecoderProgram, path: Path) -> None:
             writer.add(_chunk(index), tensors)
 
 
+def holds_decoder(path: Path) -> bool:
+    """Whether the file is an undamaged one of this kind."""
+    try:
+        with ContainerReader(path, KIND):
+            return True
+    except ContainerError:
+        return False
+
+
 @contextmanager
 def open_decoder(path: Path) -> Iterator[DecoderProgram]:
     """The program, whose constants are read from the file layer by layer, within the with-block alone.

@@ -155,15 +155,13 @@ def _multiplied(side: Side, path: Path, fresh: int, lowest: int) -> Iterator[Pat
         yield path.refresh(side, level)
 
 
-def place_chain(
-    layers: Sequence[Sequence[Step]], *, fresh: int, lowest: int, start: int | None = None
-) -> list[RefreshPlan]:
+def place_chain(layers: Sequence[Sequence[Step]], *, fresh: int, lowest: int) -> list[RefreshPlan]:
     """The fewest bootstraps for layers one after the other: each begins where the one before it ends.
 
-    start: level of the first layer's input, `fresh` by default. Raises LevelError as `place_refreshes`,
-    naming the first layer that cannot be carried.
+    The first one's input is at level `fresh`; the last one may end anywhere. Raises LevelError as
+    `place_refreshes`, naming the first layer that cannot be carried.
     """
-    reached: dict[int, tuple[RefreshPlan, ...]] = {fresh if start is None else start: ()}
+    reached: dict[int, tuple[RefreshPlan, ...]] = {fresh: ()}
     for index, steps in enumerate(layers):
         further: dict[int, tuple[RefreshPlan, ...]] = {}
         for level, plans in reached.items():

@@ -11,6 +11,7 @@ from aegis_fhe.circuits.bootstrap import presets
 from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
 from aegis_fhe.errors import LevelError, RangeError
 from aegis_fhe.program.long.compile import compile_decoder_layer
+from aegis_fhe.program.long.compile_decoder import compile_decoder
 from aegis_fhe.program.long.decoder_program import DecoderProgram, constants_digest
 from aegis_fhe.program.network import Gelu
 from aegis_fhe.program.operators import Refresh
@@ -152,3 +153,15 @@ def test_what_does_not_fit_is_refused(decoders, programs):
     )
     with pytest.raises(RangeError, match="belong to another network"):
         foreign.compile()
+    with pytest.raises(RangeError, match="hold for 2 public tokens: give their hidden states"):
+        compile_decoder(
+            decoder.layers,
+            decoder.ranges,
+            tokens=TOKENS,
+            bootstrap=presets.insecure(9, levels_left=14),
+            origin="no public states",
+        )
+    with pytest.raises(RangeError, match="no layer to compile"):
+        compile_decoder(
+            [], decoder.ranges, tokens=TOKENS, bootstrap=presets.insecure(9, levels_left=14), origin="none"
+        )

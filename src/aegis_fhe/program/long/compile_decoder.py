@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from aegis_fhe.circuits.bootstrap import BootstrapPlan
@@ -14,7 +14,7 @@ from aegis_fhe.program.long.degrees import choose_degrees
 from aegis_fhe.program.long.fits import LayerFits
 from aegis_fhe.program.long.layout import Array
 from aegis_fhe.program.long.levels import RefreshPlan, place_chain
-from aegis_fhe.program.long.shape import LayerRanges
+from aegis_fhe.program.long.shape import Degrees, LayerRanges
 from aegis_fhe.program.long.steps import LayerPlan
 from aegis_fhe.program.long.weights import LayerWeights, layer_constants
 from aegis_fhe.program.network import Network, NetworkNode, evaluate
@@ -43,31 +43,71 @@ def compile_decoder(
     (`states_before`), as many tokens as the calibration left out. most_babies: as `compile_layer`. Raises
     RangeError for ranges that a layer cannot carry or that are of other layers, LayoutError, LevelError.
     """
-    public, slots = _checked(layers, known, public), bootstrap.params.slots
-    weights = [
-        layer.weights_for(known, public[index] if public else None) for index, layer in enumerate(layers)
-    ]
-    ranges = [layer.ranges(known) for layer in layers]
-    degrees = [choose_degrees(layer.shape, r, tokens=tokens) for layer, r in zip(layers, ranges, strict=True)]
-    plans = [
-        layer_plan(layer.shape, own, r, chosen, slots, tokens)
-        for layer, own, r, chosen in zip(layers, weights, ranges, degrees, strict=True)
+    public = _checked(layers, known, public)
+    found = [
+        _Layer.of(
+            layer,
+            known,
+            public[index] if public else None,
+            slots=bootstrap.params.slots,
+            tokens=tokens,
+            most_babies=most_babies,
+        )
+        for index, layer in enumerate(layers)
     ]
     chain = place_chain(
-        [plan.steps() for plan in plans], fresh=bootstrap.output_level, lowest=bootstrap.input_level
+        [layer.plan.steps() for layer in found], fresh=bootstrap.output_level, lowest=bootstrap.input_level
     )
-    ranges = _stream_bounds(layers, ranges, chain, known)
-    plans = [
-        replace(plan, fits=LayerFits.of(plan.shape, r, chosen), most_babies=most_babies)
-        for plan, r, chosen in zip(plans, ranges, degrees, strict=True)
-    ]
+    found = _with_stream_bounds(found, chain, known)
     programs = tuple(
-        layer_program(plan, own, r, tokens, bootstrap.params, refreshes, bootstrap)
-        for plan, own, r, refreshes in zip(plans, weights, ranges, chain, strict=True)
+        layer_program(layer.plan, layer.weights, layer.ranges, tokens, bootstrap.params, refreshes, bootstrap)
+        for layer, refreshes in zip(found, chain, strict=True)
     )
-    constants = _FoldedConstants(plans, weights, ranges)
-    digests = tuple(constants_digest(constants(index)) for index in range(len(plans)))
-    return DecoderProgram(layers=programs, constants=constants, digests=digests, origin=origin)
+    return DecoderProgram(
+        layers=programs,
+        constants=lambda index: found[index].constants(),
+        digests=tuple(constants_digest(layer.constants()) for layer in found),
+        origin=origin,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Layer:
+    """A layer on its way to a program."""
+
+    values: Mapping[str, str]
+    weights: LayerWeights
+    ranges: LayerRanges
+    degrees: Degrees
+    plan: LayerPlan
+
+    @classmethod
+    def of(
+        cls,
+        layer: DecoderLayer,
+        known: NetworkRanges,
+        public: Array | None,
+        *,
+        slots: int,
+        tokens: int,
+        most_babies: int | None,
+    ) -> _Layer:
+        """With the degrees that its ranges ask for."""
+        weights, ranges = layer.weights_for(known, public), layer.ranges(known)
+        degrees = choose_degrees(layer.shape, ranges, tokens=tokens)
+        plan = layer_plan(layer.shape, weights, ranges, degrees, slots, tokens)
+        plan = replace(plan, most_babies=most_babies)
+        return cls(values=layer.values, weights=weights, ranges=ranges, degrees=degrees, plan=plan)
+
+    def stored_over(self, hidden: float, middle: float, result: float) -> _Layer:
+        """The same layer on a stream that is divided by these bounds in turn."""
+        ranges = replace(self.ranges, hidden=hidden, middle=middle, result=result)
+        plan = replace(self.plan, fits=LayerFits.of(self.plan.shape, ranges, self.degrees))
+        return replace(self, ranges=ranges, plan=plan)
+
+    def constants(self) -> Constants:
+        """Made when they are asked for."""
+        return layer_constants(self.weights, self.plan.shape, self.ranges, self.plan.fits)
 
 
 def states_before(
@@ -102,37 +142,22 @@ def _checked(
     return public
 
 
-def _stream_bounds(
-    layers: Sequence[DecoderLayer],
-    ranges: Sequence[LayerRanges],
-    chain: Sequence[RefreshPlan],
-    known: NetworkRanges,
-) -> list[LayerRanges]:
-    """The ranges with what divides the stream where a layer begins, from its middle on, and at its end."""
+def _with_stream_bounds(
+    layers: Sequence[_Layer], chain: Sequence[RefreshPlan], known: NetworkRanges
+) -> list[_Layer]:
+    """Each stretch of the stream is stored over the bound of the value that was refreshed at its start."""
     bounds, found = known.bounds, []
     entering = bounds[layers[0].values["input"]]
-    for layer, own, plan in zip(layers, ranges, chain, strict=True):
+    for layer, plan in zip(layers, chain, strict=True):
         names = layer.values
         middle = bounds[names["middle"]] if "middle" in plan.refreshed else entering
         result = bounds[names["result"]] if "output" in plan.refreshed else middle
-        found.append(replace(own, hidden=entering, middle=middle, result=result))
+        found.append(layer.stored_over(entering, middle, result))
         entering = result
-    if bounds[layers[-1].values["result"]] > MOST_ABOVE_BOUND * entering:
+    last = bounds[layers[-1].values["result"]] / entering
+    if last > MOST_ABOVE_BOUND:
         raise RangeError(
-            f"the result may be {bounds[layers[-1].values['result']] / entering:.0f} times what it is stored "
-            f"over, {MOST_ABOVE_BOUND:.0f} times at most: compile more layers, or calibrate without outliers"
+            f"the result may be {last:.0f} times what it is stored over, not {MOST_ABOVE_BOUND:.0f} at most: "
+            "compile more layers, or calibrate without outliers"
         )
     return found
-
-
-@dataclass(frozen=True)
-class _FoldedConstants:
-    """Constants of a layer, made when they are asked for."""
-
-    plans: Sequence[LayerPlan]
-    weights: Sequence[LayerWeights]
-    ranges: Sequence[LayerRanges]
-
-    def __call__(self, index: int) -> Constants:
-        plan = self.plans[index]
-        return layer_constants(self.weights[index], plan.shape, self.ranges[index], plan.fits)

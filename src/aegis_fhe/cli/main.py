@@ -24,7 +24,7 @@ COMMANDS = {
     "demo": "Embed two sentences with an encrypted Transformer and compare them.",
     "embed": "Embed texts with a sentence encoder: encrypted, simulated or in clear.",
     "calibrate": "Find the ranges of a model's values on sample text, and report them.",
-    "compile": "Compile a sentence encoder into a folder: the program, and what the client needs.",
+    "compile": "Compile an encoder or a language model into a folder that `aegis run` takes.",
     "run": "Run a compiled folder on texts, client and workers on this machine.",
     "worker": "Evaluate a client's ciphertexts: reads a folder of files, adds results.",
     "evaluate": "Predict the accuracy of an encrypted model, against the exact one.",

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from aegis_fhe.cli.embedding import Mode, embeddings, print_embeddings
+from aegis_fhe.cli.next_tokens import RunOptions, next_tokens, print_next_tokens
 from aegis_fhe.errors import CompatibilityError
+from aegis_fhe.models.decoders import KINDS
 from aegis_fhe.models.text_encoder import TextEncoder
 from aegis_fhe.ring import native
 from aegis_fhe.runtime.garbage import no_collection
@@ -37,6 +40,13 @@ def run(
     start = time.monotonic()
     native.set_threads(LaunchOptions().threads_per_worker)
     compiled = CompiledFolder(folder)
+    if compiled.source().kind in KINDS:
+        if devices > 1:
+            raise CompatibilityError(f"{folder} holds a language model: it runs on one device")
+        options = RunOptions(mode=mode, seed=seed, keep=keep, quiet=quiet or as_json)
+        facts = next_tokens(compiled, text, options)
+        _finish(facts, start, as_json, text, print_next_tokens)
+        return
     with no_collection():
         program, source = compiled.load()
         encoder = TextEncoder.load(source.folder)
@@ -46,8 +56,18 @@ def run(
     facts = embeddings(
         encoder, program, ids, mode, devices=devices, seed=seed, keep=keep, quiet=quiet or as_json
     )
+    _finish(facts, start, as_json, text, print_embeddings)
+
+
+def _finish(
+    facts: dict[str, Any],
+    start: float,
+    as_json: bool,
+    texts: list[str],
+    show: Callable[[Console, Sequence[str], dict[str, Any]], None],
+) -> None:
     facts["seconds"] = round(time.monotonic() - start, 3)
     if as_json:
         typer.echo(json.dumps(facts))
     else:
-        print_embeddings(Console(), text, facts)
+        show(Console(), texts, facts)

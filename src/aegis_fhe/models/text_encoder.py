@@ -37,7 +37,8 @@ def packaged_model() -> Path:
     return Path(spec.origin).parent / "model"
 
 
-def _model_type(config: Path) -> object:
+def model_type(config: Path) -> object:
+    """What a config.json says of the model's architecture. Raises AegisError for what is none."""
     try:
         facts = json.loads(config.read_text())
     except (ValueError, OSError) as error:
@@ -67,7 +68,7 @@ class TextEncoder:
             raise AegisError(
                 f"{folder} lacks {', '.join(missing)}: expected a model folder in Hugging Face format"
             )
-        kind = _model_type(folder / "config.json")
+        kind = model_type(folder / "config.json")
         if kind != "bert":
             raise UnsupportedModuleError(
                 f"{folder}: model type {kind!r} is not supported yet; supported: 'bert'"

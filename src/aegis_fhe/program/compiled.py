@@ -85,6 +85,10 @@ class CompiledProgram:
             bootstrap=self.bootstrap,
         )
 
+    def check_tokens(self, tokens: int) -> None:
+        """Raises RangeError for a text that is too long, or empty."""
+        self.context(tokens)
+
     @property
     def input_level(self) -> int:
         """Level at which the client encrypts: with bootstraps, that of their results."""
@@ -112,6 +116,11 @@ class CompiledProgram:
         """Level, scale and components of every value."""
         symbols, _ = self._symbolic
         return dict(symbols)
+
+    def result_symbols(self) -> dict[str, Symbol]:
+        """Level and scale of each result."""
+        symbols, _ = self._symbolic
+        return {name: symbols[name] for name in self.graph.results}
 
     def counts(self) -> OperationCounts:
         """Exact operation counts of the whole program, and the keys it needs."""

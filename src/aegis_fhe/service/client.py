@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from aegis_fhe.ckks.secret import SecretKey, decrypt, encapsulation_keys, encrypt, evaluation_keys
 from aegis_fhe.ckks.slots import SlotVector
 from aegis_fhe.errors import LayoutError
-from aegis_fhe.program.compiled import CompiledProgram
+from aegis_fhe.program.served import ServedProgram
 from aegis_fhe.service.ciphertexts_file import (
     EncryptedInput,
     JobFacts,
@@ -44,7 +44,7 @@ class Client:
     comes from the operating system's generator.
     """
 
-    def __init__(self, program: CompiledProgram, *, seed: bytes | None = None) -> None:
+    def __init__(self, program: ServedProgram, *, seed: bytes | None = None) -> None:
         self.program = program
         self._seed = seed
         self._secret = SecretKey.generate(program.params, seed=seed)

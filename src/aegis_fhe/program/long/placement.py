@@ -29,8 +29,8 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     Dense (heads == 0): feature f in column f // S, sub-slot f % S.
     Head-minor: feature c of head h in column c, sub-slot kb * H + h for every key block kb < phi, with H =
     heads padded to a power of two and phi = `folds` <= S / H; heads may form groups of `group_heads` with
-    columns of their own, of S where there are more of them than sub-slots. Feature c of head h is number (h * key_value_heads // heads) * head_dim + c, so shared keys
-    and values are repeated.
+    columns of their own, of S where there are more of them than sub-slots. Feature c of head h is number
+    (h * key_value_heads // heads) * head_dim + c, so shared keys and values are repeated.
     """
 
     features: int

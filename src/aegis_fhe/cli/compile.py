@@ -1,19 +1,18 @@
-"""`aegis compile`: a sentence encoder as a folder that `aegis run` takes."""
+"""`aegis compile`: a sentence encoder or a classifier as a folder that `aegis run` takes."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 from rich.console import Console
 
 from aegis_fhe.cli.sample_lines import sample_lines
-from aegis_fhe.errors import AegisError, CompatibilityError
+from aegis_fhe.models.classifier import TextClassifier, compile_classifier
 from aegis_fhe.models.minilm import TOKENS, compile_sentence_encoder
-from aegis_fhe.models.minilm.recipe import ShippedRanges
-from aegis_fhe.models.text_encoder import TextEncoder
+from aegis_fhe.models.ranges_file import read_ranges
+from aegis_fhe.models.text_model import load_text_model
 from aegis_fhe.observe.table import format_bytes, results_table
 from aegis_fhe.service.compiled_folder import CompiledFolder
 
@@ -27,15 +26,14 @@ def compile(
     ranges: Annotated[Path | None, typer.Option(help="What `aegis calibrate` wrote.")] = None,
     calibration: Annotated[Path | None, typer.Option(help="Sample texts, one per line.")] = None,
 ) -> None:
-    """Compile a sentence encoder into a folder: the program, and what the client needs."""
+    """Compile an encoder or a classifier into a folder: the program, and what the client needs."""
     source = None if model == PACKAGED else Path(model)
-    encoder = TextEncoder.load(source)
-    program = compile_sentence_encoder(
-        encoder,
-        tokens=tokens,
-        calibration=sample_lines(calibration),
-        ranges=None if ranges is None else _read(ranges, encoder).ranges,
-    )
+    encoder, samples = load_text_model(source), sample_lines(calibration)
+    known = None if ranges is None else read_ranges(ranges, encoder).ranges
+    if isinstance(encoder, TextClassifier):
+        program = compile_classifier(encoder, tokens=tokens, calibration=samples, ranges=known)
+    else:
+        program = compile_sentence_encoder(encoder, tokens=tokens, calibration=samples, ranges=known)
     folder = CompiledFolder(output)
     folder.write(program, source, encoder.fingerprint())
     counts = program.counts()
@@ -48,13 +46,3 @@ def compile(
         ("fingerprint", program.fingerprint[:32]),
     ]
     Console().print(results_table(program.origin, ("quantity", "value"), rows))
-
-
-def _read(path: Path, encoder: TextEncoder) -> ShippedRanges:
-    try:
-        found = msgspec.json.decode(path.read_bytes(), type=ShippedRanges)
-    except (OSError, msgspec.MsgspecError) as error:
-        raise AegisError(f"{path} holds no ranges ({error}): write them with `aegis calibrate`") from error
-    if found.fingerprint != encoder.fingerprint():
-        raise CompatibilityError(f"{path} was calibrated on other weights than {encoder.folder}'s")
-    return found

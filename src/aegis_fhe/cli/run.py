@@ -10,9 +10,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from aegis_fhe.cli.embedding import Mode, embeddings, print_embeddings
+from aegis_fhe.cli.classification import classifications, print_classifications
+from aegis_fhe.cli.embedding import embeddings, print_embeddings
+from aegis_fhe.cli.modes import Mode, ModeOptions
 from aegis_fhe.errors import CompatibilityError
-from aegis_fhe.models.text_encoder import TextEncoder
+from aegis_fhe.models.classifier import TextClassifier
+from aegis_fhe.models.text_model import load_text_model
 from aegis_fhe.ring import native
 from aegis_fhe.runtime.garbage import no_collection
 from aegis_fhe.runtime.launch import LaunchOptions
@@ -39,15 +42,20 @@ def run(
     compiled = CompiledFolder(folder)
     with no_collection():
         program, source = compiled.load()
-        encoder = TextEncoder.load(source.folder)
+        encoder = load_text_model(source.folder)
         if encoder.fingerprint() != source.fingerprint:
             raise CompatibilityError(f"{encoder.folder} holds other weights than {folder} was compiled from")
         ids = [encoder.token_ids(one) for one in text]
-    facts = embeddings(
-        encoder, program, ids, mode, devices=devices, seed=seed, keep=keep, quiet=quiet or as_json
-    )
+    options = ModeOptions(mode=mode, devices=devices, seed=seed, keep=keep, quiet=quiet or as_json)
+    classifier = encoder if isinstance(encoder, TextClassifier) else None
+    if classifier is None:
+        facts = embeddings(encoder, program, ids, options)
+    else:
+        facts = classifications(classifier, program, ids, options)
     facts["seconds"] = round(time.monotonic() - start, 3)
     if as_json:
         typer.echo(json.dumps(facts))
-    else:
+    elif classifier is None:
         print_embeddings(Console(), text, facts)
+    else:
+        print_classifications(Console(), text, facts)

@@ -35,7 +35,8 @@ def compile(
     else:
         program = compile_sentence_encoder(encoder, tokens=tokens, calibration=samples, ranges=known)
     folder = CompiledFolder(output)
-    folder.write(program, source, encoder.fingerprint())
+    # The folder, not the name: of a model from the hub, where its download lies.
+    folder.write(program, None if source is None else encoder.folder, encoder.fingerprint())
     counts = program.counts()
     rows = [
         ("tokens", str(program.max_tokens)),

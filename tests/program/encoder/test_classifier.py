@@ -138,6 +138,19 @@ def test_the_last_layer_is_computed_for_one_block():
     assert program.counts().total("product") < 0.8 * encoder.counts().total("product")
 
 
+def test_a_deep_tanh_begins_with_a_bootstrap():
+    """Degree 255 takes ten levels with both products; the last norm leaves nine."""
+    layers, head, ranges = tiny_parts()
+    wide = msgspec.structs.replace(ranges, head=msgspec.structs.replace(ranges.head, pooler=40.0))
+    program = compile_encoder(layers, wide, max_tokens=16, head=head, bootstrap=plan(), origin="")
+    symbols = program.symbols()
+    assert symbols["1.output.hidden[0]"].level == 9
+    assert symbols["first.fresh[0]"].level == program.bootstrap.output_level
+    assert program.counts().total("bootstrap") == tiny_classifier().counts().total("bootstrap") + 1
+    ids = random_ids(1, 7, seed=7)[0]
+    assert np.abs(program.run_clear(embedded(ids)).logits - exact_logits(ids)).max() < 1e-3
+
+
 def test_no_key_serves_the_head_alone():
     """Its rotations are those of the layers."""
     program = tiny_classifier()

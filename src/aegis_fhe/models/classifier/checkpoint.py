@@ -59,8 +59,9 @@ class TextClassifier(TextEncoder):
         return tuple(str(config.id2label.get(i, f"LABEL_{i}")) for i in range(config.num_labels))
 
     def label(self, logits: Array) -> str | None:
-        """The name of the largest logit; None where there is one alone, a number and no choice."""
-        return self.labels[int(np.argmax(logits))] if len(self.labels) > 1 else None
+        """The name of the largest logit; None in a regression, or where there is one alone: no choice."""
+        choice = len(self.labels) > 1 and self.classifier.config.problem_type != "regression"
+        return self.labels[int(np.argmax(logits))] if choice else None
 
     def parts(self) -> tuple[list[EncoderLayer], Head]:
         """The layers and the head, read through `torch.export`. Raises UnsupportedModuleError."""

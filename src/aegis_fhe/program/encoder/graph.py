@@ -67,6 +67,7 @@ class EncoderGraph:
         return prune(self.b.build(tuple(self._head(head, x))))
 
     def _head(self, head: HiddenStates | TokenMean | PooledFits, x: list[str]) -> list[str]:
+        self.b.prefix = ""
         match head:
             case HiddenStates():
                 return x
@@ -206,7 +207,6 @@ class EncoderGraph:
         """The sum over all tokens of all blocks."""
         self.b.stage, layout = "pool", self.layout
         steps = tuple(layout.sub_slots << i for i in range(int(math.log2(layout.tokens))))
-        self.b.prefix = ""
         sums = [self.b.one("tokens.sum", SumOfRotations(steps), p, value) for p, value in enumerate(x)]
         self.b.stage = "text"
         return [self.b.one("text.sum", Add(), 0, *sums)] if len(sums) > 1 else sums

@@ -88,7 +88,7 @@ def pooled_nodes(b: GraphBuilder, layout: TokenMajorLayout, fits: PooledFits, fi
     tanh is odd, so other tokens stay zero; the classifier takes its copies there, one for each label. Cost: a
     projection, a polynomial, and ceil(log2 labels) + log2(sub-slots) rotations by steps that the layers use.
     """
-    b.prefix, b.stage = "", "head"
+    b.stage = "head"
     projected = b.one("pooler", Project((("pooler.weight",),)), 0, first)
     argument = b.one("pooler.biased", AddPlain((Term("pooler.bias", "opening token"),)), 0, projected)
     pooled = b.one("pooled", Polynomial.of(fits.tanh), 0, argument)

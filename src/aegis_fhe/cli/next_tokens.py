@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from aegis_fhe.ckks.security import STANDARD_BITS
-from aegis_fhe.cli.embedding import Mode
+from aegis_fhe.cli.modes import Mode
 from aegis_fhe.cli.session_bars import run_under_bars
 from aegis_fhe.errors import CompatibilityError
 from aegis_fhe.models.decoder_model import DecoderModel

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from aegis_fhe.errors import AegisError, UnsupportedModuleError
+from aegis_fhe.models.config_file import read_config
 from aegis_fhe.models.hub import model_folder
-from aegis_fhe.models.text_encoder import model_type
 
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
 
@@ -26,7 +26,7 @@ def load_folder(model: Path, kind: str) -> tuple[Any, Any]:
         raise AegisError(
             f"{folder} lacks {', '.join(missing)}: expected a model folder in Hugging Face format"
         )
-    found = model_type(folder / "config.json")
+    found = read_config(folder / "config.json").get("model_type")
     if found != kind:
         raise UnsupportedModuleError(f"{folder}: model type {found!r}, expected {kind!r}")
     from tokenizers import Tokenizer

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from aegis_fhe.errors import UnsupportedModuleError
+from aegis_fhe.models.config_file import read_config
 from aegis_fhe.models.decoder_folder import FILES
 from aegis_fhe.models.decoder_model import DecoderModel
 from aegis_fhe.models.gpt2 import GPT2
 from aegis_fhe.models.hub import model_folder
 from aegis_fhe.models.smollm2 import SmolLM2
 from aegis_fhe.models.smollm2.checkpoint import GGUF
-from aegis_fhe.models.text_encoder import model_type
 
 PACKAGED = "smollm2"
 _LOADERS: dict[str, Callable[[Path], DecoderModel]] = {"gpt2": GPT2.load, "llama": SmolLM2.load}
@@ -27,7 +27,7 @@ def decoder_kind(model: str) -> str | None:
     if model.endswith(GGUF):
         return "llama"
     config = model_folder(Path(model), FILES) / "config.json"
-    kind = model_type(config) if config.is_file() else None
+    kind = read_config(config).get("model_type") if config.is_file() else None
     return kind if isinstance(kind, str) and kind in KINDS else None
 
 

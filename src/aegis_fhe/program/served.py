@@ -11,12 +11,13 @@ from aegis_fhe.circuits.bootstrap import BootstrapPlan
 from aegis_fhe.circuits.symbolic import Symbol
 from aegis_fhe.ckks.keys import KeyRequest
 from aegis_fhe.ckks.parameters import Parameters
+from aegis_fhe.program.returns import Returns
 
 Array = NDArray[np.float64]
 
 
 class ServedProgram(Protocol):
-    """Hidden states [tokens, features] as ciphertexts in, as ciphertexts out.
+    """Hidden states [tokens, features] as ciphertexts in, what it `returns` as ciphertexts out.
 
     `CompiledProgram` and `DecoderProgram` are ones.
     """
@@ -42,6 +43,11 @@ class ServedProgram(Protocol):
         ...
 
     @property
+    def returns(self) -> Returns:
+        """What `unpack` makes of the results."""
+        ...
+
+    @property
     def fingerprint(self) -> str:
         """Digest of everything that must agree between client and worker."""
         ...
@@ -63,7 +69,7 @@ class ServedProgram(Protocol):
         ...
 
     def unpack(self, blocks: list[Array], tokens: int) -> Array:
-        """Slot values of each result, in order -> hidden states."""
+        """Slot values of each result, in order -> what `returns` says."""
         ...
 
     def result_symbols(self) -> dict[str, Symbol]:

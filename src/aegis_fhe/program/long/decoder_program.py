@@ -27,6 +27,7 @@ from aegis_fhe.program.long.decoder_costs import LayerCost, layer_costs
 from aegis_fhe.program.long.decoder_facts import DecoderFacts, LayerFacts
 from aegis_fhe.program.long.layout import Array
 from aegis_fhe.program.results import ClearResult, SimulatedResult
+from aegis_fhe.program.returns import HIDDEN_STATES, Returns
 from aegis_fhe.program.simulated import SimulatedBackend
 
 V = TypeVar("V")
@@ -80,6 +81,11 @@ class DecoderProgram:
     def public_tokens(self) -> int:
         """So many tokens at the start of every text are public and not encrypted."""
         return self.layers[0].public_tokens
+
+    @property
+    def returns(self) -> Returns:
+        """Hidden states of every token."""
+        return HIDDEN_STATES
 
     @property
     def features(self) -> int:
@@ -147,12 +153,12 @@ class DecoderProgram:
 
     def run_clear(self, hidden: Array) -> ClearResult:
         """On float64 slots: what the approximations do, without encryption noise."""
-        return ClearResult(self._run_open(ClearBackend(self.params.q, self.params.slots), hidden))
+        return ClearResult(values=self._run_open(ClearBackend(self.params.q, self.params.slots), hidden))
 
     def run_simulated(self, hidden: Array, *, seed: int = 0) -> SimulatedResult:
         """As `run_clear`, with noise as encryption would add it: see `SimulatedBackend`."""
         backend = SimulatedBackend(self.params, sparse_weight=self.bootstrap.weight, seed=seed)
-        return SimulatedResult(self._run_open(backend, hidden), seed)
+        return SimulatedResult(values=self._run_open(backend, hidden), seed=seed)
 
     def _run_open(self, backend: ClearBackend, hidden: Array) -> Array:
         inputs = {

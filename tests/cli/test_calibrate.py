@@ -10,14 +10,11 @@ import pytest
 from rich.console import Console
 
 from aegis_fhe.circuits.bootstrap import presets
-from aegis_fhe.cli import calibrate as calibrate_module
 from aegis_fhe.cli import calibrate_kernels
-from aegis_fhe.models.minilm import recipe
 from aegis_fhe.models.minilm.recipe import ShippedRanges
 from aegis_fhe.models.text_encoder import TextEncoder
 from aegis_fhe.placement.cost import DeviceFile, Setting, load_device, read_device_file
 from models.minilm.words import numbers_encoder, random_texts
-from program.encoder.tiny_encoder import tiny_layers
 
 from .conftest import Answer
 
@@ -28,8 +25,6 @@ Aegis = Callable[..., Answer]
 def samples(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Twenty texts, and a tiny encoder to calibrate."""
     monkeypatch.setattr(TextEncoder, "load", lambda folder: numbers_encoder())
-    for module in (calibrate_module, recipe):
-        monkeypatch.setattr(module, "layers_of", lambda encoder: tiny_layers()[0])
     path = tmp_path / "samples.txt"
     path.write_text("\n".join(random_texts(20, seed=3)))
     return path

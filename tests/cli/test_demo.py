@@ -11,7 +11,6 @@ import pytest
 
 from aegis_fhe.cli import demo as demo_module
 from aegis_fhe.cli import encrypted_run as run_module
-from aegis_fhe.cli import range_warnings
 from aegis_fhe.cli.sample_lines import sample_lines
 from aegis_fhe.models.text_encoder import TextEncoder
 from aegis_fhe.placement import plan_tokens
@@ -51,7 +50,6 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Any:
         TextEncoder, "load", lambda folder: stand_in(layers) if folder is None else real_load(folder)
     )
     monkeypatch.setattr(demo_module, "compile_sentence_encoder", lambda encoder, calibration: program)
-    monkeypatch.setattr(range_warnings, "layers_of", lambda encoder: layers)
     monkeypatch.setattr(LaunchOptions, "threads_per_worker", 1)
     return program
 

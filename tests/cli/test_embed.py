@@ -14,7 +14,6 @@ import pytest
 
 from aegis_fhe.cli import compile as compile_module
 from aegis_fhe.cli import embed as embed_module
-from aegis_fhe.cli import range_warnings
 from aegis_fhe.models.text_encoder import TextEncoder
 from aegis_fhe.runtime.launch import LaunchOptions
 from program.encoder.tiny_encoder import tiny_encoder
@@ -32,7 +31,6 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(TextEncoder, "load", lambda folder: stand_in(layers))
     for module in (compile_module, embed_module):
         monkeypatch.setattr(module, "compile_sentence_encoder", lambda encoder, **options: program)
-    monkeypatch.setattr(range_warnings, "layers_of", lambda encoder: layers)
     monkeypatch.setattr(LaunchOptions, "threads_per_worker", 1)
     return program
 

@@ -14,7 +14,6 @@ from aegis_fhe.models.encoder_calibration import encoder_violations
 from aegis_fhe.models.minilm.recipe import (
     TOKENS,
     compile_sentence_encoder,
-    layers_of,
     ranges_for,
     shipped_ranges,
 )
@@ -41,7 +40,7 @@ def encoder() -> TextEncoder:
 
 @pytest.fixture(scope="module")
 def layers(encoder: TextEncoder) -> list[EncoderLayer]:
-    return layers_of(encoder)
+    return encoder.parts()[0]
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import torch
 
 from aegis_fhe.models.text_encoder import TextEncoder
 from aegis_fhe.program.encoder import EncoderLayer
+from aegis_fhe.program.returns import TokenMean
 from program.encoder.tiny_encoder import reference, texts
 
 POSITIONS = 512
@@ -20,6 +21,9 @@ class StandIn(TextEncoder):
 
     def fingerprint(self) -> str:
         return "tiny"
+
+    def parts(self) -> tuple[list[EncoderLayer], TokenMean]:
+        return self.model.layers, TokenMean()
 
 
 def stand_in(layers: list[EncoderLayer]) -> StandIn:
@@ -34,6 +38,7 @@ def stand_in(layers: list[EncoderLayer]) -> StandIn:
         config=SimpleNamespace(hidden_size=rows.shape[1], max_position_embeddings=POSITIONS),
         embeddings=lambda input_ids: rows[None, : input_ids.shape[1]],
         encoder=encode,
+        layers=layers,
     )
     tokenizer = SimpleNamespace(encode=lambda text: SimpleNamespace(ids=list(range(len(text.split())))))
     return StandIn(Path("tiny"), model, tokenizer)

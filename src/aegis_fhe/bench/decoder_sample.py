@@ -11,12 +11,11 @@ import numpy as np
 from aegis_fhe.bench.layer_benchmark import LayerText
 from aegis_fhe.circuits.bootstrap import BootstrapPlan
 from aegis_fhe.errors import RangeError
+from aegis_fhe.models.decoder_recipe import MOST_BABIES
 from aegis_fhe.models.smollm2 import OneLayer, SmolLM2
 from aegis_fhe.program.long.compile import LongProgram
 from aegis_fhe.program.simulate import simulate
 
-# Rotated inputs of one operator: so many of 17 limbs and a half take 4 GiB at N = 2^16.
-MOST_BABIES = 256
 _EXACT = 60.0  # bits of noise: none, the check of ranges is of the text alone
 
 

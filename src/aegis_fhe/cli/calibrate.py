@@ -6,6 +6,7 @@ With `--kernels`: how fast this machine is, as a file that plans are made with.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -18,11 +19,12 @@ from aegis_fhe.cli.sample_lines import sample_lines
 from aegis_fhe.errors import ParameterError
 from aegis_fhe.models.minilm import TOKENS
 from aegis_fhe.models.minilm import calibrate as calibrate_encoder_on
-from aegis_fhe.models.minilm.recipe import ShippedRanges, layers_of, sample_states
+from aegis_fhe.models.minilm.recipe import ShippedRanges, sample_states
 from aegis_fhe.models.near_bounds import NearBound, NearBounds, near_bounds
-from aegis_fhe.models.text_encoder import TextEncoder
+from aegis_fhe.models.ranges_file import write_ranges
+from aegis_fhe.models.text_model import load_text_model
 from aegis_fhe.observe.table import results_table
-from aegis_fhe.program.encoder import EncoderLayerRanges, EncoderRanges
+from aegis_fhe.program.encoder import EncoderLayerRanges, EncoderRanges, HeadRanges
 
 
 def calibrate(
@@ -44,11 +46,12 @@ def calibrate(
         return
     if texts is None or check:
         raise ParameterError("give sample texts, or --kernels (alone with --check) to measure this machine")
-    encoder, lines = TextEncoder.load(model), sample_lines(texts)
+    encoder, lines = load_text_model(model), sample_lines(texts)
     ranges = calibrate_encoder_on(encoder, lines, tokens=tokens)
-    near = near_bounds(layers_of(encoder), ranges, sample_states(encoder, lines, tokens=tokens))
+    layers, head = encoder.parts()
+    near = near_bounds(layers, ranges, sample_states(encoder, lines, tokens=tokens), head=head)
     found = ShippedRanges(encoder.fingerprint(), tokens, ranges, near)
-    output.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1))
+    write_ranges(output, found)
     if as_json:
         typer.echo(json.dumps(msgspec.to_builtins(found)))
     else:
@@ -59,17 +62,30 @@ def report(console: Console, ranges: EncoderRanges, near: NearBounds) -> None:
     """Every range, margins included, and how many texts came near it."""
     rows: list[tuple[str, str, str]] = []
     for index, (layer, counts) in enumerate(zip(ranges.layers, near.layers, strict=True)):
-        for name, interval in _intervals(layer).items():
-            count = counts.get(name, NearBound(near=0, extreme=0))
-            title = f"layer {index}: {name}" if name == "scores" else name
-            rows.append((title, interval, f"{count.near} | {count.extreme}"))
+        rows += _rows(f"layer {index}", _intervals(layer), counts)
     rows.append(("output", f"{ranges.output:.3g}", ""))
+    if ranges.head is not None:
+        rows += _rows("head", _head_bounds(ranges.head), near.head)
     columns = ("value", "interval or bound", "near | extreme")
     console.print(results_table(f"Ranges on {ranges.origin}", columns, rows))
     console.print(
         f"Near: texts within 10 % of the bound; any bound: {near.near} of {near.texts} ({near.share:.1%}). "
         "Extreme: texts within 10 % of the nearest that a text came; 1: one text alone set the range."
     )
+
+
+def _rows(
+    part: str, intervals: Mapping[str, str], counts: Mapping[str, NearBound]
+) -> Iterator[tuple[str, str, str]]:
+    """The part is named in its first row."""
+    for number, (name, interval) in enumerate(intervals.items()):
+        count = counts.get(name, NearBound(near=0, extreme=0))
+        yield (name if number else f"{part}: {name}", interval, f"{count.near} | {count.extreme}")
+
+
+def _head_bounds(head: HeadRanges) -> dict[str, str]:
+    found = {"tanh input": head.pooler, "logits": head.logits}
+    return {name: f"{bound:.3g}" for name, bound in found.items() if bound is not None}
 
 
 def _intervals(layer: EncoderLayerRanges) -> dict[str, str]:

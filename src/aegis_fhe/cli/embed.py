@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from aegis_fhe.cli.embedding import Mode, embeddings, print_embeddings
+from aegis_fhe.cli.embedding import embeddings, print_embeddings
+from aegis_fhe.cli.modes import Mode, ModeOptions
 from aegis_fhe.cli.sample_lines import sample_lines
 from aegis_fhe.models.minilm import TOKENS, compile_sentence_encoder
 from aegis_fhe.models.text_encoder import TextEncoder
@@ -44,9 +45,8 @@ def embed(
         encoder = TextEncoder.load(model)
         ids = [encoder.token_ids(text) for text in texts]
         program = compile_sentence_encoder(encoder, tokens=tokens, calibration=samples)
-    facts = embeddings(
-        encoder, program, ids, mode, devices=devices, seed=seed, keep=None, quiet=quiet or as_json
-    )
+    options = ModeOptions(mode=mode, devices=devices, seed=seed, keep=None, quiet=quiet or as_json)
+    facts = embeddings(encoder, program, ids, options)
     facts["seconds"] = round(time.monotonic() - start, 3)
     if as_json:
         typer.echo(json.dumps(facts))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,11 @@ from rich.console import Console
 
 from aegis_fhe.ckks.keys import half_bytes, parameters_of
 from aegis_fhe.ckks.security import STANDARD_BITS
+from aegis_fhe.cli.session_bars import run_under_bars
 from aegis_fhe.errors import AegisError
-from aegis_fhe.observe.progress import Progress
 from aegis_fhe.observe.table import format_bytes, format_seconds, results_table
 from aegis_fhe.placement import MemoryEstimate, plan_tokens
 from aegis_fhe.program.compiled import CompiledProgram
-from aegis_fhe.runtime.events import ProgressEvent
 from aegis_fhe.runtime.executor import share_of
 from aegis_fhe.runtime.memory import peak_bytes
 from aegis_fhe.service.client import Client
@@ -69,30 +67,24 @@ class EncryptedRun:
         """The session under two progress bars in turn: bytes of keys, then operations by their cost."""
         program, devices = self.program, len(self.estimates)
         client = Client(program, seed=None if seed is None else hashlib.sha256(seed.encode()).digest())
-        plan, params = plan_tokens(program, devices), program.params
-        key_bytes = sum(half_bytes(parameters_of(params, r), r.level) for r in program.key_requests())
-        work = max(share_of(program, plan, rank) for rank in range(devices))
-        with ExitStack() as open_bars:
-            keys = open_bars.enter_context(Progress(float(key_bytes), quiet=self.quiet))
-            bars = [keys]
-
-            def on_progress(event: ProgressEvent) -> None:
-                if bars[-1] is keys:
-                    open_bars.close()  # one live bar at a time
-                    bars.append(open_bars.enter_context(Progress(work, quiet=self.quiet)))
-                bars[-1].report(event.rank, event.stage, event.fraction)
-
-            session = run_session(
+        plan = plan_tokens(program, devices)
+        session = run_under_bars(
+            program.params,
+            program.key_requests(),
+            max(share_of(program, plan, rank) for rank in range(devices)),
+            lambda advance_keys, on_progress: run_session(
                 program,
                 client,
                 texts,
                 devices=devices,
                 estimates=self.estimates,
                 folder=self.keep,
-                advance_keys=keys.advance,
+                advance_keys=advance_keys,
                 on_progress=on_progress,
                 on_output=lambda rank, line: print(f"worker {rank}: {line}", file=sys.stderr),
-            )
+            ),
+            quiet=self.quiet,
+        )
         if seed is not None:
             typer.echo(
                 "keys were derived from --seed: reproducible, and therefore worthless as secrets", err=True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,10 @@ from aegis_fhe.bench import provenance
 from aegis_fhe.bench.result_rows import record_facts
 from aegis_fhe.cli import machine
 from aegis_fhe.errors import AegisError, ParameterError
+from aegis_fhe.models.classifier import TextClassifier
+from aegis_fhe.models.classifier import ranges_for as classifier_ranges
+from aegis_fhe.models.classifier.evaluation import evaluate_classifier
+from aegis_fhe.models.classifier.sentiment import ReviewParts, train_sentiment
 from aegis_fhe.models.datasets.lee import Lee50
 from aegis_fhe.models.datasets.news import load_news
 from aegis_fhe.models.datasets.rotten_tomatoes import load_reviews, split
@@ -66,6 +71,17 @@ def _rotten_tomatoes(limit: int | None, seed: int, say: Say) -> Evaluation:
     return evaluate_rotten_tomatoes(_minilm(), *parts, seed=seed, say=say)
 
 
+def _sentiment(limit: int | None, seed: int, say: Say) -> Evaluation:
+    """Of the classifier that `aegis train` makes; limit: of test reviews."""
+    parts = ReviewParts.of(load_reviews())
+    with tempfile.TemporaryDirectory(prefix="aegis-") as folder, no_collection():
+        train_sentiment(TextEncoder.load(), parts, Path(folder) / "sentiment", seed=0, say=say)
+        classifier = TextClassifier.load(Path(folder) / "sentiment")
+        return evaluate_classifier(
+            classifier, classifier_ranges(classifier, []), parts.test[:limit], seed=seed, say=say
+        )
+
+
 def _smollm2(limit: int | None, seed: int, say: Say) -> Evaluation:
     """limit: of texts."""
     with no_collection():
@@ -77,6 +93,7 @@ def _smollm2(limit: int | None, seed: int, say: Say) -> Evaluation:
 EVALUATIONS: dict[str, Callable[[int | None, int, Say], Evaluation]] = {
     "lee50": _lee50,
     "rotten-tomatoes": _rotten_tomatoes,
+    "sentiment": _sentiment,
     "smollm2": _smollm2,
 }
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from aegis_fhe.models.minilm.recipe import layers_of
 from aegis_fhe.models.text_encoder import TextEncoder
 from aegis_fhe.program.compiled import CompiledProgram
 from aegis_fhe.program.encoder import EncoderRanges
@@ -23,9 +22,8 @@ def warn_of_ranges(encoder: TextEncoder, program: CompiledProgram, texts: Sequen
     As the program's polynomials meet it: `SimulatedEncoder.outside`.
     """
     assert isinstance(program.ranges, EncoderRanges)
-    simulated = SimulatedEncoder.of(
-        layers_of(encoder), program.ranges, max_tokens=program.max_tokens, mean=program.mean
-    )
+    layers, head = encoder.parts()
+    simulated = SimulatedEncoder.of(layers, program.ranges, max_tokens=program.max_tokens, head=head)
     found = [list(simulated.outside(hidden)) for hidden in texts]
     for number, words in enumerate(found, 1):
         if words:

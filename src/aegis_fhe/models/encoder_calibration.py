@@ -10,10 +10,19 @@ from numpy.typing import NDArray
 from aegis_fhe.errors import RangeError
 from aegis_fhe.models.calibration import VARIANCE_FACTOR, calibrate_attention, extremes
 from aegis_fhe.models.extremes import Extremes
-from aegis_fhe.program.encoder import EncoderLayer, EncoderLayerRanges, EncoderRanges
+from aegis_fhe.program.encoder import (
+    EncoderLayer,
+    EncoderLayerRanges,
+    EncoderRanges,
+    FirstToken,
+    Head,
+    HeadRanges,
+)
 from aegis_fhe.program.encoder.fits import SMALLEST_DENOMINATOR
+from aegis_fhe.program.encoder.pooled import ranges_of_head
 from aegis_fhe.program.encoder_ranges import TokenIntervals
 from aegis_fhe.program.ranges import Interval
+from aegis_fhe.program.returns import HIDDEN_STATES
 
 Array = NDArray[np.float64]
 
@@ -21,15 +30,30 @@ Array = NDArray[np.float64]
 BOUND_FACTOR = 1.25
 
 
-def calibrate_encoder(layers: Sequence[EncoderLayer], texts: Sequence[Array], origin: str) -> EncoderRanges:
-    """Ranges of every layer on hidden states [n, d] of sample texts. Raises RangeError without texts."""
+def calibrate_encoder(
+    layers: Sequence[EncoderLayer], texts: Sequence[Array], origin: str, *, head: Head = HIDDEN_STATES
+) -> EncoderRanges:
+    """Ranges of every layer and the head on hidden states [n, d] of sample texts.
+
+    Raises RangeError without texts.
+    """
     if not texts:
         raise RangeError("calibration needs at least one text")
     found, hidden = [], list(texts)
     for layer in layers:
         ranges, hidden = _calibrate_layer(layer, hidden, origin)
         found.append(ranges)
-    return EncoderRanges(layers=tuple(found), output=_bound(hidden), origin=origin)
+    known = None
+    if isinstance(head, FirstToken):
+        known = head_ranges(head, np.stack([states[0] for states in hidden]))
+    return EncoderRanges(layers=tuple(found), output=_bound(hidden), origin=origin, head=known)
+
+
+def head_ranges(head: FirstToken, first: Array) -> HeadRanges:
+    """Ranges of a head on the first tokens [texts, features] of sample texts, after the last layer."""
+    argument = head.argument(first)
+    logits = None if head.classifier is None else _bound([head.classify(np.tanh(argument))])
+    return HeadRanges(pooler=_bound([argument]), logits=logits)
 
 
 def _calibrate_layer(
@@ -70,38 +94,53 @@ def _interval(values: Array) -> Interval:
 
 
 def encoder_extremes(
-    layers: Sequence[EncoderLayer], ranges: EncoderRanges, hidden: Array
-) -> list[list[Extremes]]:
-    """Of every quantity in one text, by layer."""
-    found, x = [], np.asarray(hidden, dtype=np.float64)
-    for layer, known in zip(layers, ranges.layers, strict=True):
+    layers: Sequence[EncoderLayer],
+    ranges: EncoderRanges,
+    hidden: Array,
+    *,
+    head: Head = HIDDEN_STATES,
+) -> dict[str, list[Extremes]]:
+    """Of every quantity in one text, by part: "layer 0" and so on, then "head" where there is one."""
+    found: dict[str, list[Extremes]] = {}
+    x = np.asarray(hidden, dtype=np.float64)
+    for index, (layer, known) in enumerate(zip(layers, ranges.layers, strict=True)):
         y, units, z = layer.sums(x)
         v = x @ layer.attention.value.weight.T + layer.attention.value.bias
         centred = z - z.mean(axis=1, keepdims=True)
-        found.append(
-            [
-                *extremes(layer.attention, known.attention, x),
-                Extremes.of_size("input", x, known.hidden),
-                Extremes.of_size("V", v, known.value),
-                Extremes.of_size("first result", y, known.middle),
-                Extremes.of_size("activation input", units, known.activation),
-                Extremes.of_size("second sum", centred, known.residual),
-                *_variances(z.var(axis=1), known.variance),
-            ]
-        )
+        found[f"layer {index}"] = [
+            *extremes(layer.attention, known.attention, x),
+            Extremes.of_size("input", x, known.hidden),
+            Extremes.of_size("V", v, known.value),
+            Extremes.of_size("first result", y, known.middle),
+            Extremes.of_size("activation input", units, known.activation),
+            Extremes.of_size("second sum", centred, known.residual),
+            *_variances(z.var(axis=1), known.variance),
+        ]
         x = layer.normalise(z)
+    if isinstance(head, FirstToken):
+        found["head"] = _head_extremes(head, ranges_of_head(head, ranges.head), x[:1])
     return found
 
 
-def encoder_violations(layers: Sequence[EncoderLayer], ranges: EncoderRanges, hidden: Array) -> list[str]:
-    """What of one text lies outside the calibrated ranges, in words, by layer; empty when all is inside.
+def _head_extremes(head: FirstToken, ranges: HeadRanges, first: Array) -> list[Extremes]:
+    argument = head.argument(first)
+    found = [Extremes.of_size("tanh input", argument, ranges.pooler)]
+    if ranges.logits is not None:
+        found.append(Extremes.of_size("logits", head.classify(np.tanh(argument)), ranges.logits))
+    return found
+
+
+def encoder_violations(
+    layers: Sequence[EncoderLayer], ranges: EncoderRanges, hidden: Array, *, head: Head = HIDDEN_STATES
+) -> list[str]:
+    """What of one text lies outside the calibrated ranges, in words, by part; empty when all is inside.
 
     For whoever holds both text and weights: a value outside makes the encrypted result wrong, unseen.
     """
     return [
-        f"layer {index}: {found.words()}"
-        for index, of_layer in enumerate(encoder_extremes(layers, ranges, hidden))
-        for found in of_layer
+        f"{part}: {found.words()}"
+        for part, of_part in encoder_extremes(layers, ranges, hidden, head=head).items()
+        for found in of_part
         if found.outside
     ]
 

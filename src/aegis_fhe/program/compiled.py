@@ -26,6 +26,7 @@ from aegis_fhe.program.layout import TokenMajorLayout
 from aegis_fhe.program.operators import Context
 from aegis_fhe.program.ranges import AttentionRanges
 from aegis_fhe.program.results import ClearResult, SimulatedResult
+from aegis_fhe.program.returns import HIDDEN_STATES, Returns
 from aegis_fhe.program.simulated import SimulatedBackend
 
 Array = NDArray[np.float64]
@@ -33,11 +34,10 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CompiledProgram:
-    """Hidden states [tokens <= max_tokens, features] -> hidden states of the same shape, or their mean.
+    """Hidden states [tokens <= max_tokens, features] -> what `returns` says.
 
     hidden_scales: by which hidden states are multiplied before encryption, and by which results come out
-    multiplied. mean: the one result is the sum over the text's tokens, which the client divides by their
-    number.
+    multiplied.
     """
 
     params: Parameters
@@ -49,7 +49,7 @@ class CompiledProgram:
     origin: str
     bootstrap: BootstrapPlan | None = None
     hidden_scales: tuple[float, float] = (1.0, 1.0)
-    mean: bool = False
+    returns: Returns = HIDDEN_STATES
 
     def with_kernels(self, path: str | None) -> CompiledProgram:
         """The same program on another kernel path, None for the best; ParameterError for an unknown one."""
@@ -85,6 +85,10 @@ class CompiledProgram:
             bootstrap=self.bootstrap,
         )
 
+    def check_tokens(self, tokens: int) -> None:
+        """Raises RangeError for a text that is too long, or empty."""
+        self.context(tokens)
+
     @property
     def input_level(self) -> int:
         """Level at which the client encrypts: with bootstraps, that of their results."""
@@ -104,14 +108,19 @@ class CompiledProgram:
         return [self.layout.pack(hidden[p * rows : (p + 1) * rows]) for p in range(self.blocks)]
 
     def unpack(self, blocks: list[Array], tokens: int) -> Array:
-        """Slot values of each result -> hidden states of the first `tokens` tokens, or [1, features]."""
+        """Slot values of each result -> the client's result for a text of so many tokens, by `returns`."""
         rows = np.concatenate([self.layout.unpack(values) for values in blocks]) / self.hidden_scales[1]
-        return rows[:1] / tokens if self.mean else rows[:tokens]
+        return self.returns.read(rows, tokens)
 
     def symbols(self) -> dict[str, Symbol]:
         """Level, scale and components of every value."""
         symbols, _ = self._symbolic
         return dict(symbols)
+
+    def result_symbols(self) -> dict[str, Symbol]:
+        """Level and scale of each result."""
+        symbols, _ = self._symbolic
+        return {name: symbols[name] for name in self.graph.results}
 
     def counts(self) -> OperationCounts:
         """Exact operation counts of the whole program, and the keys it needs."""
@@ -139,13 +148,14 @@ class CompiledProgram:
 
     def run_clear(self, hidden: Array) -> ClearResult:
         """The program on float64 slots: what its approximations do, without encryption noise."""
-        return ClearResult(self._run_open(ClearBackend(self.params.q, self.params.slots), hidden))
+        values = self._run_open(ClearBackend(self.params.q, self.params.slots), hidden)
+        return ClearResult(values=values, returns=self.returns)
 
     def run_simulated(self, hidden: Array, *, seed: int = 0) -> SimulatedResult:
         """As `run_clear`, with noise as encryption would add it: see `SimulatedBackend`."""
         weight = 0 if self.bootstrap is None else self.bootstrap.weight
         backend = SimulatedBackend(self.params, sparse_weight=weight, seed=seed)
-        return SimulatedResult(self._run_open(backend, hidden), seed)
+        return SimulatedResult(values=self._run_open(backend, hidden), returns=self.returns, seed=seed)
 
     def _run_open(self, backend: ClearBackend, hidden: Array) -> Array:
         packed = self.pack(hidden)
@@ -183,7 +193,7 @@ class CompiledProgram:
             "ranges_of": "encoder" if isinstance(self.ranges, EncoderRanges) else "attention",
             "bootstrap": None if self.bootstrap is None else self.bootstrap.to_dict(),
             "hidden_scales": list(self.hidden_scales),
-            "mean": self.mean,
+            "returns": msgspec.to_builtins(self.returns),
             "origin": self.origin,
         }
         builtins: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(facts))
@@ -210,7 +220,7 @@ class CompiledProgram:
                 origin=str(facts["origin"]),
                 bootstrap=None if plan is None else BootstrapPlan.from_dict(params, plan),
                 hidden_scales=msgspec.convert(facts["hidden_scales"], tuple[float, float], strict=False),
-                mean=msgspec.convert(facts["mean"], bool),
+                returns=msgspec.convert(facts["returns"], Returns, strict=False),
             )
         except (KeyError, TypeError, msgspec.ValidationError) as error:
             raise ContainerError(f"the program's description is incomplete or malformed: {error}") from error

@@ -19,20 +19,15 @@ class TokenIntervals(msgspec.Struct, frozen=True, kw_only=True):
     inner: Interval
     closing: Interval
 
-    def highs(self) -> dict[str, float]:
-        """Upper bound of each kind."""
-        return {"opening": self.opening.high, "inner": self.inner.high, "closing": self.closing.high}
+    def kinds(self) -> dict[str, Interval]:
+        """By their names."""
+        return {"opening": self.opening, "inner": self.inner, "closing": self.closing}
 
     @property
     def whole(self) -> Interval:
         """From the lowest to the highest of all kinds."""
-        kinds = (self.opening, self.inner, self.closing)
+        kinds = self.kinds().values()
         return Interval(min(i.low for i in kinds), max(i.high for i in kinds))
-
-    @property
-    def ratio(self) -> float:
-        """The largest high / low."""
-        return max(i.high / i.low for i in (self.opening, self.inner, self.closing))
 
 
 class EncoderLayerRanges(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,12 +52,27 @@ class EncoderLayerRanges(msgspec.Struct, frozen=True, kw_only=True):
             raise RangeError("bounds are positive: check the calibration")
 
 
-class EncoderRanges(msgspec.Struct, frozen=True, kw_only=True):
-    """Ranges of every layer, and a bound on the size of the last one's output."""
+class HeadRanges(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds on the size of what the pooler's tanh is applied to, and of the logits, where there are any.
+
+    Margins included. Raises RangeError for a bound that is not positive.
+    """
+
+    pooler: float
+    logits: float | None = None
+
+    def __post_init__(self) -> None:
+        if not (self.pooler > 0 and (self.logits is None or self.logits > 0)):
+            raise RangeError("bounds are positive: check the calibration")
+
+
+class EncoderRanges(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Ranges of every layer, a bound on the size of the last one's output, and those of a head."""
 
     layers: tuple[EncoderLayerRanges, ...]
     output: float
     origin: str
+    head: HeadRanges | None = None
 
     def bounds(self) -> list[float]:
         """Of the hidden states before every layer, and after the last."""

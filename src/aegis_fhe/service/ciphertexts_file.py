@@ -13,7 +13,7 @@ import msgspec
 from aegis_fhe.ckks.ciphertext import Ciphertext, SeededCiphertext
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.errors import CompatibilityError, ContainerError
-from aegis_fhe.program.compiled import CompiledProgram
+from aegis_fhe.program.served import ServedProgram
 from aegis_fhe.service.container import ContainerReader, ContainerWriter
 from aegis_fhe.service.residues import check_residues
 
@@ -50,7 +50,7 @@ def save_input(job: EncryptedInput, path: Path) -> None:
             writer.add(name, {"body": block.body}, metadata=facts)
 
 
-def load_input(program: CompiledProgram, path: Path) -> EncryptedInput:
+def load_input(program: ServedProgram, path: Path) -> EncryptedInput:
     """Every block of the program at its input level and scale.
 
     Raises ContainerError or CompatibilityError.
@@ -82,16 +82,16 @@ def save_results(facts: JobFacts, results: Mapping[str, Ciphertext], path: Path)
             writer.add(name, {"parts": result.parts}, metadata={"scale": result.scale})
 
 
-def load_results(program: CompiledProgram, paths: Iterable[Path]) -> dict[str, Ciphertext]:
+def load_results(program: ServedProgram, paths: Iterable[Path]) -> dict[str, Ciphertext]:
     """All results, from the files of all workers, at the levels and scales the program states."""
-    symbols, params = program.symbols(), program.params
+    symbols, params = program.result_symbols(), program.params
     results: dict[str, Ciphertext] = {}
     for path in paths:
         with ContainerReader(path, RESULT_KIND) as reader:
             _job_facts(program, reader.metadata, path)
             for name, tensors, metadata in reader:
                 facts = _ciphertext_facts(metadata, path, name)
-                if name not in program.graph.results or set(tensors) != {"parts"}:
+                if name not in symbols or set(tensors) != {"parts"}:
                     raise CompatibilityError(f"{path}: {name} is no result of the program")
                 if name in results:
                     raise CompatibilityError(f"{path}: {name} is in another worker's file already")
@@ -100,10 +100,10 @@ def load_results(program: CompiledProgram, paths: Iterable[Path]) -> dict[str, C
                 if facts.scale != symbols[name].scale:
                     raise CompatibilityError(f"{path}: {name} has another scale than the program states")
                 results[name] = Ciphertext(parts=tensors["parts"], scale=facts.scale)
-    missing = set(program.graph.results) - set(results)
+    missing = set(symbols) - set(results)
     if missing:
         raise CompatibilityError(f"results {sorted(missing)} are missing: a worker did not finish")
-    return {name: results[name] for name in program.graph.results}
+    return {name: results[name] for name in symbols}
 
 
 def result_digest(params: Parameters, results: Mapping[str, Ciphertext]) -> str:
@@ -115,7 +115,7 @@ def result_digest(params: Parameters, results: Mapping[str, Ciphertext]) -> str:
     return digest.hexdigest()
 
 
-def _job_facts(program: CompiledProgram, metadata: Any, path: Path) -> JobFacts:
+def _job_facts(program: ServedProgram, metadata: Any, path: Path) -> JobFacts:
     try:
         facts = msgspec.convert(metadata, JobFacts)
     except msgspec.ValidationError as error:
@@ -124,7 +124,7 @@ def _job_facts(program: CompiledProgram, metadata: Any, path: Path) -> JobFacts:
         raise CompatibilityError(f"{path} was encrypted under other parameters than the program's")
     if facts.program != program.fingerprint:
         raise CompatibilityError(f"{path} was made for another program: encrypt the text for this one")
-    program.context(facts.tokens)
+    program.check_tokens(facts.tokens)
     return facts
 
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from aegis_fhe.ckks.secret import SecretKey, decrypt, encapsulation_keys, encrypt, evaluation_keys
 from aegis_fhe.ckks.slots import SlotVector
 from aegis_fhe.errors import LayoutError
-from aegis_fhe.program.compiled import CompiledProgram
+from aegis_fhe.program.results import Result
+from aegis_fhe.program.served import ServedProgram
 from aegis_fhe.service.ciphertexts_file import (
     EncryptedInput,
     JobFacts,
@@ -29,11 +30,10 @@ from aegis_fhe.service.keys_file import save_keys
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class DecryptedResult:
-    """hidden: [tokens, features], float64, read from ciphertexts. digest: of the ciphertexts' residues."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DecryptedResult(Result):
+    """Read from ciphertexts. digest: of their residues."""
 
-    hidden: Array
     digest: str
 
 
@@ -44,7 +44,7 @@ class Client:
     comes from the operating system's generator.
     """
 
-    def __init__(self, program: CompiledProgram, *, seed: bytes | None = None) -> None:
+    def __init__(self, program: ServedProgram, *, seed: bytes | None = None) -> None:
         self.program = program
         self._seed = seed
         self._secret = SecretKey.generate(program.params, seed=seed)
@@ -98,5 +98,7 @@ class Client:
         results = load_results(self.program, paths)
         slots = [decrypt(self._secret, result).real.values for result in results.values()]
         return DecryptedResult(
-            self.program.unpack(slots, tokens), result_digest(self.program.params, results)
+            values=self.program.unpack(slots, tokens),
+            returns=self.program.returns,
+            digest=result_digest(self.program.params, results),
         )

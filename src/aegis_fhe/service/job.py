@@ -10,6 +10,7 @@ from pathlib import Path
 from aegis_fhe.errors import CapacityError
 from aegis_fhe.placement import MemoryEstimate, estimate_memory, plan_tokens
 from aegis_fhe.program.compiled import CompiledProgram
+from aegis_fhe.program.long.decoder_program import DecoderProgram
 from aegis_fhe.ring import native
 from aegis_fhe.runtime.events import ProgressEvent
 from aegis_fhe.runtime.launch import LaunchOptions, WorkerReport, launch
@@ -17,6 +18,7 @@ from aegis_fhe.runtime.ledger import Ledger, merge
 from aegis_fhe.runtime.memory import available_bytes
 
 WORKER_MODULE = "aegis_fhe.service.worker"
+DECODER_MODULE = "aegis_fhe.service.decoder_worker"
 
 # Threads that spin for long while they wait take the cores from those they wait for when anything else runs:
 # on 2 busy cores, relinearise + rotate + rescale at N = 2^16 took 0.65 s spinning, 0.39 s sleeping. Some
@@ -111,21 +113,54 @@ def run_job(
     """
     plan = plan_tokens(program, devices)
     require_memory(program, devices, estimates)
+    reports = _launched(
+        WORKER_MODULE,
+        program.params.kernel_path,
+        files,
+        LaunchOptions(world_size=devices, threads=threads, environment=_ENVIRONMENT),
+        on_progress,
+        on_output,
+    )
+    return _merge(reports, plan.bytes_between_devices() * files.texts)
+
+
+def run_decoder_job(
+    program: DecoderProgram,
+    files: JobFiles,
+    *,
+    threads: int | None = None,
+    on_progress: Callable[[ProgressEvent], None] | None = None,
+    on_output: Callable[[int, str], None] | None = None,
+) -> JobReport:
+    """As `run_job`, on one worker, which holds one layer's constants at a time. Raises WorkerError."""
+    options = LaunchOptions(world_size=1, threads=threads, environment=_ENVIRONMENT)
+    path = program.params.kernel_path
+    return _merge(_launched(DECODER_MODULE, path, files, options, on_progress, on_output), 0)
+
+
+def _launched(
+    module: str,
+    kernel_path: str | None,
+    files: JobFiles,
+    options: LaunchOptions,
+    on_progress: Callable[[ProgressEvent], None] | None,
+    on_output: Callable[[int, str], None] | None,
+) -> list[WorkerReport]:
+    """The reports of workers that all finished; else no result is left behind."""
+    results = files.results(options.world_size)
     config = {
         "program": str(files.program),
         "keys": str(files.keys),
         "inputs": [str(path) for path in files.inputs],
-        "results": [[str(path) for path in paths] for paths in files.results(devices)],
-        "kernels": native.choose_path(program.params.kernel_path),
+        "results": [[str(path) for path in paths] for paths in results],
+        "kernels": native.choose_path(kernel_path),
     }
-    options = LaunchOptions(world_size=devices, threads=threads, environment=_ENVIRONMENT)
     try:
-        reports = launch(WORKER_MODULE, config, options, on_progress=on_progress, on_output=on_output)
+        return launch(module, config, options, on_progress=on_progress, on_output=on_output)
     except BaseException:
-        for path in chain.from_iterable(files.results(devices)):  # some workers may have finished
+        for path in chain.from_iterable(results):  # some workers may have finished
             path.unlink(missing_ok=True)
         raise
-    return _merge(reports, plan.bytes_between_devices() * files.texts)
 
 
 def _merge(reports: list[WorkerReport], predicted: int) -> JobReport:

@@ -5,6 +5,8 @@ The shortest way from data to decrypted result.
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -16,9 +18,11 @@ from numpy.typing import NDArray
 
 from aegis_fhe.placement import MemoryEstimate
 from aegis_fhe.program.compiled import CompiledProgram
+from aegis_fhe.program.long.decoder_program import DecoderProgram
 from aegis_fhe.runtime.events import ProgressEvent
 from aegis_fhe.service.client import Client, DecryptedResult
-from aegis_fhe.service.job import JobFiles, JobReport, require_memory, run_job
+from aegis_fhe.service.decoder_file import save_decoder
+from aegis_fhe.service.job import JobFiles, JobReport, require_memory, run_decoder_job, run_job
 from aegis_fhe.service.program_file import save_program
 
 Array = NDArray[np.float64]
@@ -66,16 +70,9 @@ def run_session(
     for text in texts:
         program.context(len(text))
     estimates = require_memory(program, devices, estimates)
-    with tempfile.TemporaryDirectory(prefix="aegis-", dir=folder) as temporary:
-        files = JobFiles(folder=Path(temporary), texts=len(texts))
-        clock = _Clock()
-        save_program(program, files.program)
-        for text, path in zip(texts, files.inputs, strict=True):
-            client.write_input(text, path)
-        clock.lap("encrypt")
-        client.write_keys(files.keys, advance=advance_keys, durable=folder is not None)
-        clock.lap("keys")
-        report = run_job(
+
+    def run(files: JobFiles) -> JobReport:
+        return run_job(
             program,
             files,
             devices,
@@ -84,6 +81,71 @@ def run_session(
             on_progress=on_progress,
             on_output=on_output,
         )
+
+    return _exchanged(
+        client,
+        texts,
+        folder,
+        devices=devices,
+        save=lambda path: save_program(program, path),
+        run=run,
+        advance_keys=advance_keys,
+    )
+
+
+def run_decoder_session(
+    program: DecoderProgram,
+    client: Client,
+    texts: Sequence[Array],
+    *,
+    threads: int | None = None,
+    folder: Path | None = None,
+    stored: Path | None = None,
+    advance_keys: Callable[[str, float], None] = lambda name, weight: None,
+    on_progress: Callable[[ProgressEvent], None] | None = None,
+    on_output: Callable[[int, str], None] | None = None,
+) -> SessionResult:
+    """As `run_session`, on one worker.
+
+    stored: the program's file where there is one already; it is linked or copied, not written again. Raises
+    RangeError or LayoutError for hidden states that the program does not take, WorkerError.
+    """
+    for text in texts:
+        program.check_tokens(len(text))
+
+    def save(path: Path) -> None:
+        if stored is None:
+            save_decoder(program, path)
+        else:
+            _link(stored, path)
+
+    def run(files: JobFiles) -> JobReport:
+        return run_decoder_job(program, files, threads=threads, on_progress=on_progress, on_output=on_output)
+
+    return _exchanged(client, texts, folder, devices=1, save=save, run=run, advance_keys=advance_keys)
+
+
+def _exchanged(
+    client: Client,
+    texts: Sequence[Array],
+    folder: Path | None,
+    *,
+    devices: int,
+    save: Callable[[Path], None],
+    run: Callable[[JobFiles], JobReport],
+    advance_keys: Callable[[str, float], None],
+) -> SessionResult:
+    """What client and workers do in turn, in a folder of their own."""
+    with tempfile.TemporaryDirectory(prefix="aegis-", dir=folder) as temporary:
+        files = JobFiles(folder=Path(temporary), texts=len(texts))
+        clock = _Clock()
+        save(files.program)
+        for text, path in zip(texts, files.inputs, strict=True):
+            client.write_input(text, path)
+        clock.lap("encrypt")
+        client.write_keys(files.keys, advance=advance_keys, durable=folder is not None)
+        clock.lap("keys")
+        report = run(files)
         clock.lap("workers")
         results = [
             client.read_results(paths, len(text))
@@ -96,6 +158,14 @@ def run_session(
             for path in written:
                 path.replace(folder / path.name)
     return SessionResult(results, report, clock.seconds, sizes)
+
+
+def _link(source: Path, path: Path) -> None:
+    """The same file under another name; a copy where that is another disk."""
+    try:
+        os.link(source, path)
+    except OSError:
+        shutil.copyfile(source, path)
 
 
 class _Clock:

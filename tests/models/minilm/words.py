@@ -9,6 +9,7 @@ import torch
 
 from aegis_fhe.models.minilm.sentences import SentenceModels
 from aegis_fhe.program.encoder.simulate import SimulatedEncoder
+from aegis_fhe.program.returns import TokenMean
 from program.encoder.tiny_encoder import texts, tiny_encoder
 from service.stand_in import StandIn, stand_in
 
@@ -27,7 +28,7 @@ def sentence_models() -> SentenceModels:
     return SentenceModels(
         encoder=numbers_encoder(),
         program=program,
-        simulated=SimulatedEncoder.of(layers, program.ranges, max_tokens=16, mean=True),
+        simulated=SimulatedEncoder.of(layers, program.ranges, max_tokens=16, head=TokenMean()),
     )
 
 

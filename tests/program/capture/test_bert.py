@@ -11,6 +11,7 @@ from aegis_fhe.errors import RangeError, UnsupportedModuleError
 from aegis_fhe.models.text_encoder import TextEncoder
 from aegis_fhe.program.capture import capture_network
 from aegis_fhe.program.encoder import encoder_layers
+from aegis_fhe.program.returns import HiddenStates
 
 from .families import VOCABULARY, counts, evaluated, randomised, token_ids
 
@@ -120,8 +121,8 @@ def test_the_packaged_encoder_is_read_as_its_six_layers():
     for name, value in captured.weights.items():
         assert np.array_equal(value, model.get_parameter(name).detach().double().numpy())
 
-    layers, mean = encoder_layers(captured.network, captured.weights)
-    assert (len(layers), mean) == (6, False)
+    layers, head = encoder_layers(captured.network, captured.weights)
+    assert (len(layers), head) == (6, HiddenStates())
     for number, (layer, module) in enumerate(zip(layers, model.encoder.layer, strict=True)):
         read = {
             "attention.self.query": layer.attention.query,

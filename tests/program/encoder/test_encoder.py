@@ -16,6 +16,7 @@ from aegis_fhe.program.encoder import EncoderRanges, compile_encoder
 from aegis_fhe.program.encoder.fits import EncoderLayerFits
 from aegis_fhe.program.interpret import run_graph
 from aegis_fhe.program.operators import Refresh
+from aegis_fhe.program.returns import HiddenStates, TokenMean
 
 from .tiny_encoder import FEATURES, plan, reference, texts, tiny_encoder, tiny_layers
 
@@ -127,12 +128,12 @@ def test_a_program_survives_its_description():
 def test_what_does_not_fit_is_refused():
     layers, ranges = tiny_layers()
     with pytest.raises(UnsupportedModuleError, match="ranges of 2 layers do not fit 1"):
-        compile_encoder(layers[:1], ranges, max_tokens=16, mean=False, bootstrap=plan(), origin="")
+        compile_encoder(layers[:1], ranges, max_tokens=16, head=HiddenStates(), bootstrap=plan(), origin="")
     with pytest.raises(LayoutError):
-        compile_encoder(layers, ranges, max_tokens=16, mean=False, bootstrap=plan(9), origin="")
+        compile_encoder(layers, ranges, max_tokens=16, head=HiddenStates(), bootstrap=plan(9), origin="")
     with pytest.raises(RangeError, match="positive"):
         msgspec.structs.replace(ranges.layers[0], hidden=0.0)
     _, program = tiny_encoder()
     with pytest.raises(RangeError, match="17 tokens"):
         program.context(17)
-    assert dataclasses.replace(program, mean=True).fingerprint != program.fingerprint
+    assert dataclasses.replace(program, returns=TokenMean()).fingerprint != program.fingerprint

@@ -17,6 +17,7 @@ from aegis_fhe.program.encoder.noise_bits import noise_bits
 from aegis_fhe.program.encoder.simulate import SimulatedEncoder
 from aegis_fhe.program.interpret import run_node
 from aegis_fhe.program.operators import Refresh
+from aegis_fhe.program.returns import HiddenStates
 from aegis_fhe.program.simulate.noise import Noise
 
 from .tiny_encoder import plan, texts, tiny_encoder, tiny_layers
@@ -49,7 +50,7 @@ def with_perfect_bootstraps(program: CompiledProgram, hidden: np.ndarray) -> np.
 def simulated(
     program: CompiledProgram, layers: list[EncoderLayer], ranges: EncoderRanges
 ) -> SimulatedEncoder:
-    return SimulatedEncoder.of(layers, ranges, max_tokens=program.max_tokens, mean=program.mean)
+    return SimulatedEncoder.of(layers, ranges, max_tokens=program.max_tokens, head=program.returns)
 
 
 @pytest.mark.parametrize("tokens", [8, 16, 24])
@@ -82,7 +83,7 @@ def anchored(ranges: EncoderRanges) -> EncoderRanges:
 def test_anchored_heads():
     layers, ranges = tiny_layers()
     ranges = anchored(ranges)
-    program = compile_encoder(layers, ranges, max_tokens=16, mean=False, bootstrap=plan(), origin="")
+    program = compile_encoder(layers, ranges, max_tokens=16, head=HiddenStates(), bootstrap=plan(), origin="")
     plain = simulated(program, layers, tiny_layers()[1])
     hidden = texts(3, 16, seed=6)[0][:13]
     found, expected = (
@@ -118,12 +119,12 @@ def test_what_leaves_a_range_is_named_where_it_is_met():
     """Calibration text leaves none; a bound below what a text shows is named, and nothing else."""
     layers, ranges = tiny_layers()
     hidden = texts(3, 16, seed=2)[0]
-    program = SimulatedEncoder.of(layers, ranges, max_tokens=16, mean=False)
+    program = SimulatedEncoder.of(layers, ranges, max_tokens=16, head=HiddenStates())
     assert program.outside(hidden) == ()
     largest = np.abs(layers[1].sums(layers[0].evaluate(hidden))[1]).max()
     second = msgspec.structs.replace(ranges.layers[1], activation=0.9 * largest)
     tight = msgspec.structs.replace(ranges, layers=(ranges.layers[0], second))
-    (words,) = SimulatedEncoder.of(layers, tight, max_tokens=16, mean=False).outside(hidden)
+    (words,) = SimulatedEncoder.of(layers, tight, max_tokens=16, head=HiddenStates()).outside(hidden)
     assert words.startswith("layer 1, feed-forward: ")
     assert "activation inputs outside" in words
 
@@ -132,7 +133,7 @@ def test_what_approximations_move_outside_is_found_too():
     """A bound between the exact largest value of a text and the one that the layer before makes of it."""
     layers, ranges = tiny_layers()
     first = msgspec.structs.replace(ranges, layers=ranges.layers[:1], output=ranges.layers[1].hidden)
-    before = SimulatedEncoder.of(layers[:1], first, max_tokens=16, mean=False)
+    before = SimulatedEncoder.of(layers[:1], first, max_tokens=16, head=HiddenStates())
 
     def largest(hidden: np.ndarray) -> float:
         return float(np.abs(layers[1].sums(hidden)[1]).max())
@@ -144,4 +145,4 @@ def test_what_approximations_move_outside_is_found_too():
     second = msgspec.structs.replace(ranges.layers[1], activation=(moved + exact) / 2)
     tight = msgspec.structs.replace(ranges, layers=(ranges.layers[0], second))
     assert encoder_violations(layers, tight, hidden) == []
-    assert len(SimulatedEncoder.of(layers, tight, max_tokens=16, mean=False).outside(hidden)) == 1
+    assert len(SimulatedEncoder.of(layers, tight, max_tokens=16, head=HiddenStates()).outside(hidden)) == 1

@@ -13,6 +13,7 @@ from aegis_fhe.program import CompiledProgram
 from aegis_fhe.program.capture import AttentionSubLayer, LinearLayer
 from aegis_fhe.program.encoder import EncoderLayer, EncoderRanges, compile_encoder
 from aegis_fhe.program.network import Gelu
+from aegis_fhe.program.returns import HiddenStates, TokenMean
 
 FEATURES, HEADS, HIDDEN = 32, 4, 96  # 8 tokens a block; the hidden units do not fill their parts
 
@@ -79,7 +80,12 @@ def tiny_layers() -> tuple[list[EncoderLayer], EncoderRanges]:
 def tiny_encoder(tokens: int = 16, *, mean: bool = False) -> tuple[list[EncoderLayer], CompiledProgram]:
     layers, ranges = tiny_layers()
     program = compile_encoder(
-        layers, ranges, max_tokens=tokens, mean=mean, bootstrap=plan(), origin="a tiny encoder"
+        layers,
+        ranges,
+        max_tokens=tokens,
+        head=TokenMean() if mean else HiddenStates(),
+        bootstrap=plan(),
+        origin="a tiny encoder",
     )
     return layers, program
 

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from aegis_fhe.circuits.bootstrap import presets
+from aegis_fhe.program.clear import ClearBackend
 from aegis_fhe.program.long.attention import StreamingAttention
 from aegis_fhe.program.long.compile import LongProgram, compile_layer
 from aegis_fhe.program.long.divide import Division, divide, part_of
 from aegis_fhe.program.long.divide.division import even_ranges
 from aegis_fhe.program.long.matrix_product import MatrixProduct
 from aegis_fhe.program.long.shape import Degrees, LayerShape
+from aegis_fhe.program.long.slotwise import AddFeatures
 
 from .layers import DECODER, ENCODER, UNEVEN, tiny_layer
 
@@ -39,6 +41,24 @@ def test_a_divided_layer_computes_the_same(shape: LayerShape, parts: int, rows: 
     assert len(divided.graph.nodes) > len(program.graph.nodes)
     assert divided.graph.results == program.graph.results
     np.testing.assert_allclose(divided.run_clear(hidden), program.run_clear(hidden), atol=1e-9)
+
+
+def test_biases_at_encrypted_tokens_are_divided():
+    """As GPT-2's: a LayerNorm before the sum, biases that leave public tokens and padding at zero."""
+    program, hidden = compiled(replace(ENCODER, pre_norm=True, causal=True), tokens=13)
+    program = replace(program, public_tokens=2)
+    divided = replace(program, graph=divide(program.graph, Division(parts=2, rows=ROWS)))
+    parts = [n.operator for n in divided.graph.nodes if isinstance(n.operator, AddFeatures) and part_of(n)]
+    assert {operator.bias for operator in parts} == {"output.bias", "up.bias", "down.bias"}
+    assert all(operator.layout == program.layout for operator in parts)
+    inputs = program.pack(hidden)
+    backend = ClearBackend(program.params.q, program.params.slots)
+    found = []
+    for one in (program, divided):
+        fresh = {name: backend.encode(x, one.input_level, one.params.scale) for name, x in inputs.items()}
+        found.append(one.run(backend, fresh, len(hidden)))
+    for name, value in found[0].items():
+        np.testing.assert_allclose(found[1][name].slots, value.slots, atol=1e-9)
 
 
 def test_one_part_is_the_graph_itself():

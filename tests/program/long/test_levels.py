@@ -7,7 +7,17 @@ import itertools
 import pytest
 
 from aegis_fhe.errors import LevelError
-from aegis_fhe.program.long.levels import Cut, Fork, Join, Round, Side, Spend, depth, place_refreshes
+from aegis_fhe.program.long.levels import (
+    Cut,
+    Fork,
+    Join,
+    Round,
+    Side,
+    Spend,
+    depth,
+    place_chain,
+    place_refreshes,
+)
 
 
 def test_the_cheaper_cut_is_taken():
@@ -94,3 +104,60 @@ def test_depth_without_bootstraps():
     """The longest way through: the side branch counts where it is longer than the value beside it."""
     assert depth([Spend(2), Side("s", 1, before=2, after=3), Spend(1)]) == 2 + 5 + 1 + 1
     assert depth([Fork(), Spend(2), Join(), Cut("c", 1)]) == 2
+
+
+def test_a_chain_of_layers_shares_what_a_refresh_leaves():
+    """Alone, each layer takes 3 bootstraps to end where it began; four in a row take 3 in the second one."""
+    layer = [Spend(2), Cut("inside", 3), Spend(2)]
+    alone = place_refreshes(layer, fresh=10, lowest=1)
+    assert alone.bootstraps == 3
+    chain = place_chain([layer] * 4, fresh=10, lowest=1)
+    assert [plan.bootstraps for plan in chain] == [0, 3, 0, 0]
+    assert [plan.start for plan in chain] == [10, 6, 8, 4]
+
+
+def test_the_cheapest_of_all_chains():
+    """Against every subset of all layers' cuts, tried one by one."""
+    layers = [
+        [Spend(a), Cut("x", b), Spend(c), Cut("y", d)]
+        for a, b, c, d in [(2, 5, 4, 3), (1, 8, 3, 2), (5, 6, 2, 1)]
+    ]
+    flat = [step for layer in layers for step in layer]
+    spends = [step.levels for step in flat if isinstance(step, Spend)]
+    costs = [step.bootstraps for step in flat if isinstance(step, Cut)]
+    for fresh in range(7, 14):
+        found = [
+            sum(costs[i] for i in subset)
+            for size in range(7)
+            for subset in itertools.combinations(range(6), size)
+            if _carried(subset, spends, fresh)
+        ]
+        plans = place_chain(layers, fresh=fresh, lowest=2)
+        assert sum(plan.bootstraps for plan in plans) == min(found)
+        assert sum(plan.bootstraps for plan in plans) <= sum(
+            place_refreshes(layer, fresh=fresh, lowest=2).bootstraps for layer in layers
+        )
+
+
+def _carried(subset: tuple[int, ...], spends: list[int], fresh: int) -> bool:
+    level = fresh
+    for i, spend in enumerate(spends):
+        level -= spend
+        if level < (2 if i in subset else 0):
+            return False
+        level = fresh if i in subset else level
+    return True
+
+
+def test_a_chain_refreshes_a_round_s_factor_only_where_it_is_low():
+    """The second layer's sums lie six levels lower: one bootstrap aside there, none in the first."""
+    layer = [Spend(1), Round("sums", 1, masked=False, before=1, after=2), Spend(1)]
+    plans = place_chain([layer] * 2, fresh=12, lowest=2)
+    # 12 - 1 = 11, its factor at 8, their square at 6; again 5 - 1 - 3 - 2 < 0, with a fresh factor 4 - 2.
+    assert [plan.start for plan in plans] == [12, 5]
+    assert [plan.refreshed for plan in plans] == [frozenset(), {"sums"}]
+
+
+def test_a_chain_that_no_choice_carries_names_its_layer():
+    with pytest.raises(LevelError, match="layer 1: a refreshed value"):
+        place_chain([[Spend(3), Cut("all", 1)], [Spend(11)]], fresh=10, lowest=1)

@@ -7,7 +7,6 @@ from importlib import resources
 
 import msgspec
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from aegis_fhe.errors import RangeError
@@ -16,15 +15,12 @@ from aegis_fhe.models.near_bounds import NearBounds
 from aegis_fhe.models.sample_texts import windows
 from aegis_fhe.models.text_encoder import TextEncoder
 from aegis_fhe.program import CompiledProgram
-from aegis_fhe.program.capture import capture_network
-from aegis_fhe.program.encoder import EncoderLayer, EncoderRanges, compile_encoder, encoder_layers
+from aegis_fhe.program.encoder import EncoderRanges, compile_encoder
 
 Array = NDArray[np.float64]
 
 # Two token blocks of 32: one bootstrap refreshes both.
 TOKENS = 64
-# Layers do not depend on the length of the text that they are read with.
-_EXAMPLE_TOKENS = 8
 
 
 class ShippedRanges(msgspec.Struct, frozen=True):
@@ -45,19 +41,15 @@ def shipped_ranges() -> ShippedRanges:
     return msgspec.json.decode(text, type=ShippedRanges)
 
 
-def layers_of(encoder: TextEncoder) -> list[EncoderLayer]:
-    """The encoder's layers, read through `torch.export`. Raises UnsupportedModuleError."""
-    example = torch.ones(1, _EXAMPLE_TOKENS, dtype=torch.long)
-    captured = capture_network(encoder.model, example, output="last_hidden_state")
-    layers, _ = encoder_layers(captured.network, captured.weights)
-    return layers
-
-
 def calibrate(encoder: TextEncoder, texts: Sequence[str], *, tokens: int = TOKENS) -> EncoderRanges:
-    """Ranges of all layers on `sample_texts.windows` of the texts. Raises RangeError without texts."""
+    """Ranges of all layers and the head on `sample_texts.windows` of the texts.
+
+    Raises RangeError without texts.
+    """
     hidden = sample_states(encoder, texts, tokens=tokens)
     origin = f"{len(hidden)} windows of {len(texts)} texts, up to {tokens} tokens"
-    return calibrate_encoder(layers_of(encoder), hidden, origin)
+    layers, head = encoder.parts()
+    return calibrate_encoder(layers, hidden, origin, head=head)
 
 
 def sample_states(encoder: TextEncoder, texts: Sequence[str], *, tokens: int = TOKENS) -> list[Array]:
@@ -93,10 +85,11 @@ def compile_sentence_encoder(
 
     The client scales the mean to length 1 after decryption, where that is wanted.
     """
+    layers, head = encoder.parts()
     return compile_encoder(
-        layers_of(encoder),
+        layers,
         ranges_for(encoder, calibration, tokens=tokens) if ranges is None else ranges,
         max_tokens=tokens,
-        mean=True,
+        head=head,
         origin=f"{encoder.name}: sentence embedding",
     )

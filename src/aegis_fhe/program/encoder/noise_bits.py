@@ -25,7 +25,7 @@ def noise_bits(
     Compared is the root mean square of what noise does to the result; one run on slots for it, one without
     noise. Bootstraps make most of it, and a slot holds any value over its bound, so one number fits all.
     """
-    expected = program.run_simulated(hidden, seed=seed).hidden - program.run_clear(hidden).hidden
+    expected = program.run_simulated(hidden, seed=seed).values - program.run_clear(hidden).values
     rng = np.random.default_rng(seed)
     quiet = simulated(hidden, Noise(math.inf, rng))
     found = np.stack([simulated(hidden, Noise(_TRIAL_BITS, rng)) - quiet for _ in range(_DRAWS)])

@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 
 from aegis_fhe.program.attention_layer import KEY_BLOCKS
 from aegis_fhe.program.encoder.fits import EncoderLayerFits, NormFit
+from aegis_fhe.program.encoder.head import FirstToken, Head
 from aegis_fhe.program.encoder.layer import EncoderLayer
+from aegis_fhe.program.encoder.simulated_head import SimulatedHead
 from aegis_fhe.program.encoder_ranges import EncoderLayerRanges, EncoderRanges, TokenIntervals
 from aegis_fhe.program.network import Attention, LayerNorm
 from aegis_fhe.program.ranges import Interval
+from aegis_fhe.program.returns import HiddenStates, TokenMean
 from aegis_fhe.program.simulate.noise import Noise
 from aegis_fhe.program.simulate.norm import SimulatedNorm
 from aegis_fhe.program.simulate.outside import Outside
@@ -30,34 +33,37 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SimulatedEncoder:
-    """Hidden states [tokens <= capacity, features] -> those after all layers, or their mean [1, features].
+    """Hidden states [tokens <= capacity, features] -> what the head makes of those after all layers.
 
     Values outside their calibrated range go through the polynomials as they are: the result is then as wrong
     as an encrypted one, and may not be finite.
     """
 
     layers: tuple[SimulatedLayer, ...]
-    mean: bool
+    head: HiddenStates | TokenMean | SimulatedHead
 
     @classmethod
     def of(
-        cls, layers: Sequence[EncoderLayer], ranges: EncoderRanges, *, max_tokens: int, mean: bool
+        cls, layers: Sequence[EncoderLayer], ranges: EncoderRanges, *, max_tokens: int, head: Head
     ) -> SimulatedEncoder:
         """What `compile_encoder` makes of the same arguments."""
         bounds, blocks = ranges.bounds(), math.ceil(max_tokens / layers[0].attention.head_dim)
-        simulated = [
-            SimulatedLayer(
-                layer=layer,
-                ranges=found,
-                fits=EncoderLayerFits.of(
-                    found, layer.gelu, layer.features, blocks * layer.attention.head_dim
-                ),
-                keys=math.ceil(blocks / KEY_BLOCKS) * KEY_BLOCKS * layer.attention.head_dim,
-                next_hidden=following,
+        simulated = []
+        for index, (layer, found) in enumerate(zip(layers, ranges.layers, strict=True)):
+            block, first = layer.attention.head_dim, isinstance(head, FirstToken) and index == len(layers) - 1
+            fits = EncoderLayerFits.of(found, layer.gelu, layer.features, blocks * block, first_token=first)
+            simulated.append(
+                SimulatedLayer(
+                    layer=layer,
+                    ranges=found,
+                    fits=fits,
+                    keys=math.ceil(blocks / KEY_BLOCKS) * KEY_BLOCKS * block,
+                    next_hidden=bounds[index + 1],
+                    first_token=first,
+                )
             )
-            for layer, found, following in zip(layers, ranges.layers, bounds[1:], strict=True)
-        ]
-        return cls(layers=tuple(simulated), mean=mean)
+        end = SimulatedHead.of(head, ranges.head) if isinstance(head, FirstToken) else head
+        return cls(layers=tuple(simulated), head=end)
 
     def __call__(self, hidden: Array, noise: Noise, outside: Outside | None = None) -> Array:
         """The noise's bound is what a slot holds at most: every value's calibrated bound.
@@ -70,7 +76,14 @@ class SimulatedEncoder:
             x = noise.on(np.asarray(hidden, dtype=np.float64), self.layers[0].ranges.hidden)
             for index, layer in enumerate(self.layers):
                 x = layer(x, noise, outside, name=f"layer {index}")
-            return x.mean(axis=0, keepdims=True) if self.mean else x
+            match self.head:
+                case HiddenStates():
+                    return x
+                case TokenMean():
+                    mean: Array = x.mean(axis=0, keepdims=True)
+                    return mean
+                case SimulatedHead():
+                    return self.head(x, noise, outside)
 
     def outside(self, hidden: Array) -> tuple[str, ...]:
         """What of a text leaves its calibrated range in the program, in words, the first to leave first.
@@ -84,21 +97,26 @@ class SimulatedEncoder:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SimulatedLayer:
-    """One layer with its fits; keys: of the program, padding included; next_hidden: bound of the result."""
+    """One layer with its fits; keys: of the program, padding included; next_hidden: bound of the result.
+
+    first_token: the first token alone is wanted, and the program computes the queries of its block alone.
+    """
 
     layer: EncoderLayer
     ranges: EncoderLayerRanges
     fits: EncoderLayerFits
     keys: int
     next_hidden: float
+    first_token: bool
 
     def __call__(self, x: Array, noise: Noise, outside: Outside, *, name: str) -> Array:
-        """[tokens, features] -> the same shape; name: of what is outside."""
+        """[tokens, features] -> the same shape, or [1, features]; name: of what is outside."""
         layer, ranges = self.layer, self.ranges
         outside.node = f"{name}, attention"
         outside.check("inputs", x, _size(ranges.hidden))
-        attended = self._attention(x, noise, outside)
-        z = x + attended @ layer.attention.output.weight.T + layer.attention.output.bias
+        asked = x[: layer.attention.head_dim] if self.first_token else x
+        attended = self._attention(x, len(asked), noise, outside)
+        z = asked + attended @ layer.attention.output.weight.T + layer.attention.output.bias
         z = noise.on(z, 1 / self.fits.attention.norm_scale)
         first, second = self._norms
         y = first(
@@ -111,16 +129,18 @@ class SimulatedLayer:
         activated = noise.on(ranges.activation * self.fits.activation(units), ranges.activation)
         total = noise.on(y + activated @ layer.contract.weight.T + layer.contract.bias, ranges.residual)
         outside.check("sums", total - total.mean(axis=1, keepdims=True), _size(ranges.residual))
+        total = total[:1] if self.first_token else total
         return second(total, {"weight": layer.norm_weight, "bias": layer.norm_bias}, noise, outside)
 
-    def _attention(self, x: Array, noise: Noise, outside: Outside) -> Array:
-        """softmax(QK^T) V of all heads, [tokens, features]."""
+    def _attention(self, x: Array, queries: int, noise: Noise, outside: Outside) -> Array:
+        """softmax(QK^T) V of all heads, [queries, features]: of the first tokens."""
         layer, ranges = self.layer.attention, self.ranges.attention
         q, k, v = (x @ part.weight.T + part.bias for part in (layer.query, layer.key, layer.value))
-        q, v = q * layer.score_scale, noise.on(v, self.ranges.value)
+        q, v = q[:queries] * layer.score_scale, noise.on(v, self.ranges.value)
         outside.check("values V", v, _size(self.ranges.value))
-        before = np.maximum(np.arange(len(x)) - 1, 0)
-        result, mask = np.empty_like(v), np.ones((len(x), len(x)), dtype=bool)
+        before = np.maximum(np.arange(queries) - 1, 0)
+        result: Array = np.empty_like(q)
+        mask = np.ones((queries, len(x)), dtype=bool)
         for head in range(layer.heads):
             own = slice(head * layer.head_dim, (head + 1) * layer.head_dim)
             prediction = q[:, own] @ np.array(ranges.key_offset[head]) + ranges.shift[head]
@@ -163,7 +183,7 @@ class SimulatedLayer:
         """The attention's, all of whose tokens share one interval, and the layer's."""
         attention, fits, interval = self.layer.attention, self.fits, self.ranges.attention.variance
         alike = TokenIntervals(opening=interval, inner=interval, closing=interval)
-        factors = dict.fromkeys(alike.highs(), 1.0)
+        factors = dict.fromkeys(alike.kinds(), 1.0)
         first = NormFit(series=fits.attention.inverse_sqrt, factors=factors, scale=1.0)
         return (
             SimulatedNorm(

@@ -37,9 +37,10 @@ V = TypeVar("V")
 class LongProgram:
     """Hidden states [tokens <= max_tokens, features] -> hidden states of the same shape, by one layer.
 
-    hidden_bound: by which hidden states are divided before encryption and results come out divided.
-    input_level: of the inputs. bootstrap: None for a program of few enough levels. public_tokens: so many
-    rows at the start are public: nothing of them is encrypted, and in results they are zero.
+    hidden_bound: by which hidden states are divided before encryption; result_bound: by which results come
+    out divided. input_level: of the inputs. bootstrap: None for a program of few enough levels.
+    public_tokens: so many rows at the start are public: nothing of them is encrypted, and in results they are
+    zero.
     """
 
     params: Parameters
@@ -48,6 +49,7 @@ class LongProgram:
     graph: Graph
     constants: Mapping[str, Array]
     hidden_bound: float
+    result_bound: float
     input_level: int
     max_tokens: int
     bootstrap: BootstrapPlan | None = None
@@ -69,18 +71,23 @@ class LongProgram:
             public_tokens=self.public_tokens,
         )
 
+    def input_names(self) -> list[str]:
+        """Of the input ciphertexts, block by block, column by column: the order of the results."""
+        columns, blocks = range(self.placement.columns), range(self.layout.blocks)
+        return [f"x.{a}[{p}]" for p in blocks for a in columns]
+
     def pack(self, hidden: Array) -> dict[str, Array]:
         """Hidden states -> slot values of each input ciphertext, by name. Raises RangeError, LayoutError."""
         self.context(len(hidden))
         encrypted = np.where(np.arange(len(hidden))[:, None] < self.public_tokens, 0.0, hidden)
         grid = self.placement.pack(encrypted / self.hidden_bound, self.layout)
-        return {f"x.{a}[{p}]": values for p, row in enumerate(grid) for a, values in enumerate(row)}
+        return dict(zip(self.input_names(), (values for row in grid for values in row), strict=True))
 
     def unpack(self, results: Mapping[str, Array], tokens: int) -> Array:
         """Slot values of each result -> hidden states [tokens, features]."""
         flat, n = [results[name] for name in self.graph.results], self.placement.columns
         grid = [flat[start : start + n] for start in range(0, len(flat), n)]
-        hidden = self.placement.unpack(grid, self.layout)[:tokens] * self.hidden_bound
+        hidden = self.placement.unpack(grid, self.layout)[:tokens] * self.result_bound
         hidden[: self.public_tokens] = 0.0
         return hidden
 
@@ -110,9 +117,8 @@ class LongProgram:
     def key_requests(self) -> list[KeyRequest]:
         """The evaluation keys that the program uses, each at the highest level that uses it."""
         backend = SymbolicBackend(self.params.q, self.params.slots)
-        columns, blocks = range(self.placement.columns), range(self.layout.blocks)
         fresh = Symbol(self.input_level, self.params.scale)
-        self.run(backend, {f"x.{a}[{p}]": fresh for p in blocks for a in columns}, self.max_tokens)
+        self.run(backend, dict.fromkeys(self.input_names(), fresh), self.max_tokens)
         return backend.counts.key_requests()
 
 
@@ -134,10 +140,11 @@ def compile_layer(
     the next; where there would be more they are computed again. None for any number.
     Raises LayoutError for weights of another shape, LevelError, RangeError.
     """
-    plan = _plan(shape, weights, ranges, degrees, bootstrap.params.slots, tokens)
+    plan = layer_plan(shape, weights, ranges, degrees, bootstrap.params.slots, tokens)
     plan = replace(plan, most_babies=most_babies, most_scores=most_scores)
     found = place_refreshes(plan.steps(), fresh=bootstrap.output_level, lowest=bootstrap.input_level)
-    return _program(plan, weights, ranges, tokens, bootstrap.params, found, bootstrap)
+    program = layer_program(plan, weights, ranges, tokens, bootstrap.params, found, bootstrap)
+    return replace(program, constants=layer_constants(weights, shape, ranges, plan.fits))
 
 
 def compile_decoder_layer(
@@ -186,7 +193,7 @@ def compile_unrefreshed(
 
     most_scores: as `compile_layer`. Raises as it does.
     """
-    plan = replace(_plan(shape, weights, ranges, degrees, slots, tokens), most_scores=most_scores)
+    plan = replace(layer_plan(shape, weights, ranges, degrees, slots, tokens), most_scores=most_scores)
     levels = depth(plan.steps())
     params = parameters(levels)
     if params.slots != slots or params.max_level < levels:
@@ -195,10 +202,11 @@ def compile_unrefreshed(
             "levels are needed"
         )
     found = RefreshPlan(start=levels, refreshed=frozenset(), bootstraps=0)
-    return _program(plan, weights, ranges, tokens, params, found, None)
+    program = layer_program(plan, weights, ranges, tokens, params, found, None)
+    return replace(program, constants=layer_constants(weights, shape, ranges, plan.fits))
 
 
-def _plan(
+def layer_plan(
     shape: LayerShape,
     weights: LayerWeights,
     ranges: LayerRanges,
@@ -206,13 +214,14 @@ def _plan(
     slots: int,
     tokens: int,
 ) -> LayerPlan:
+    """The layer on its grid, nothing refreshed yet. Raises LayoutError for weights of another shape."""
     weights.check(shape, tokens)
     degrees = Degrees() if degrees is None else degrees
     plan = plan_layer(shape, slots=slots, tokens=tokens, ranges=ranges, degrees=degrees)
     return replace(plan, known=weights.known)
 
 
-def _program(
+def layer_program(
     plan: LayerPlan,
     weights: LayerWeights,
     ranges: LayerRanges,
@@ -221,13 +230,15 @@ def _program(
     refreshes: RefreshPlan,
     bootstrap: BootstrapPlan | None,
 ) -> LongProgram:
+    """The program without its constants (`layer_constants`)."""
     return LongProgram(
         params=params,
         layout=plan.layout,
         placement=plan.placements.hidden,
-        graph=LayerGraph(plan, refreshes.refreshed, ranges.hidden).graph(refreshes.start),
-        constants=layer_constants(weights, plan.shape, ranges, plan.fits),
+        graph=LayerGraph(plan, refreshes.refreshed, ranges).graph(refreshes.start),
+        constants={},
         hidden_bound=ranges.hidden,
+        result_bound=ranges.result_bound,
         input_level=refreshes.start,
         max_tokens=tokens,
         bootstrap=bootstrap,

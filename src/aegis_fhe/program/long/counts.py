@@ -104,13 +104,14 @@ def count_layer(
     plan = plan_layer(shape, slots=params.slots, tokens=tokens, ranges=ranges, degrees=degrees)
     plan = replace(plan, most_scores=most_scores)
     refreshes = place_refreshes(plan.steps(), fresh=bootstrap.output_level, lowest=bootstrap.input_level)
-    graph = LayerGraph(plan, refreshes.refreshed, ranges.hidden).graph(refreshes.start)
-    context = GridContext(constants=_Ones(), scale=params.scale, tokens=tokens, bootstrap=bootstrap)
-    stages, lowest = count_stages(graph, bootstrap, context, {} if known is None else known)
+    graph = LayerGraph(plan, refreshes.refreshed, ranges).graph(refreshes.start)
+    context = GridContext(constants=Ones(), scale=params.scale, tokens=tokens, bootstrap=bootstrap)
+    stages, results = count_stages(graph, bootstrap, context, {} if known is None else known)
+    lowest = min(result.level for result in results)
     if lowest < refreshes.start:
         raise LevelError(f"the layer begins at level {refreshes.start} and ends at level {lowest}")
     matrices = {node.operator for node in graph.nodes if isinstance(node.operator, MatrixProduct)}
-    requests = _requests(stages.values())
+    requests = tuple(total_of(stages.values()).key_requests())
     return LayerCounts(
         layout=plan.layout,
         refreshes=refreshes,
@@ -123,14 +124,15 @@ def count_layer(
 
 def count_keys(layers: Iterable[LayerCounts], bootstrap: BootstrapPlan) -> tuple[int, int]:
     """(number, bytes) of the evaluation keys of several layers, each at the highest level that uses it."""
-    requests = _requests(counts for layer in layers for counts in layer.stages.values())
+    total = total_of(counts for layer in layers for counts in layer.stages.values())
+    requests = total.key_requests()
     return len(requests), _key_bytes(requests, bootstrap)
 
 
 def count_stages(
     graph: Graph, bootstrap: BootstrapPlan, context: Context, known: KnownNodes
-) -> tuple[dict[str, OperationCounts], int]:
-    """Operations of each stage, and the lowest level of the results.
+) -> tuple[dict[str, OperationCounts], list[Symbol]]:
+    """Operations of each stage, and the results. known: as `count_layer`.
 
     No operator is run again on inputs of the same levels and scales, and no bootstrap for every pair: their
     counts are added as often as they occur.
@@ -151,10 +153,10 @@ def count_stages(
         release(node, left, values)
     if refreshes:
         _include(stages.setdefault(REFRESH, OperationCounts()), bootstrap.counts, refreshes)
-    return stages, min(values[name].level for name in graph.results)
+    return stages, [values[name] for name in graph.results]
 
 
-class _Ones(dict[str, np.ndarray]):
+class Ones(dict[str, np.ndarray]):
     """Every constant is one, without axes: a matrix or a vector of ones, whatever its size."""
 
     def __missing__(self, name: str) -> np.ndarray:
@@ -201,8 +203,9 @@ def _key_bytes(requests: Iterable[KeyRequest], bootstrap: BootstrapPlan) -> int:
     return sum(half_bytes(parameters_of(bootstrap.params, key), key.level) for key in requests)
 
 
-def _requests(stages: Iterable[OperationCounts]) -> tuple[KeyRequest, ...]:
-    union = OperationCounts()
-    for counts in stages:
-        _include(union, counts)
-    return tuple(union.key_requests())
+def total_of(parts: Iterable[OperationCounts]) -> OperationCounts:
+    """All operations together, and every key at the highest level that any part asks for."""
+    total = OperationCounts()
+    for counts in parts:
+        _include(total, counts)
+    return total

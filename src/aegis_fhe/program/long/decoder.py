@@ -106,7 +106,7 @@ class _Reader(NetworkWalk):
 
     def layer(self, result: str) -> DecoderLayer:
         found = _Found({}, {}, {"result": result})
-        second, gated = self._feed_forward(result, found)
+        second, function = self._feed_forward(result, found)
         attention, first, rotary = self._attention(found)
         if type(first) is not type(second) or first.epsilon != second.epsilon:
             raise UnsupportedModuleError(f"{result}: both norms of a layer must be of one kind")
@@ -118,11 +118,12 @@ class _Reader(NetworkWalk):
             hidden=len(found.matrices["up"]),
             norm="rms" if isinstance(first, RmsNorm) else "layer",
             pre_norm=True,
-            gated=gated,
+            gated=isinstance(function, Silu),
             causal=attention.causal,
             rotary=rotary is not None,
             biases=bool(found.biases),
             epsilon=first.epsilon,
+            tanh=isinstance(function, Gelu) and function.tanh,
         )
         weights = LayerWeights(
             matrices=found.matrices,
@@ -134,26 +135,26 @@ class _Reader(NetworkWalk):
         )
         return DecoderLayer(shape=shape, weights=weights, values=found.values)
 
-    def _feed_forward(self, result: str, found: _Found) -> tuple[Norm, bool]:
-        """Its norm, and whether it is gated."""
+    def _feed_forward(self, result: str, found: _Found) -> tuple[Norm, Gelu | Silu]:
+        """Its norm, and its activation: the gate's where there is one."""
         middle, branch = self.branches(result, Linear, "the end of a layer")
         units = self._linear("down", branch, "the feed-forward branch", found)
-        gated = self.made_by(units, Multiply)
         found.values["middle"] = middle
-        if gated:
+        function: Gelu | Silu
+        if self.made_by(units, Multiply):
             inputs = self.producers[units].inputs
             gate, up = inputs if self.made_by(inputs[0], Silu) else reversed(inputs)
-            _, activation = self.expect(gate, Silu, "the gate's activation")
+            function, activation = self.expect(gate, Silu, "the gate's activation")
             found.values |= {"activation": activation.inputs[0], "up": up}
             source = self._linear("gate", activation.inputs[0], "the gate", found)
             same = self._linear("up", up, "what is gated", found)
         else:
-            _, activation = self.expect(units, Gelu, "the activation")
+            function, activation = self.expect(units, Gelu, "the activation")
             found.values["activation"] = activation.inputs[0]
             source = same = self._linear("up", activation.inputs[0], "the input of the activation", found)
         if source != same:
             raise UnsupportedModuleError(f"{source}, {same}: gate and value must be of one input")
-        return self._norm("second", source, middle, found), gated
+        return self._norm("second", source, middle, found), function
 
     def _attention(self, found: _Found) -> tuple[Attention, Norm, Rotary | None]:
         x, branch = self.branches(found.values["middle"], Linear, "the sum after attention")

@@ -36,7 +36,7 @@ def choose_degrees(shape: LayerShape, ranges: LayerRanges, *, tokens: int) -> De
     rounds = len(ranges.rounds)
     exponential, squarings = _exponential(ranges.score, exponential_error(ranges, tokens=tokens), rounds)
     reciprocal, newton_steps = _reciprocal(ranges.denominator, ERROR)
-    function = Silu() if shape.gated else Gelu()
+    function = shape.activation
     return Degrees(
         exponential=exponential,
         squarings=squarings,

@@ -56,9 +56,9 @@ class LayerFits:
                 f"{len(degrees.rounds)}: choose degrees for these ranges (`choose_degrees`)"
             )
 
-        def root(interval: Interval) -> ChebyshevSeries:
+        def root(interval: Interval, stored: float) -> ChebyshevSeries:
             series = fit_inverse_sqrt(interval.low, interval.high, degree=degrees.inverse_sqrt)
-            return series.scaled(ranges.hidden / ranges.normalised) if shape.pre_norm else series
+            return series.scaled(stored / ranges.normalised) if shape.pre_norm else series
 
         score, denominator = ranges.score, ranges.denominator
         halvings = degrees.squarings + len(ranges.rounds)
@@ -70,11 +70,9 @@ class LayerFits:
             squarings=degrees.squarings,
             reciprocal=reciprocal.scaled(1 / reciprocal.slope),
             newton_steps=degrees.newton_steps,
-            first_norm=root(ranges.first_norm),
-            second_norm=root(ranges.second_norm),
-            activation=activation_series(
-                Silu() if shape.gated else Gelu(), ranges.activation, degrees.activation
-            ),
+            first_norm=root(ranges.first_norm, ranges.hidden),
+            second_norm=root(ranges.second_norm, ranges.middle_bound),
+            activation=activation_series(shape.activation, ranges.activation, degrees.activation),
             rounds=tuple(
                 RoundFit(
                     reciprocal=fit_reciprocal(interval.low, interval.high, degree=degree), newton_steps=steps

@@ -8,6 +8,7 @@ from aegis_fhe.program.long.group_graph import GroupGraph
 from aegis_fhe.program.long.heads import AddHeads, PlaceHeads
 from aegis_fhe.program.long.matrix_product import MatrixProduct
 from aegis_fhe.program.long.placement import Placement
+from aegis_fhe.program.long.shape import LayerRanges
 from aegis_fhe.program.long.slotwise import AddFeatures, Each, WeightedProduct
 from aegis_fhe.program.long.statistics import FeatureSum, SquareSum
 from aegis_fhe.program.long.steps import LayerPlan
@@ -15,13 +16,13 @@ from aegis_fhe.program.operators import Add, Input, Multiply, Polynomial, Subtra
 
 
 class LayerGraph:
-    """Builds the graph of a layer whose hidden states are stored divided by `hidden_bound`.
+    """Builds the graph of a layer whose values are stored divided by the bounds in `ranges`.
 
     refreshed: names of the cuts and side branches (`steps`) that bootstrap.
     """
 
-    def __init__(self, plan: LayerPlan, refreshed: frozenset[str], hidden_bound: float) -> None:
-        self.plan, self.hidden_bound = plan, hidden_bound
+    def __init__(self, plan: LayerPlan, refreshed: frozenset[str], ranges: LayerRanges) -> None:
+        self.plan, self.ranges = plan, ranges
         self.shape, self.layout, self.fits = plan.shape, plan.layout, plan.fits
         self.places = plan.placements
         self.b = GridBuilder(refreshed)
@@ -31,10 +32,12 @@ class LayerGraph:
         self.b.stage = "input"
         columns = range(self.places.hidden.columns)
         x = [tuple(self.b.one(f"x.{a}", Input(level), p) for a in columns) for p in range(self.layout.blocks)]
-        middle = self.b.cut("middle", self._sum("middle", x, self._attention(self._before("first", x))))
+        total = self._sum("middle", x, self._attention(self._before("first", x)))
+        middle = self.b.cut("middle", total, factor=self.ranges.hidden / self.ranges.middle_bound)
         y = self._after("first", middle)
         total = self._sum("sum", y, self._feed_forward(self._before("second", y)))
-        output = self.b.cut("output", self._after("second", self.b.cut("sum", total)))
+        output = self._after("second", self.b.cut("sum", total))
+        output = self.b.cut("output", output, factor=self.ranges.middle_bound / self.ranges.result_bound)
         return self.b.build(tuple(name for grid in output for name in grid))
 
     def _attention(self, x: Grid) -> Grid:
@@ -61,14 +64,16 @@ class LayerGraph:
             columns = [(*grid, *more) for grid, more in zip(columns, divided, strict=True)]
         attended = self.b.cut("attended", columns)
         self.b.stage = "output"
-        product = self._matrix(("output",), queries, (self.places.hidden,))
-        return self.b.each("attention", product, attended, product.columns_out)
+        product = self._matrix(("output",), queries, (self.places.hidden,), stream=True)
+        projected = self.b.each("attention", product, attended, product.columns_out)
+        return self._biased("attention", ("output",), self.places.hidden, projected)
 
     def _feed_forward(self, x: Grid) -> Grid:
         self.b.stage, units = "expand", self.places.units
         names = ("gate", "up") if self.shape.gated else ("up",)
-        product = self._matrix(names, self.places.hidden, tuple(units for _ in names))
-        expanded = self.b.cut("expanded", self.b.each("expanded", product, x, product.columns_out))
+        product = self._matrix(names, self.places.hidden, tuple(units for _ in names), stream=True)
+        expanded = self.b.each("expanded", product, x, product.columns_out)
+        expanded = self.b.cut("expanded", self._biased("expanded", names, units, expanded))
         self.b.stage, n = "activate", units.columns
         activation = Each(Polynomial.of(self.fits.activation), n)
         activated = self.b.each("activated", activation, [grid[:n] for grid in expanded], n)
@@ -77,8 +82,9 @@ class LayerGraph:
             activated = self.b.each("gated", Each(Multiply(), n), joined(activated, up), n)
         activated = self.b.cut("activated", activated)
         self.b.stage = "contract"
-        product = self._matrix(("down",), units, (self.places.hidden,))
-        return self.b.each("contracted", product, activated, product.columns_out)
+        product = self._matrix(("down",), units, (self.places.hidden,), stream=True)
+        contracted = self.b.each("contracted", product, activated, product.columns_out)
+        return self._biased("contracted", ("down",), self.places.hidden, contracted)
 
     def _before(self, name: str, x: Grid) -> Grid:
         """The norm of a layer that normalises first; its affine part belongs to the weights that follow."""
@@ -120,8 +126,10 @@ class LayerGraph:
 
     def _roots(self, name: str, squares: Grid, multiple: int) -> Grid:
         """1/sqrt of the variances whose `multiple` was summed."""
-        series = self.fits.first_norm if name == "first" else self.fits.second_norm
-        factor = series.slope * self.hidden_bound**2 / (multiple * self.shape.features)
+        first = name == "first"
+        series = self.fits.first_norm if first else self.fits.second_norm
+        stored = self.ranges.hidden if first else self.ranges.middle_bound
+        factor = series.slope * stored**2 / (multiple * self.shape.features)
         offset = series.slope * self.shape.epsilon + series.offset
         variances = [
             (self.b.one(f"{name}.variance", self._feature_sum(p, factor, offset, 1.0), p, *grid),)
@@ -180,9 +188,10 @@ class LayerGraph:
         source: Placement,
         targets: tuple[Placement, ...],
         below: tuple[int, ...] = (),
+        stream: bool = False,
     ) -> MatrixProduct:
-        # A LayerNorm before a linear layer gives it its bias.
-        biased = self.shape.biases or (self.shape.pre_norm and self.shape.norm == "layer")
+        """stream: what it makes ends in the residual stream."""
+        biased = self._has_biases and not (stream and self.shape.pre_norm)
         return MatrixProduct(
             weights=tuple(f"{name}.weight" for name in names),
             source=source,
@@ -191,3 +200,25 @@ class LayerGraph:
             most_babies=self.plan.most_babies,
             below=below,
         )
+
+    @property
+    def _has_biases(self) -> bool:
+        # A LayerNorm before a linear layer gives it its bias.
+        return self.shape.biases or (self.shape.pre_norm and self.shape.norm == "layer")
+
+    def _biased(self, label: str, names: tuple[str, ...], target: Placement, x: Grid) -> Grid:
+        """Biases of what ends in the stream of a layer that normalises first, at encrypted tokens alone.
+
+        No norm of the stream clears the places of public tokens and of padding: they must stay zero by
+        themselves, or the next layer would take what is there for a token.
+        """
+        if not (self._has_biases and self.shape.pre_norm):
+            return x
+        grids, n = [], target.columns
+        for p, grid in enumerate(x):
+            added: Column = ()
+            for k, name in enumerate(names):
+                operator = AddFeatures(f"{name}.bias", target, self.layout, p)
+                added += self.b.columns(f"{label}.{name}", operator, p, grid[k * n : (k + 1) * n], n)
+            grids.append(added)
+        return grids

@@ -19,8 +19,8 @@ class GridBuilder(GraphBuilder):
         super().__init__()
         self.refreshed = refreshed
 
-    def cut(self, name: str, x: Grid, label: str | None = None) -> Grid:
-        """The same grid, refreshed if that was chosen: neighbours in one bootstrap."""
+    def cut(self, name: str, x: Grid, label: str | None = None, factor: float = 1.0) -> Grid:
+        """The same grid; refreshed if that was chosen, neighbours in one bootstrap, and `factor` times it."""
         if name not in self.refreshed:
             return x
         before, self.stage = self.stage, "refresh"
@@ -29,7 +29,7 @@ class GridBuilder(GraphBuilder):
         for first in range(0, len(flat), 2):
             pair = tuple(flat[first : first + 2])
             names = tuple(f"{label or name}.fresh.{first + i}" for i in range(len(pair)))
-            fresh += self.many(names, Refresh(), 0, pair)
+            fresh += self.many(names, Refresh(factor), 0, pair)
         self.stage = before
         found = iter(fresh)
         return [tuple(next(found) for _ in grid) for grid in x]

@@ -105,6 +105,7 @@ class AddHeads(msgspec.Struct, frozen=True, tag=True):
         """[tokens of the block or 1, heads, head_dim]."""
         shape = (self.placement.heads, self.placement.head_dim)
         offset = np.zeros(shape) if self.offset is None else context.constants[self.offset]
+        offset = np.broadcast_to(offset, shape)
         if self.public is None or self.block:
             alike: Array = offset.reshape(1, *shape)
             return alike

@@ -7,7 +7,7 @@ fewer. The cheapest choice for a layer that ends no lower than it begins is what
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from aegis_fhe.errors import LevelError
@@ -111,10 +111,7 @@ def place_refreshes(steps: Sequence[Step], *, fresh: int, lowest: int) -> Refres
                 RefreshPlan(start=start, refreshed=frozenset(best.refreshed), bootstraps=best.bootstraps)
             )
     if not found:
-        raise LevelError(
-            f"a refreshed value has level {fresh} and must be refreshed at level {lowest}: no choice of "
-            "bootstraps carries this layer; lower its degrees or take a bootstrap that leaves more levels"
-        )
+        raise LevelError(_not_carried(fresh, lowest))
     return min(found, key=lambda plan: plan.bootstraps)
 
 
@@ -187,3 +184,37 @@ def _squared(step: Round, path: Path, fresh: int, lowest: int) -> Iterator[Path]
     level = round_level(path.level, fresh - step.after, masked=step.masked)
     if branch >= lowest and level >= 0:
         yield path.refresh(step, level)
+
+
+def place_chain(layers: Sequence[Sequence[Step]], *, fresh: int, lowest: int) -> list[RefreshPlan]:
+    """The fewest bootstraps for layers one after the other: each begins where the one before it ends.
+
+    The first one's input is at level `fresh`; the last one may end anywhere. Raises LevelError as
+    `place_refreshes`, naming the first layer that cannot be carried.
+    """
+    reached: dict[int, tuple[RefreshPlan, ...]] = {fresh: ()}
+    for index, steps in enumerate(layers):
+        further: dict[int, tuple[RefreshPlan, ...]] = {}
+        for level, plans in reached.items():
+            for path in _paths(steps, level, fresh, lowest):
+                plan = RefreshPlan(
+                    start=level, refreshed=frozenset(path.refreshed), bootstraps=path.bootstraps
+                )
+                known = further.get(path.level)
+                if known is None or _bootstraps(plans) + plan.bootstraps < _bootstraps(known):
+                    further[path.level] = (*plans, plan)
+        if not further:
+            raise LevelError(f"layer {index}: {_not_carried(fresh, lowest)}")
+        reached = further
+    return list(min(reached.values(), key=_bootstraps))
+
+
+def _bootstraps(plans: Iterable[RefreshPlan]) -> int:
+    return sum(plan.bootstraps for plan in plans)
+
+
+def _not_carried(fresh: int, lowest: int) -> str:
+    return (
+        f"a refreshed value has level {fresh} and must be refreshed at level {lowest}: no choice of "
+        "bootstraps carries this layer; lower its degrees or take a bootstrap that leaves more levels"
+    )

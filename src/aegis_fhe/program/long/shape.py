@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from aegis_fhe.errors import LayoutError
+from aegis_fhe.program.network import Gelu, Silu
 from aegis_fhe.program.ranges import Interval
 
 
@@ -13,8 +14,8 @@ from aegis_fhe.program.ranges import Interval
 class LayerShape:
     """Attention and a feed-forward network, each with a residual and a norm, before it or after the sum.
 
-    hidden: units of the feed-forward network. gated: SiLU(gate) * up, else GELU(up). biases: of the linear
-    layers. rotary: positions are rotations of queries and keys.
+    hidden: units of the feed-forward network. gated: SiLU(gate) * up, else GELU(up), by its tanh form where
+    `tanh`. biases: of the linear layers. rotary: positions are rotations of queries and keys.
     """
 
     features: int
@@ -29,6 +30,7 @@ class LayerShape:
     rotary: bool
     biases: bool
     epsilon: float = 1e-5
+    tanh: bool = False
 
     def __post_init__(self) -> None:
         if self.heads % self.key_value_heads:
@@ -37,6 +39,11 @@ class LayerShape:
             )
         if self.rotary and self.head_dim % 2:
             raise LayoutError(f"rotary positions need an even head_dim, got {self.head_dim}")
+
+    @property
+    def activation(self) -> Gelu | Silu:
+        """The function of the feed-forward network."""
+        return Silu() if self.gated else Gelu(tanh=self.tanh)
 
     @classmethod
     def encoder(cls, *, features: int, heads: int, hidden: int) -> LayerShape:
@@ -110,7 +117,8 @@ class LayerRanges:
     each round of normalise-and-square, the first sum_j exp((score_ij - unit) / 2^rounds). first_norm,
     second_norm: variance, or mean square, with epsilon. activation: bound of what GELU or SiLU sees; up: of
     what it gates. hidden: bound of the residual stream; value: of attended values. The last three and `up`
-    only matter where a value is refreshed: it must be at most 1 in size.
+    only matter where a value is refreshed: it must be at most 1 in size. middle, result: by what the stream
+    is divided from the sum after attention on, and the result; only a refresh in that place can change it.
     """
 
     score: Interval = _SCORE
@@ -124,6 +132,18 @@ class LayerRanges:
     value: float = 8.0
     unit: float | None = None
     rounds: tuple[Interval, ...] = ()
+    middle: float | None = None
+    result: float | None = None
+
+    @property
+    def middle_bound(self) -> float:
+        """Of the stored residual stream from the sum after attention on."""
+        return self.hidden if self.middle is None else self.middle
+
+    @property
+    def result_bound(self) -> float:
+        """Of the stored result."""
+        return self.middle_bound if self.result is None else self.result
 
     @classmethod
     def assumed(cls, rounds: int) -> LayerRanges:

@@ -8,7 +8,7 @@ from aegis_fhe.circuits.bootstrap import BootstrapPlan
 from aegis_fhe.circuits.symbolic import Symbol
 from aegis_fhe.program.graph import Graph
 from aegis_fhe.program.long.context import GridContext
-from aegis_fhe.program.long.counts import _Ones
+from aegis_fhe.program.long.counts import Ones
 from aegis_fhe.program.long.divide import Division, divide
 from aegis_fhe.program.long.fits import LayerFits
 from aegis_fhe.program.long.graph import LayerGraph
@@ -68,8 +68,8 @@ class ShapeProgram:
             head_groups=packing.head_groups,
         )
         found = place_refreshes(plan.steps(), fresh=bootstrap.output_level, lowest=bootstrap.input_level)
-        graph = LayerGraph(plan, found.refreshed, ranges.hidden).graph(found.start)
-        context = GridContext(constants=_Ones(), scale=params.scale, tokens=tokens, bootstrap=bootstrap)
+        graph = LayerGraph(plan, found.refreshed, ranges).graph(found.start)
+        context = GridContext(constants=Ones(), scale=params.scale, tokens=tokens, bootstrap=bootstrap)
         return cls(plan=plan, refreshes=found, graph=graph, context=context, bootstrap=bootstrap)
 
     def divided(self, division: Division) -> ShapeProgram:

@@ -9,7 +9,7 @@ import msgspec
 from aegis_fhe.circuits.backend import Backend
 from aegis_fhe.circuits.products import multiply, multiply_plain
 from aegis_fhe.ckks.slots import SlotVector
-from aegis_fhe.program.long.layout import Array
+from aegis_fhe.program.long.layout import Array, GridLayout
 from aegis_fhe.program.long.placement import Placement
 from aegis_fhe.program.operators.arithmetic import Add, Multiply, Polynomial, Subtract
 from aegis_fhe.program.operators.context import Context
@@ -64,16 +64,26 @@ class WeightedProduct(msgspec.Struct, frozen=True, tag=True):
 
 
 class AddFeatures(msgspec.Struct, frozen=True, tag=True):
-    """A grid, or some of its `columns`, plus a vector over features. Level and scale unchanged."""
+    """A grid, or some of its `columns`, plus a vector over features. Level and scale unchanged.
+
+    layout: given, only the encrypted tokens of token block `block` get it, and the others stay zero.
+    """
 
     bias: str
     placement: Placement
+    layout: GridLayout | None = None
+    block: int = 0
     columns: tuple[int, int] | None = None
 
     def lower(self, backend: Backend[V], inputs: list[V], context: Context) -> list[V]:
         """An addition for each column."""
         vectors = _vectors(self.placement, context.constants[self.bias], self.columns)
-        return [backend.add_plain(x, SlotVector(v)) for x, v in zip(inputs, vectors, strict=True)]
+        return [backend.add_plain(x, self._plain(v, context)) for x, v in zip(inputs, vectors, strict=True)]
+
+    def _plain(self, vector: Array, context: Context) -> SlotVector:
+        if self.layout is None:
+            return SlotVector(vector)
+        return self.layout.on_tokens(vector, self.block, context.tokens, public=context.public_tokens)
 
 
 def _vectors(placement: Placement, vector: Array, columns: tuple[int, int] | None) -> list[Array]:

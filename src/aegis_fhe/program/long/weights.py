@@ -75,7 +75,8 @@ def layer_constants(
 ) -> dict[str, Array]:
     """Everything the graph names. Matrices [in, out].
 
-    A stored value is the true one over its bound: residual stream `hidden`, normalised values `normalised`,
+    A stored value is the true one over its bound: residual stream `hidden`, from the sum after attention on
+    `middle_bound`, normalised values `normalised`,
     attended ones `value`, the gate its series' input, `up` its range. A norm before a linear layer gives its
     affine part to it.
     """
@@ -91,7 +92,7 @@ def layer_constants(
         # Attended values are divided by slope * D: see Reciprocal.
         **fold.linear("value", "first", source, ranges.value / fits.reciprocal.slope),
         **fold.linear("output", None, ranges.value, ranges.hidden),
-        **fold.linear("down", None, units, ranges.hidden),
+        **fold.linear("down", None, units, ranges.middle_bound),
     }
     if shape.gated:
         constants |= fold.linear("gate", "second", source, ranges.activation)

@@ -71,7 +71,6 @@ def test_two_texts(aegis, results, model, texts):
         ((), "needs --texts"),
         (("--n", 8), "takes 9 to 16"),
         (("--texts", "texts", "--tokens", 60), "fewer tokens"),
-        (("--texts", "texts", "--layer", 0, "--tokens", TOKENS), "layers.0.self_attn.attention: its scores"),
         (("--texts", "texts", "--layer", 2, "--tokens", 8), "layers 0 to 1"),
     ],
 )

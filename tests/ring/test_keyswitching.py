@@ -229,7 +229,9 @@ DIGITS = CASE.digits()
 def test_ends_that_do_not_divide_are_refused(ends: tuple[int, ...]) -> None:
     with pytest.raises(ParameterError, match="do not divide"):
         RING.mod_up(CASE.d, ends, CASE.limbs)
-    with pytest.raises(ParameterError, match="do not divide"):
+    # Digits may have no row of their own on one of several devices; then the extended rows are more.
+    message = "do not divide|extended has shape"
+    with pytest.raises((ParameterError, LayoutError), match=message):
         RING.key_product(dataclasses.replace(DIGITS, ends=ends), CASE.key)
 
 

@@ -16,7 +16,7 @@ from aegis_fhe.circuits.bootstrap import presets
 from aegis_fhe.errors import AegisError
 from aegis_fhe.models.smollm2.layer_degrees import LayerDegrees
 from aegis_fhe.observe.table import format_bytes, results_table
-from aegis_fhe.program.long.counts import KnownNodes, LayerCounts, count_keys, count_layer
+from aegis_fhe.program.long.counts import LayerCounts, count_keys, count_layer, symbolic_nodes
 from aegis_fhe.program.long.shape import BERT_BASE, SMOLLM2_135M, Degrees, LayerShape
 
 SHAPES: dict[str, LayerShape] = {"bert-base": BERT_BASE, "smollm2-135m": SMOLLM2_135M}
@@ -73,14 +73,13 @@ def _kinds(shape: LayerShape, known: LayerDegrees, tokens: int, most_scores: int
     members: dict[Degrees, list[int]] = {}
     for index, one in enumerate(known.layers):
         members.setdefault(one, []).append(index)
-    nodes: KnownNodes = {}
+    bootstrap = presets.n16()
+    nodes = symbolic_nodes(bootstrap)
     return [
         _Kind(
             layers,
             one,
-            count_layer(
-                shape, presets.n16(), tokens=tokens, degrees=one, most_scores=most_scores, known=nodes
-            ),
+            count_layer(shape, bootstrap, tokens=tokens, degrees=one, most_scores=most_scores, known=nodes),
         )
         for one, layers in members.items()
     ]

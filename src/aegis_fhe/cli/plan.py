@@ -94,8 +94,8 @@ def _print(model: str, workload: Workload, verdicts: Mapping[str, Verdict], sing
     console.print(results_table(title, ("strategy", *STAGES), [_byte_row(n, v) for n, v in verdicts.items()]))
     console.print(
         f"Bytes are exact. Seconds are predicted for {machine.device.name} on {machine.network.name}: "
-        f"{machine.device.provenance}. Speed-up is against the best program of one device. Of each strategy "
-        f"the rendering of least {workload.objective} that fits is shown."
+        f"{machine.device.provenance}. Speed-up is against the best program of one device that fits. Of each "
+        f"strategy the rendering of least {workload.objective} that fits is shown."
     )
     for name, verdict in verdicts.items():
         if not verdict.fits:

@@ -9,7 +9,7 @@ from typing import Literal
 from aegis_fhe.circuits.bootstrap import BootstrapPlan
 from aegis_fhe.errors import CapacityError, LayoutError, LevelError
 from aegis_fhe.placement.evaluate import Evaluation, Machine, evaluate
-from aegis_fhe.placement.facts import Seen
+from aegis_fhe.placement.facts import Seen, nothing_seen
 from aegis_fhe.placement.limbs import LimbPlacement
 from aegis_fhe.placement.strategies import (
     Rendering,
@@ -95,7 +95,8 @@ class Comparison:
                 program = self._program(packing)
             except (LayoutError, LevelError):
                 return
-            seen = self.seen.setdefault((rendering.limbs, program.plan.layout.sub_slots), {})
+            key = rendering.limbs, program.plan.layout.sub_slots
+            seen = self.seen.setdefault(key, nothing_seen(program.bootstrap.params, rendering.limbs))
             one = replace(rendering, packing=packing, variant=variant)
             found = evaluate(one, program, self.workload.machine, seen)
             yield found
@@ -106,11 +107,11 @@ class Comparison:
         if packing not in self.programs:
             w = self.workload
             self.programs[packing] = ShapeProgram.of(
-                w.shape, w.bootstrap, tokens=w.tokens, packing=packing, degrees=w.degrees
+                w.shape, w.bootstrap, tokens=w.tokens, packing=packing, degrees=w.degrees, most_scores=0
             )
         return self.programs[packing]
 
 
 def speedup(verdict: Verdict, single_device: Verdict) -> float:
-    """Against the best program of one device, as if that had memory enough."""
+    """Against the rendering of one device that its verdict shows: the best that fits, where one does."""
     return single_device.best.timeline.seconds / verdict.best.timeline.seconds

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
 from dataclasses import dataclass
 
 from aegis_fhe.ckks.parameters import Parameters
-from aegis_fhe.placement.cost import Chain, DeviceModel, Network, OperationCosts
-from aegis_fhe.placement.facts import GraphFacts, Seen, graph_facts
+from aegis_fhe.placement.cost import DeviceModel, Network, OperationCosts
+from aegis_fhe.placement.facts import GraphFacts, Seen, graph_facts, nothing_seen
+from aegis_fhe.placement.plaintext_counts import chain_of
 from aegis_fhe.placement.schedule import Schedule, schedule
 from aegis_fhe.placement.shape_memory import DeviceMemory, device_memory
 from aegis_fhe.placement.strategies import Rendering
-from aegis_fhe.placement.timeline import Timeline, simulate
+from aegis_fhe.placement.timeline import Moving, Timeline, simulate
 from aegis_fhe.placement.traffic import Traffic, predict_traffic
 from aegis_fhe.program.graph import Node
 from aegis_fhe.program.long.shape_program import ShapeProgram
@@ -52,24 +53,20 @@ class Evaluation:
             sum(count for (_, name, _), count in one.items() if name in own) for one in self.traffic.received
         )
 
-    def collectives(self, stage: str) -> Mapping[str, int]:
-        """How many exchanges of each kind the busiest device takes part in."""
-        found: dict[str, int] = {}
-        for one in self.plan.rounds:
-            for exchange in one.exchanges:
-                if exchange.stage in STAGES[stage]:
-                    found[exchange.kind] = found.get(exchange.kind, 0) + 1
-        counts: dict[str, int] = {}
-        for group in range(self.plan.mesh.tokens):
-            own: dict[str, int] = {}
-            for node in self.plan.nodes_of(group):
-                if node.stage in STAGES[stage]:
-                    for collective in self.facts.nodes[node.name].collectives:
-                        own[collective.operation] = own.get(collective.operation, 0) + 1
-            counts = max(counts, own, key=lambda c: sum(c.values()))
-        for kind, count in counts.items():
-            found[kind] = found.get(kind, 0) + count
-        return found
+    def collectives(self, stage: str) -> Counter[str]:
+        """How many exchanges of each kind there are between groups, and in the group with most of them."""
+        own = STAGES[stage]
+        between = Counter(e.kind for r in self.plan.rounds for e in r.exchanges if e.stage in own)
+        inside = (
+            Counter(
+                collective.operation
+                for node in self.plan.nodes_of(group)
+                if node.stage in own
+                for collective in self.facts.nodes[node.name].collectives
+            )
+            for group in range(self.plan.mesh.tokens)
+        )
+        return max(inside, key=Counter.total) + Counter[str](between)
 
     def exposed(self, stage: str) -> float:
         """Seconds of waiting in a reported stage."""
@@ -83,13 +80,13 @@ def evaluate(
     params, limbs = program.bootstrap.params, rendering.limbs
     divided = program.divided(rendering.division)
     plan = schedule(divided.graph, rendering.assignment(divided.graph))
-    facts = graph_facts(divided.graph, params, limbs, program.context, program.symbols, seen)
+    seen = nothing_seen(params, limbs) if seen is None else seen
+    facts = graph_facts(divided.graph, program.context, program.symbols, seen)
     seconds = NodeSeconds(params, rendering, program, machine.device, facts)
-    runs = (
-        simulate(plan, facts, seconds, machine.network, limbs, params.degree, moving=moving)
-        for moving in ("blocking", "eager")
-    )
-    timeline, eager = runs
+
+    def run(moving: Moving) -> Timeline:
+        return simulate(plan, facts, seconds, machine.network, limbs, params.degree, moving=moving)
+
     memory = max(
         (device_memory(plan, facts, params, limbs, group) for group in range(plan.mesh.tokens)),
         key=lambda found: found.total,
@@ -99,8 +96,8 @@ def evaluate(
         plan=plan,
         facts=facts,
         traffic=predict_traffic(plan, limbs, facts, params.degree),
-        timeline=timeline,
-        eager=eager,
+        timeline=run("blocking"),
+        eager=run("eager"),
         memory=memory,
     )
 
@@ -116,15 +113,8 @@ class NodeSeconds:
         device: DeviceModel,
         facts: GraphFacts,
     ) -> None:
-        chain = Chain(
-            degree=params.degree,
-            limbs=len(params.q),
-            specials=len(params.p),
-            digits=params.digits(params.max_level),
-        )
-        self.costs = OperationCosts(
-            chain, device, rendering.limbs, period=program.plan.layout.sub_slots, encoded=True
-        )
+        period = program.plan.layout.sub_slots
+        self.costs = OperationCosts(chain_of(params), device, rendering.limbs, period=period, encoded=True)
         self.facts = facts
         self._known: dict[int, float] = {}
 

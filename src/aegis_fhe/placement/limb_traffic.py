@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
@@ -33,8 +33,13 @@ class LimbTraffic(SymbolicBackend):
         self.collectives: list[RowCollective] = []
 
     def received_bytes(self, rank: int) -> dict[tuple[str, str], int]:
-        """Bytes that a device receives for each (node, operation)."""
-        return received_bytes(self.collectives, rank, self.degree)
+        """Bytes that a device receives for each (node, operation), zeros left out."""
+        totals: dict[tuple[str, str], int] = {}
+        for one in self.collectives:
+            if one.received[rank]:
+                key = one.node, one.operation
+                totals[key] = totals.get(key, 0) + one.received[rank] * self.degree * RESIDUE_BYTES
+        return totals
 
     def relinearize(self, x: Symbol) -> Symbol:
         """A gather, and the special limbs where they are split."""
@@ -122,15 +127,3 @@ class LimbTraffic(SymbolicBackend):
         received = tuple(components * rows_received(moves, rank) for rank in ranks)
         if any(received):
             self.collectives.append(RowCollective(node=self.node, operation=operation, received=received))
-
-
-def received_bytes(
-    collectives: Iterable[RowCollective], rank: int, degree: int
-) -> dict[tuple[str, str], int]:
-    """Bytes that a device receives for each (node, operation), zeros left out."""
-    totals: dict[tuple[str, str], int] = {}
-    for one in collectives:
-        if one.received[rank]:
-            key = one.node, one.operation
-            totals[key] = totals.get(key, 0) + one.received[rank] * degree * RESIDUE_BYTES
-    return totals

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -17,7 +18,7 @@ CURES = {
 }
 
 
-def strategy_facts(verdict: Verdict, single: Verdict, devices: int) -> dict[str, Any]:
+def strategy_facts(verdict: Verdict, single: Verdict) -> dict[str, Any]:
     """What a plan's JSON says of one strategy; bytes are of the device that receives most, of one layer."""
     found = verdict.best
     gain = speedup(verdict, single)
@@ -58,9 +59,7 @@ def plan_facts(
             "digits": len(params.digits(params.max_level)),
             "fingerprint": params.fingerprint(),
         },
-        "strategies": {
-            name: strategy_facts(verdict, single, workload.devices) for name, verdict in verdicts.items()
-        },
+        "strategies": {name: strategy_facts(verdict, single) for name, verdict in verdicts.items()},
     }
 
 
@@ -86,12 +85,9 @@ def _stage(found: Evaluation, name: str) -> dict[str, Any]:
 
 
 def _total(found: Evaluation) -> dict[str, Any]:
-    collectives: dict[str, int] = {}
-    for name in STAGES:
-        for kind, count in found.collectives(name).items():
-            collectives[kind] = collectives.get(kind, 0) + count
+    collectives: Counter[str] = sum((found.collectives(name) for name in STAGES), Counter())
     return {
         "bytes_received_per_device": found.traffic.most,
-        "collectives": collectives,
+        "collectives": dict(collectives),
         "exposed_seconds": sum(found.timeline.exposed.values()),
     }

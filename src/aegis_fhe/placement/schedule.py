@@ -159,12 +159,10 @@ def _exchanges(moves: Iterable[tuple[ValueMove, bool]], groups: int) -> tuple[Ex
         by_value.setdefault((move.stage, move.value), []).append((move, adds))
     found: dict[tuple[str, Kind], list[ValueMove]] = {}
     for (stage, _), own in by_value.items():
-        kind: Kind = "exchange"
-        if len(own) == groups - 1 and groups > 2:
-            kind = "all_gather"
-        elif all(adds for _, adds in own):
-            kind = "reduce_scatter"
-        elif len(own) == groups - 1:
+        everyone, adds = len(own) == groups - 1, all(adds for _, adds in own)
+        # Between two groups one move is both.
+        kind: Kind = "reduce_scatter" if adds else "exchange"
+        if everyone and not (adds and groups == 2):
             kind = "all_gather"
         found.setdefault((stage, kind), []).extend(move for move, _ in own)
     return tuple(

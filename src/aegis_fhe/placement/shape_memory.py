@@ -16,6 +16,7 @@ from aegis_fhe.placement.schedule import Schedule
 from aegis_fhe.program.graph import Node
 from aegis_fhe.program.interpret import uses
 from aegis_fhe.program.long.attention import StreamingAttention
+from aegis_fhe.program.long.counts import total_of
 from aegis_fhe.program.long.matrix_product import MatrixProduct
 
 
@@ -52,12 +53,8 @@ def device_memory(
 
 
 def _key_bytes(counts: Iterable[OperationCounts], params: Parameters, limbs: LimbPlacement) -> int:
-    union = OperationCounts()
-    for one in counts:
-        for step, level in one.keys.items():
-            union.need(step, level)
     total = 0
-    for request in union.key_requests():
+    for request in total_of(counts).key_requests():
         own = parameters_of(params, request)
         whole, rows = 2 * half_bytes(own, request.level), request.level + 1 + len(own.p)
         held = len(limbs.q_limbs(request.level, 0)) + len(limbs.p_limbs(0))

@@ -7,6 +7,7 @@ the other (`eager`), which is what an executor with asynchronous exchanges can r
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -66,8 +67,8 @@ class _Clock:
         groups = range(self.plan.mesh.tokens)
         self.now = [0.0 for _ in groups]
         self.free = [[0.0, 0.0] for _ in groups]  # of each group's link, out and in
-        self.busy: list[dict[str, float]] = [{} for _ in groups]
-        self.exposed: list[dict[str, float]] = [{} for _ in groups]
+        self.busy = [defaultdict[str, float](float) for _ in groups]
+        self.exposed = [defaultdict[str, float](float) for _ in groups]
 
     def blocking(self, one: Round) -> None:
         """Exchanges one after the other, each with all its groups; then the nodes."""
@@ -102,14 +103,14 @@ class _Clock:
                 self._wait(group, node.stage, ready)
                 spent = self.seconds_of(node)
                 self.now[group] += spent
-                _add(self.busy[group], node.stage, spent)
+                self.busy[group][node.stage] += spent
                 self._wait(group, node.stage, self.now[group] + inner)
                 for value in node.outputs:
                     self.made[value, group] = self.now[group]
 
     def _wait(self, group: int, stage: str, until: float) -> None:
         if until > self.now[group]:
-            _add(self.exposed[group], stage, until - self.now[group])
+            self.exposed[group][stage] += until - self.now[group]
             self.now[group] = until
 
     def _messages(self, exchange: Exchange) -> list[Message]:
@@ -154,7 +155,3 @@ class _Clock:
             for s in devices
             if s != d and received[d]
         ]
-
-
-def _add(seconds: dict[str, float], stage: str, spent: float) -> None:
-    seconds[stage] = seconds.get(stage, 0.0) + spent

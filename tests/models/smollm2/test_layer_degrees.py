@@ -11,11 +11,11 @@ from aegis_fhe.errors import RangeError
 from aegis_fhe.models.smollm2 import SmolLM2, calibrate_decoder
 from aegis_fhe.models.smollm2.layer_degrees import LayerDegrees
 from aegis_fhe.program.capture import capture_network
-from aegis_fhe.program.long.counts import plan_layer
 from aegis_fhe.program.long.decoder import decoder_layers
 from aegis_fhe.program.long.degrees import DEGREES
 from aegis_fhe.program.long.levels import place_refreshes
 from aegis_fhe.program.long.shape import SMOLLM2_135M, LayerRanges
+from aegis_fhe.program.long.shape_program import plan_layer
 
 
 def test_every_shipped_layer_has_its_bootstraps():

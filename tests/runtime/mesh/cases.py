@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from aegis_fhe.ckks import Ciphertext, Evaluator
-from aegis_fhe.placement.facts import graph_facts
+from aegis_fhe.placement.facts import graph_facts, nothing_seen
 from aegis_fhe.placement.limbs import LimbPlacement
 from aegis_fhe.placement.mesh import Mesh
 from aegis_fhe.placement.schedule import Assignment, schedule
@@ -62,7 +62,7 @@ def random_case(mesh: Mesh, seed: int) -> Case:
     }
     limbs = LimbPlacement(world_size=mesh.limbs, limbs=len(params.q), specials=len(params.p), placed="split")
     plan = schedule(graph, Assignment(mesh=mesh, where=where))
-    facts = graph_facts(graph, params, limbs, context, e.symbols)
+    facts = graph_facts(graph, context, e.symbols, nothing_seen(params, limbs))
     program = MeshProgram(schedule=plan, limbs=limbs, symbols=facts.symbols, results=graph.results)
     return Case(e, program, predict_traffic(plan, limbs, facts, params.degree))
 

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from aegis_fhe.ckks.parameters import Parameters
-from aegis_fhe.placement.limbs import LimbPlacement
 from aegis_fhe.placement.mesh import Mesh
 from aegis_fhe.placement.strategies.rendering import Rendering
-from aegis_fhe.placement.strategies.tokens import packings
+from aegis_fhe.placement.strategies.tokens import packings, whole
 from aegis_fhe.program.long.divide import Division
 
 
@@ -19,7 +18,7 @@ def limb_parallel(params: Parameters, tokens: int, devices: int) -> Iterator[Ren
     After Cinnamon (ASPLOS 2025). Special limbs replicated or split.
     """
     digits = len(params.digits(params.max_level))
-    plain = LimbPlacement(world_size=devices, limbs=len(params.q), specials=len(params.p))
+    plain = replace(whole(params), world_size=devices)
     variants = [plain, replace(plain, placed="split")]
     if params.strided and digits % devices == 0:
         for aggregation in ("exact", "rounded"):

@@ -18,7 +18,6 @@ from aegis_fhe.program.clear import ClearBackend
 from aegis_fhe.program.graph import Graph, Node
 from aegis_fhe.program.interpret import run_graph
 from aegis_fhe.program.long.context import GridContext
-from aegis_fhe.program.long.counts import plan_layer
 from aegis_fhe.program.long.decoder import DecoderLayer
 from aegis_fhe.program.long.degrees import choose_degrees
 from aegis_fhe.program.long.graph import LayerGraph
@@ -26,6 +25,7 @@ from aegis_fhe.program.long.layout import Array, GridLayout
 from aegis_fhe.program.long.levels import RefreshPlan, depth, place_refreshes
 from aegis_fhe.program.long.placement import Placement
 from aegis_fhe.program.long.shape import Degrees, LayerRanges, LayerShape
+from aegis_fhe.program.long.shape_program import plan_layer
 from aegis_fhe.program.long.steps import LayerPlan
 from aegis_fhe.program.long.weights import LayerWeights, layer_constants
 from aegis_fhe.program.simulate import NetworkRanges

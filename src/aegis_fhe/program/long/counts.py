@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-
-import numpy as np
+from dataclasses import dataclass
+from functools import partial
 
 from aegis_fhe.circuits.bootstrap import BootstrapPlan
 from aegis_fhe.circuits.counts import OperationCounts
@@ -13,20 +12,16 @@ from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
 from aegis_fhe.ckks.keys import KeyRequest, half_bytes, parameters_of
 from aegis_fhe.errors import LevelError
 from aegis_fhe.program.graph import Graph, Node
-from aegis_fhe.program.interpret import release, run_node, uses
-from aegis_fhe.program.long.context import GridContext
-from aegis_fhe.program.long.fits import LayerFits
-from aegis_fhe.program.long.graph import LayerGraph
+from aegis_fhe.program.interpret import release, uses
+from aegis_fhe.program.known_nodes import KnownNodes
 from aegis_fhe.program.long.layout import GridLayout
-from aegis_fhe.program.long.levels import RefreshPlan, place_refreshes
+from aegis_fhe.program.long.levels import RefreshPlan
 from aegis_fhe.program.long.matrix_product import MatrixProduct
 from aegis_fhe.program.long.shape import Degrees, LayerRanges, LayerShape
-from aegis_fhe.program.long.steps import LayerPlan
-from aegis_fhe.program.operators import Context, Input, Operator, Refresh
+from aegis_fhe.program.long.shape_program import ShapeProgram
+from aegis_fhe.program.operators import Context, Input, Refresh
 
 REFRESH = "refresh"
-# Of an operator on inputs of these levels and scales: its counts and its results.
-KnownNodes = dict[tuple[Operator, tuple[Symbol, ...]], tuple[OperationCounts, tuple[Symbol, ...]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,15 +69,6 @@ class LayerCounts:
         return int(sum(c.total(operation) for name, c in self.stages.items() if name != REFRESH))
 
 
-def plan_layer(
-    shape: LayerShape, *, slots: int, tokens: int, ranges: LayerRanges, degrees: Degrees
-) -> LayerPlan:
-    """The layer on the grid for texts of up to `tokens` tokens; scores are masked where some are no keys."""
-    layout = GridLayout.of(slots, tokens)
-    masked = shape.causal or tokens < layout.tokens * layout.blocks
-    return LayerPlan(shape, layout, LayerFits.of(shape, ranges, degrees), masked)
-
-
 def count_layer(
     shape: LayerShape,
     bootstrap: BootstrapPlan,
@@ -91,7 +77,7 @@ def count_layer(
     ranges: LayerRanges | None = None,
     degrees: Degrees | None = None,
     most_scores: int | None = None,
-    known: KnownNodes | None = None,
+    known: KnownNodes[SymbolicBackend] | None = None,
 ) -> LayerCounts:
     """One layer, which all like it repeat. Raises LevelError when no choice of bootstraps carries it.
 
@@ -99,14 +85,12 @@ def count_layer(
     resident between rounds of normalise-and-square (`LayerPlan`). known: what nodes cost that were counted
     before, for as many tokens and with the same bootstrap; new ones are added.
     """
-    params, degrees = bootstrap.params, Degrees() if degrees is None else degrees
-    ranges = LayerRanges.assumed(len(degrees.rounds)) if ranges is None else ranges
-    plan = plan_layer(shape, slots=params.slots, tokens=tokens, ranges=ranges, degrees=degrees)
-    plan = replace(plan, most_scores=most_scores)
-    refreshes = place_refreshes(plan.steps(), fresh=bootstrap.output_level, lowest=bootstrap.input_level)
-    graph = LayerGraph(plan, refreshes.refreshed, ranges).graph(refreshes.start)
-    context = GridContext(constants=Ones(), scale=params.scale, tokens=tokens, bootstrap=bootstrap)
-    stages, results = count_stages(graph, bootstrap, context, {} if known is None else known)
+    program = ShapeProgram.of(
+        shape, bootstrap, tokens=tokens, degrees=degrees, ranges=ranges, most_scores=most_scores
+    )
+    plan, refreshes, graph = program.plan, program.refreshes, program.graph
+    nodes = symbolic_nodes(bootstrap) if known is None else known
+    stages, results = count_stages(graph, bootstrap, program.context, nodes)
     lowest = min(result.level for result in results)
     if lowest < refreshes.start:
         raise LevelError(f"the layer begins at level {refreshes.start} and ends at level {lowest}")
@@ -129,8 +113,13 @@ def count_keys(layers: Iterable[LayerCounts], bootstrap: BootstrapPlan) -> tuple
     return len(requests), _key_bytes(requests, bootstrap)
 
 
+def symbolic_nodes(bootstrap: BootstrapPlan) -> KnownNodes[SymbolicBackend]:
+    """For counts on the parameters of a bootstrap; nothing is known yet."""
+    return KnownNodes(partial(SymbolicBackend, bootstrap.params.q, bootstrap.params.slots))
+
+
 def count_stages(
-    graph: Graph, bootstrap: BootstrapPlan, context: Context, known: KnownNodes
+    graph: Graph, bootstrap: BootstrapPlan, context: Context, known: KnownNodes[SymbolicBackend]
 ) -> tuple[dict[str, OperationCounts], list[Symbol]]:
     """Operations of each stage, and the results. known: as `count_layer`.
 
@@ -148,19 +137,12 @@ def count_stages(
             _refresh(node, bootstrap, values)
             refreshes += 1
         else:
-            counts = _node_counts(node, bootstrap, values, context, known)
+            counts = known.run(node, values, context).counts
             _include(stages.setdefault(node.stage, OperationCounts()), counts)
         release(node, left, values)
     if refreshes:
         _include(stages.setdefault(REFRESH, OperationCounts()), bootstrap.counts, refreshes)
     return stages, [values[name] for name in graph.results]
-
-
-class Ones(dict[str, np.ndarray]):
-    """Every constant is one, without axes: a matrix or a vector of ones, whatever its size."""
-
-    def __missing__(self, name: str) -> np.ndarray:
-        return np.asarray(1.0)
 
 
 def _refresh(node: Node, bootstrap: BootstrapPlan, values: dict[str, Symbol]) -> None:
@@ -172,24 +154,6 @@ def _refresh(node: Node, bootstrap: BootstrapPlan, values: dict[str, Symbol]) ->
             )
     for name in node.outputs:
         values[name] = Symbol(bootstrap.output_level, bootstrap.params.scale)
-
-
-def _node_counts(
-    node: Node,
-    bootstrap: BootstrapPlan,
-    values: dict[str, Symbol],
-    context: Context,
-    known: KnownNodes,
-) -> OperationCounts:
-    """Of one node, whose values are added."""
-    inputs = tuple(values[name] for name in node.inputs)
-    if (node.operator, inputs) not in known:
-        backend = SymbolicBackend(bootstrap.params.q, bootstrap.params.slots)
-        run_node(node, backend, values, context)
-        known[node.operator, inputs] = backend.counts, tuple(values[name] for name in node.outputs)
-    counts, outputs = known[node.operator, inputs]
-    values.update(zip(node.outputs, outputs, strict=True))
-    return counts
 
 
 def _include(total: OperationCounts, counts: OperationCounts, times: int = 1) -> None:

@@ -9,11 +9,14 @@ from typing import Any
 
 import msgspec
 
+from aegis_fhe.circuits.bootstrap import BootstrapPlan
 from aegis_fhe.circuits.counts import OperationCounts
-from aegis_fhe.circuits.symbolic import Symbol
+from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
+from aegis_fhe.program.known_nodes import KnownNodes
 from aegis_fhe.program.long.compile import LongProgram
 from aegis_fhe.program.long.context import GridContext
-from aegis_fhe.program.long.counts import KnownNodes, Ones, count_stages, total_of
+from aegis_fhe.program.long.counts import count_stages, symbolic_nodes, total_of
+from aegis_fhe.program.long.shape_program import Ones
 
 
 @dataclass(frozen=True)
@@ -35,26 +38,27 @@ def layer_costs(layers: Iterable[LongProgram]) -> list[LayerCost]:
     The layers are of one program: their bootstrap and their numbers of tokens are the same.
     """
     known: dict[str, LayerCost] = {}
-    nodes: KnownNodes = {}
+    nodes: KnownNodes[SymbolicBackend] | None = None
     found = []
     for layer in layers:
         signature = _signature(layer)
         if signature not in known:
-            known[signature] = _cost(layer, nodes)
+            assert layer.bootstrap is not None, "a layer of a decoder is refreshed"
+            nodes = symbolic_nodes(layer.bootstrap) if nodes is None else nodes
+            known[signature] = _cost(layer, layer.bootstrap, nodes)
         found.append(known[signature])
     return found
 
 
-def _cost(layer: LongProgram, nodes: KnownNodes) -> LayerCost:
-    assert layer.bootstrap is not None, "a layer of a decoder is refreshed"
+def _cost(layer: LongProgram, bootstrap: BootstrapPlan, nodes: KnownNodes[SymbolicBackend]) -> LayerCost:
     context = GridContext(
         constants=Ones(),
         scale=layer.params.scale,
         tokens=layer.max_tokens,
-        bootstrap=layer.bootstrap,
+        bootstrap=bootstrap,
         public_tokens=layer.public_tokens,
     )
-    stages, results = count_stages(layer.graph, layer.bootstrap, context, nodes)
+    stages, results = count_stages(layer.graph, bootstrap, context, nodes)
     return LayerCost(stages, tuple(results))
 
 

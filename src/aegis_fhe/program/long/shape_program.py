@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from aegis_fhe.circuits.bootstrap import BootstrapPlan
 from aegis_fhe.circuits.symbolic import Symbol
 from aegis_fhe.program.graph import Graph
 from aegis_fhe.program.long.context import GridContext
-from aegis_fhe.program.long.counts import Ones
 from aegis_fhe.program.long.divide import Division, divide
 from aegis_fhe.program.long.fits import LayerFits
 from aegis_fhe.program.long.graph import LayerGraph
@@ -31,6 +32,36 @@ class Packing:
     most_babies: int | None = None
 
 
+class Ones(dict[str, np.ndarray]):
+    """Every constant is one, without axes: a matrix or a vector of ones, whatever its size."""
+
+    def __missing__(self, name: str) -> np.ndarray:
+        return np.asarray(1.0)
+
+
+def plan_layer(
+    shape: LayerShape,
+    *,
+    slots: int,
+    tokens: int,
+    ranges: LayerRanges,
+    degrees: Degrees,
+    packing: Packing | None = None,
+) -> LayerPlan:
+    """The layer on the grid for texts of up to `tokens` tokens; scores are masked where some are no keys."""
+    packing = Packing() if packing is None else packing
+    layout = GridLayout.of(slots, tokens, packing.block_tokens)
+    masked = shape.causal or tokens < layout.tokens * layout.blocks
+    return LayerPlan(
+        shape,
+        layout,
+        LayerFits.of(shape, ranges, degrees),
+        masked,
+        most_babies=packing.most_babies,
+        head_groups=packing.head_groups,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class ShapeProgram:
     """One layer of a shape: its graph, undivided, and what operators may know in a symbolic run."""
@@ -50,23 +81,19 @@ class ShapeProgram:
         tokens: int,
         packing: Packing | None = None,
         degrees: Degrees | None = None,
+        ranges: LayerRanges | None = None,
+        most_scores: int | None = None,
     ) -> ShapeProgram:
-        """Raises LayoutError, and LevelError when no choice of bootstraps carries the layer."""
-        packing, params = packing or Packing(), bootstrap.params
-        degrees = Degrees() if degrees is None else degrees
-        ranges = LayerRanges.assumed(len(degrees.rounds))
-        layout = GridLayout.of(params.slots, tokens, packing.block_tokens)
-        masked = shape.causal or tokens < layout.tokens * layout.blocks
-        fits = LayerFits.of(shape, ranges, degrees)
-        plan = LayerPlan(
-            shape,
-            layout,
-            fits,
-            masked,
-            most_babies=packing.most_babies,
-            most_scores=0,
-            head_groups=packing.head_groups,
+        """ranges: by default any with as many rounds as the degrees. most_scores: as `LayerPlan`.
+
+        Raises LayoutError, and LevelError when no choice of bootstraps carries the layer.
+        """
+        params, degrees = bootstrap.params, Degrees() if degrees is None else degrees
+        ranges = LayerRanges.assumed(len(degrees.rounds)) if ranges is None else ranges
+        plan = plan_layer(
+            shape, slots=params.slots, tokens=tokens, ranges=ranges, degrees=degrees, packing=packing
         )
+        plan = replace(plan, most_scores=most_scores)
         found = place_refreshes(plan.steps(), fresh=bootstrap.output_level, lowest=bootstrap.input_level)
         graph = LayerGraph(plan, found.refreshed, ranges).graph(found.start)
         context = GridContext(constants=Ones(), scale=params.scale, tokens=tokens, bootstrap=bootstrap)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -27,7 +27,7 @@ class MeshExecution:
     """What a device made: its rows of the results that its group computes, and seconds by stage."""
 
     results: dict[str, Ciphertext] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,14 +46,12 @@ def execute_schedule(
     communicators: MeshCommunicators,
     inputs: Mapping[str, Ciphertext],
     context: Context,
-    *,
-    observe: Callable[[Node], None] = lambda node: None,
 ) -> MeshExecution:
     """inputs: this device's rows of the input ciphertexts that its group computes with.
 
     A LimbEvaluator where limbs are shared. Values are forgotten after their last use on this device.
     """
-    return _Run(program, evaluator, communicators, dict(inputs), context, observe).run()
+    return _Run(program, evaluator, communicators, dict(inputs), context).run()
 
 
 @dataclass
@@ -63,7 +61,6 @@ class _Run:
     communicators: MeshCommunicators
     values: dict[str, Ciphertext]
     context: Context
-    observe: Callable[[Node], None]
 
     def run(self) -> MeshExecution:
         plan, group = self.program.schedule, self.communicators.group
@@ -73,7 +70,7 @@ class _Run:
             for exchange in one.exchanges:
                 start = time.monotonic()
                 self._exchange(exchange, left)
-                _add(execution.seconds, exchange.stage, time.monotonic() - start)
+                execution.seconds[exchange.stage] += time.monotonic() - start
             for node in one.nodes:
                 if group not in plan.assignment.where[node.name]:
                     continue
@@ -82,8 +79,7 @@ class _Run:
                     self.evaluator.exchange.node = node.stage
                 run_node(node, self.evaluator, self.values, self.context)
                 release(node, left, self.values)
-                _add(execution.seconds, node.stage, time.monotonic() - start)
-                self.observe(node)
+                execution.seconds[node.stage] += time.monotonic() - start
         made = {value for node in mine for value in node.outputs}
         execution.results = {name: self.values[name] for name in self.program.results if name in made}
         return execution
@@ -139,7 +135,3 @@ class _Run:
             shape = (symbol.components, 0, self.evaluator.params.degree)
             parts = self.evaluator.params.ring.arena.empty(shape)
         return self.evaluator.made(parts, symbol.level, symbol.scale)
-
-
-def _add(seconds: dict[str, float], stage: str, spent: float) -> None:
-    seconds[stage] = seconds.get(stage, 0.0) + spent

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+
+from program.long.tiny_decoders import calm_gpt2, calm_llama, gpt2_config, llama_config
 
 START = "<|endoftext|>"
 WORDS = [START, "[UNK]", *(f"w{i}" for i in range(38))]
@@ -14,50 +15,19 @@ WORDS = [START, "[UNK]", *(f"w{i}" for i in range(38))]
 
 def tiny_gpt2_lm() -> Any:
     """Two layers of GPT-2 with biases, and scores that need no rounds."""
-    from transformers import GPT2Config, GPT2LMHeadModel
+    from transformers import GPT2LMHeadModel
 
-    torch.manual_seed(6)
-    config = GPT2Config(
-        vocab_size=len(WORDS),
-        n_embd=16,
-        n_layer=2,
-        n_head=4,
-        n_positions=24,
-        initializer_range=0.3,
-        bos_token_id=0,
-        eos_token_id=0,
-    )
-    model = GPT2LMHeadModel(config).eval()
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if name.endswith("bias"):
-                parameter.normal_(0.0, 0.1)
-        for block in model.transformer.h:
-            block.attn.c_attn.weight[:, :16] *= 0.25
+    model = GPT2LMHeadModel(gpt2_config(len(WORDS), positions=24)).eval()
+    calm_gpt2(model.transformer)
     return model
 
 
 def tiny_llama_lm() -> Any:
     """Two layers of LLaMA, and scores that need no rounds."""
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers import LlamaForCausalLM
 
-    torch.manual_seed(5)
-    config = LlamaConfig(
-        vocab_size=len(WORDS),
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=64,
-        initializer_range=0.3,
-        bos_token_id=0,
-        eos_token_id=0,
-    )
-    model = LlamaForCausalLM(config).eval()
-    with torch.no_grad():
-        for layer in model.model.layers:
-            layer.self_attn.q_proj.weight *= 0.25
+    model = LlamaForCausalLM(llama_config(len(WORDS), bos_token_id=0, eos_token_id=0)).eval()
+    calm_llama(model.model)
     return model
 
 

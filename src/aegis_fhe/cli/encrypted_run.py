@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import typer
 from numpy.typing import NDArray
 from rich.console import Console
 
 from aegis_fhe.ckks.keys import half_bytes, parameters_of
-from aegis_fhe.ckks.security import STANDARD_BITS
-from aegis_fhe.cli.session_bars import run_under_bars
+from aegis_fhe.cli.seed import seed_key, warn_of_seed
+from aegis_fhe.cli.session_bars import print_worker_line, run_under_bars, session_facts, warn_of_security
 from aegis_fhe.errors import AegisError
 from aegis_fhe.observe.table import format_bytes, format_seconds, results_table
 from aegis_fhe.placement import MemoryEstimate, plan_tokens
@@ -48,7 +45,7 @@ class EncryptedRun:
             program.context(len(hidden))
         estimates = require_memory(program, devices)
         if keep is not None:
-            _make_folder(keep)
+            make_folder(keep)
         return cls(program, estimates, keep, quiet)
 
     def announce(self, console: Console, tokens: Sequence[int]) -> None:
@@ -60,13 +57,12 @@ class EncryptedRun:
             f"{params.log_qp:.0f}, security {params.describe_security()}; each of {len(self.estimates)} "
             f"worker(s) will need {needed}"
         )
-        if params.security_bits < STANDARD_BITS:
-            typer.echo("the parameters are INSECURE: anyone can read what is encrypted under them", err=True)
+        warn_of_security(params)
 
     def run(self, texts: Sequence[Array], seed: str | None) -> SessionResult:
         """The session under two progress bars in turn: bytes of keys, then operations by their cost."""
         program, devices = self.program, len(self.estimates)
-        client = Client(program, seed=None if seed is None else hashlib.sha256(seed.encode()).digest())
+        client = Client(program, seed=seed_key(seed))
         plan = plan_tokens(program, devices)
         session = run_under_bars(
             program.params,
@@ -81,14 +77,11 @@ class EncryptedRun:
                 folder=self.keep,
                 advance_keys=advance_keys,
                 on_progress=on_progress,
-                on_output=lambda rank, line: print(f"worker {rank}: {line}", file=sys.stderr),
+                on_output=print_worker_line,
             ),
             quiet=self.quiet,
         )
-        if seed is not None:
-            typer.echo(
-                "keys were derived from --seed: reproducible, and therefore worthless as secrets", err=True
-            )
+        warn_of_seed(seed)
         return session
 
     def facts(self, session: SessionResult) -> dict[str, Any]:
@@ -100,22 +93,17 @@ class EncryptedRun:
         return {
             "seconds_per_text": round(computed / len(session.results), 3),
             "texts_per_hour": round(3600 * len(session.results) / computed, 1),
-            "seconds_by_step": {name: round(value, 3) for name, value in session.seconds.items()},
-            "seconds_by_stage": {name: round(value, 3) for name, value in report.seconds.items()},
             "devices": len(report.peak_bytes),
             "bytes_between_devices": report.bytes_between_devices,
             "predicted_bytes_between_devices": report.predicted_bytes,
             "peak_memory_bytes": max(*report.peak_bytes, peak_bytes()),
-            "peak_memory_bytes_by_worker": report.peak_bytes,
-            "peak_memory_bytes_client": peak_bytes(),
             "predicted_peak_memory_bytes": max(predicted),
             "predicted_peak_memory_bytes_by_worker": predicted,
-            "file_bytes": session.file_bytes,
             "security_bits": self.program.params.security_bits,
             "parameters": self.program.params.name,
             "kernels": self.program.params.ring.path,
             "result_digest": session.result.digest,
-            "result_digests": [result.digest for result in session.results],
+            **session_facts(session),
         }
 
     def print_facts(self, console: Console, facts: dict[str, Any], rows: Sequence[tuple[str, str]]) -> None:
@@ -155,7 +143,8 @@ class EncryptedRun:
         console.print(results_table("Operations of one text", ("operation", "count"), totals))
 
 
-def _make_folder(path: Path) -> None:
+def make_folder(path: Path) -> None:
+    """For what is kept, with its parents. Raises AegisError."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

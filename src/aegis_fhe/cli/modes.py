@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -15,6 +14,7 @@ from rich.console import Console
 
 from aegis_fhe.cli.encrypted_run import EncryptedRun
 from aegis_fhe.cli.range_warnings import warn_of_ranges
+from aegis_fhe.cli.seed import seed_number
 from aegis_fhe.models.text_encoder import TextEncoder
 from aegis_fhe.program.compiled import CompiledProgram
 from aegis_fhe.program.results import Result
@@ -57,15 +57,9 @@ def run_texts(
     if options.mode is Mode.CLEAR:
         return hidden, [program.run_clear(one) for one in hidden], facts
     if options.mode is Mode.SIMULATE:
-        number = _number(options.seed)
+        number = seed_number(options.seed)
         return hidden, [program.run_simulated(one, seed=number) for one in hidden], facts
     run = EncryptedRun.prepare(program, options.devices, hidden, keep=options.keep, quiet=options.quiet)
     run.announce(Console(stderr=True, quiet=options.quiet), facts["tokens"])
     session = run.run(hidden, options.seed)
     return hidden, session.results, facts | run.facts(session)
-
-
-def _number(seed: str | None) -> int:
-    if seed is None:
-        return 0
-    return int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4], "little")

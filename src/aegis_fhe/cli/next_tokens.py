@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import typer
 from numpy.typing import NDArray
 from rich.console import Console
 
-from aegis_fhe.ckks.security import STANDARD_BITS
+from aegis_fhe.cli.encrypted_run import make_folder
 from aegis_fhe.cli.modes import Mode
-from aegis_fhe.cli.session_bars import run_under_bars
+from aegis_fhe.cli.seed import seed_key, seed_number, warn_of_seed
+from aegis_fhe.cli.session_bars import print_worker_line, run_under_bars, session_facts, warn_of_security
 from aegis_fhe.errors import CompatibilityError
 from aegis_fhe.models.decoder_model import DecoderModel
 from aegis_fhe.models.decoders import load_decoder
 from aegis_fhe.observe.table import format_bytes, format_seconds, results_table
 from aegis_fhe.program.long.decoder_program import DecoderProgram
-from aegis_fhe.runtime.memory import peak_bytes
 from aegis_fhe.service.client import Client
 from aegis_fhe.service.compiled_folder import CompiledFolder
 from aegis_fhe.service.decoder_file import open_decoder
@@ -41,11 +38,6 @@ class RunOptions:
     seed: str | None
     keep: Path | None
     quiet: bool
-
-    @property
-    def key(self) -> bytes | None:
-        """What keys and ciphertexts are drawn from, where that is to be repeated."""
-        return None if self.seed is None else hashlib.sha256(self.seed.encode()).digest()
 
 
 def next_tokens(folder: CompiledFolder, texts: Sequence[str], options: RunOptions) -> dict[str, Any]:
@@ -86,8 +78,8 @@ def _states(
     if options.mode is Mode.CLEAR:
         return [program.run_clear(one).hidden for one in hidden], {}
     if options.mode is Mode.SIMULATE:
-        seed = 0 if options.key is None else int.from_bytes(options.key[:4], "little")
-        return [program.run_simulated(one, seed=seed).hidden for one in hidden], {}
+        number = seed_number(options.seed)
+        return [program.run_simulated(one, seed=number).hidden for one in hidden], {}
     session = _encrypted(program, folder, hidden, options)
     return [result.hidden for result in session.results], _facts(program, session)
 
@@ -95,11 +87,10 @@ def _states(
 def _encrypted(
     program: DecoderProgram, folder: CompiledFolder, hidden: list[Array], options: RunOptions
 ) -> SessionResult:
-    if program.params.security_bits < STANDARD_BITS:
-        typer.echo("the parameters are INSECURE: anyone can read what is encrypted under them", err=True)
+    warn_of_security(program.params)
     if options.keep is not None:
-        options.keep.mkdir(parents=True, exist_ok=True)
-    client = Client(program, seed=options.key)
+        make_folder(options.keep)
+    client = Client(program, seed=seed_key(options.seed))
     session = run_under_bars(
         program.params,
         program.key_requests(),
@@ -112,29 +103,17 @@ def _encrypted(
             stored=folder.program,
             advance_keys=advance_keys,
             on_progress=on_progress,
-            on_output=lambda rank, line: print(f"worker {rank}: {line}", file=sys.stderr),
+            on_output=print_worker_line,
         ),
         quiet=options.quiet,
     )
-    if options.seed is not None:
-        typer.echo(
-            "keys were derived from --seed: reproducible, and therefore worthless as secrets", err=True
-        )
+    warn_of_seed(options.seed)
     return session
 
 
 def _facts(program: DecoderProgram, session: SessionResult) -> dict[str, Any]:
-    report = session.report
-    return {
-        "seconds_by_step": {name: round(value, 3) for name, value in session.seconds.items()},
-        "seconds_by_stage": {name: round(value, 3) for name, value in report.seconds.items()},
-        "peak_memory_bytes_by_worker": report.peak_bytes,
-        "peak_memory_bytes_client": peak_bytes(),
-        "file_bytes": session.file_bytes,
-        "parameters": program.params.name,
-        "kernels": report.kernels[0],
-        "result_digests": [result.digest for result in session.results],
-    }
+    own = {"parameters": program.params.name, "kernels": session.report.kernels[0]}
+    return session_facts(session) | own
 
 
 def _compared(language: DecoderModel, found: Array, exact: Array, public: int) -> dict[str, Any]:

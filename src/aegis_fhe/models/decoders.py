@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from aegis_fhe.errors import UnsupportedModuleError
+from aegis_fhe.models.checkpoint_folder import FILES
 from aegis_fhe.models.config_file import read_config
-from aegis_fhe.models.decoder_folder import FILES
 from aegis_fhe.models.decoder_model import DecoderModel
 from aegis_fhe.models.gpt2 import GPT2
 from aegis_fhe.models.hub import model_folder

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from aegis_fhe.errors import AegisError, RangeError
-from aegis_fhe.models.bert_checkpoint import load_bert
+from aegis_fhe.models.checkpoint_folder import load_bert
 from aegis_fhe.program.capture import capture_network
 from aegis_fhe.program.encoder import EncoderLayer, Head, encoder_layers
 from aegis_fhe.program.returns import TokenMean

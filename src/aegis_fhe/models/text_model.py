@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from aegis_fhe.errors import UnsupportedModuleError
-from aegis_fhe.models.bert_checkpoint import checkpoint_folder
+from aegis_fhe.models.checkpoint_folder import checkpoint_folder
 from aegis_fhe.models.classifier.checkpoint import ARCHITECTURE, TextClassifier
 from aegis_fhe.models.text_encoder import TextEncoder
 

@@ -5,7 +5,6 @@ Knows no secret.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -16,7 +15,7 @@ import msgspec
 
 from aegis_fhe.runtime.garbage import no_collection
 from aegis_fhe.runtime.worker import WorkerContext, run_worker
-from aegis_fhe.service.worker import FORBIDDEN, WorkerConfig
+from aegis_fhe.service.worker import FORBIDDEN, WorkerConfig, report
 
 if TYPE_CHECKING:
     from aegis_fhe.program.graph import Node
@@ -58,13 +57,7 @@ def work(context: WorkerContext) -> Any:
             stages.start()
             results = program.run(evaluator, inputs, job.facts.tokens, observe=stages.done)
             save_results(job.facts, results, Path(path))
-    return {
-        "seconds": stages.seconds,
-        "ledger": communicator.ledger.to_json(),
-        "predicted": 0,
-        "kernels": program.params.ring.path,
-        "secret_modules": sorted(name for name in sys.modules if name.startswith(FORBIDDEN)),
-    }
+    return report(program.params, communicator, stages.seconds, [])
 
 
 class _Stages:

@@ -6,13 +6,18 @@ Knows no secret.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from aegis_fhe.runtime.garbage import no_collection
 from aegis_fhe.runtime.worker import WorkerContext, run_worker
+
+if TYPE_CHECKING:
+    from aegis_fhe.ckks.parameters import Parameters
+    from aegis_fhe.runtime.collectives import Communicator
 
 FORBIDDEN = ("aegis_fhe.ckks.secret", "aegis_fhe.service.client")
 
@@ -77,11 +82,22 @@ def work(context: WorkerContext) -> Any:
         save_results(job.facts, execution.results, Path(config.results[index][context.rank]))
         for stage, spent in execution.seconds.items():
             seconds[stage] = seconds.get(stage, 0.0) + spent
+    predicted = plan.received_bytes(context.rank) * len(jobs)
+    return report(program.params, communicator, seconds, predicted)
+
+
+def report(
+    params: Parameters,
+    communicator: Communicator,
+    seconds: Mapping[str, float],
+    predicted: Sequence[tuple[str, int]],
+) -> dict[str, Any]:
+    """What a worker says of its work: seconds by stage, its ledger, (stage, bytes) as planned."""
     return {
         "seconds": seconds,
         "ledger": communicator.ledger.to_json(),
-        "predicted": plan.received_bytes(context.rank) * len(jobs),
-        "kernels": program.params.ring.path,
+        "predicted": predicted,
+        "kernels": params.ring.path,
         "secret_modules": sorted(name for name in sys.modules if name.startswith(FORBIDDEN)),
     }
 

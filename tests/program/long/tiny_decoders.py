@@ -72,13 +72,13 @@ class TinyDecoder:
         )
 
 
-def tiny_llama() -> Any:
-    """Random weights, scores that need no rounds."""
-    from transformers import LlamaConfig, LlamaModel
+def llama_config(vocabulary: int = VOCABULARY, **more: Any) -> Any:
+    """Two layers of width 16, and the seed for their weights."""
+    from transformers import LlamaConfig
 
     torch.manual_seed(5)
-    config = LlamaConfig(
-        vocab_size=VOCABULARY,
+    return LlamaConfig(
+        vocab_size=vocabulary,
         hidden_size=16,
         intermediate_size=32,
         num_hidden_layers=2,
@@ -86,8 +86,51 @@ def tiny_llama() -> Any:
         num_key_value_heads=2,
         max_position_embeddings=64,
         initializer_range=0.3,
+        **more,
     )
-    return _calm(LlamaModel(config).eval(), ("q_proj",))
+
+
+def gpt2_config(vocabulary: int = VOCABULARY, *, positions: int = 64) -> Any:
+    """As `llama_config`."""
+    from transformers import GPT2Config
+
+    torch.manual_seed(6)
+    return GPT2Config(
+        vocab_size=vocabulary,
+        n_embd=16,
+        n_layer=2,
+        n_head=4,
+        n_positions=positions,
+        initializer_range=0.3,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+
+
+def calm_llama(body: Any) -> None:
+    """Queries of a quarter of their size: scores that need no rounds."""
+    with torch.no_grad():
+        for layer in body.layers:
+            layer.self_attn.q_proj.weight *= 0.25
+
+
+def calm_gpt2(body: Any) -> None:
+    """As `calm_llama`, and biases that are not zero."""
+    with torch.no_grad():
+        for name, parameter in body.named_parameters():
+            if name.endswith("bias"):
+                parameter.normal_(0.0, 0.1)
+        for block in body.h:
+            block.attn.c_attn.weight[:, :16] *= 0.25
+
+
+def tiny_llama() -> Any:
+    """Random weights, scores that need no rounds."""
+    from transformers import LlamaModel
+
+    model = LlamaModel(llama_config()).eval()
+    calm_llama(model)
+    return model
 
 
 def tiny_wide_llama() -> Any:
@@ -100,33 +143,8 @@ def tiny_wide_llama() -> Any:
 
 def tiny_gpt2() -> Any:
     """Random weights and biases, scores that need no rounds."""
-    from transformers import GPT2Config, GPT2Model
+    from transformers import GPT2Model
 
-    torch.manual_seed(6)
-    config = GPT2Config(
-        vocab_size=VOCABULARY,
-        n_embd=16,
-        n_layer=2,
-        n_head=4,
-        n_positions=64,
-        initializer_range=0.3,
-        bos_token_id=0,
-        eos_token_id=0,
-    )
-    model = GPT2Model(config).eval()
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if name.endswith("bias"):
-                parameter.normal_(0.0, 0.1)
-        for block in model.h:
-            block.attn.c_attn.weight[:, :16] *= 0.25
-    return model
-
-
-def _calm(model: Any, names: tuple[str, ...]) -> Any:
-    """Queries of a quarter of their size."""
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if any(part in name for part in names):
-                parameter *= 0.25
+    model = GPT2Model(gpt2_config()).eval()
+    calm_gpt2(model)
     return model

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from aegis_fhe.errors import AegisError, UnsupportedModuleError
-from aegis_fhe.models.bert_checkpoint import checkpoint_folder, load_bert
+from aegis_fhe.models.checkpoint_folder import checkpoint_folder, load_bert
 from aegis_fhe.models.text_encoder import EXAMPLE, TextEncoder
 from aegis_fhe.program.capture import capture_network
 from aegis_fhe.program.encoder import EncoderLayer, FirstToken, Head, encoder_layers

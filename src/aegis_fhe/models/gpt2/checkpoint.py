@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from aegis_fhe.errors import RangeError
-from aegis_fhe.models.decoder_folder import load_folder
+from aegis_fhe.models.checkpoint_folder import load_decoder_folder
 from aegis_fhe.models.decoder_model import DecoderModel
 
 Array = NDArray[np.float64]
@@ -28,7 +28,7 @@ class GPT2(DecoderModel):
     @classmethod
     def load(cls, folder: Path) -> GPT2:
         """A folder, or owner/name of the Hugging Face hub. Raises AegisError, UnsupportedModuleError."""
-        return cls(*load_folder(folder, "gpt2"))
+        return cls(*load_decoder_folder(folder, "gpt2"))
 
     @property
     def public_ids(self) -> list[int]:

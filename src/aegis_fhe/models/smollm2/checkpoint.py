@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from aegis_fhe.errors import AegisError
-from aegis_fhe.models.decoder_folder import load_folder
+from aegis_fhe.models.checkpoint_folder import load_decoder_folder
 from aegis_fhe.models.decoder_model import DecoderModel
 from aegis_fhe.models.gguf_checkpoint import GgufCheckpoint
 from aegis_fhe.models.gguf_llama import llama_from_gguf
@@ -54,7 +54,7 @@ class SmolLM2(DecoderModel):
         Raises AegisError when it cannot be used.
         """
         if path is not None and path.suffix != GGUF:
-            return cls(*load_folder(path, "llama"))
+            return cls(*load_decoder_folder(path, "llama"))
         checkpoint = GgufCheckpoint.open(packaged_model() if path is None else path)
         return cls(llama_from_gguf(checkpoint), tokenizer_from_gguf(checkpoint))
 

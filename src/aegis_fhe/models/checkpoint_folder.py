@@ -1,4 +1,4 @@
-"""A BERT checkpoint in Hugging Face format: its configuration, its weights, its tokenizer."""
+"""A checkpoint in Hugging Face format: config.json, model.safetensors, tokenizer.json."""
 
 from __future__ import annotations
 
@@ -26,9 +26,8 @@ def checkpoint_folder(model: Path) -> tuple[Path, dict[str, Any]]:
 
 
 def load_bert(model: Path, kind: str, *, spare: tuple[str, ...] = ()) -> tuple[Path, Any, Any]:
-    """(folder, model in evaluation mode, tokenizer); reads safetensors files only.
+    """(folder, model in evaluation mode, tokenizer). kind, spare: as `load_pretrained`.
 
-    kind: a class of transformers. spare: prefixes of weights that may be missing, because they are not used.
     Raises AegisError, UnsupportedModuleError.
     """
     folder, facts = checkpoint_folder(model)
@@ -36,6 +35,27 @@ def load_bert(model: Path, kind: str, *, spare: tuple[str, ...] = ()) -> tuple[P
         raise UnsupportedModuleError(
             f"{folder}: model type {facts.get('model_type')!r} is not supported yet; supported: 'bert'"
         )
+    return folder, *load_pretrained(folder, kind, spare=spare)
+
+
+def load_decoder_folder(model: Path, kind: str) -> tuple[Any, Any]:
+    """The causal language model of a folder, or of owner/name of the hub, and its tokenizer.
+
+    kind: the model_type that is expected, "gpt2" or "llama". Raises AegisError, UnsupportedModuleError for
+    another type.
+    """
+    folder, facts = checkpoint_folder(model)
+    if facts.get("model_type") != kind:
+        raise UnsupportedModuleError(f"{folder}: model type {facts.get('model_type')!r}, expected {kind!r}")
+    return load_pretrained(folder, "AutoModelForCausalLM")
+
+
+def load_pretrained(folder: Path, kind: str, *, spare: tuple[str, ...] = ()) -> tuple[Any, Any]:
+    """(model in evaluation mode, tokenizer); reads safetensors files only.
+
+    kind: a class of transformers. spare: prefixes of weights that may be missing, because they are not used.
+    Raises AegisError.
+    """
     import transformers
     from tokenizers import Tokenizer
     from transformers.utils import logging
@@ -60,4 +80,4 @@ def load_bert(model: Path, kind: str, *, spare: tuple[str, ...] = ()) -> tuple[P
         raise AegisError(f"{folder}: model.safetensors lacks {', '.join(lost[:3])} ({len(lost)} in all)")
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    return folder, loaded.eval(), tokenizer
+    return loaded.eval(), tokenizer

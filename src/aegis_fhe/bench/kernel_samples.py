@@ -38,7 +38,7 @@ class KernelSamples:
         self.digits = params.digits(params.max_level)
         self._drawn = 0
         self.x, self.y = self.rows(self.limbs), self.rows(self.limbs)
-        self.out = torch.empty_like(self.x)
+        self.out = self.rows(self.limbs)  # what is transformed in place must be residues from the start
 
     def rows(self, limbs: tuple[int, ...]) -> Tensor:
         """Other residues at every call."""
@@ -77,7 +77,7 @@ class KernelSamples:
     def _conversion(self, sources: int) -> Sample:
         """From the first limbs to all that are not of the first digit."""
         source, target = self.limbs[:sources], self.limbs[len(self.digits[0]) :]
-        x, out = self.x[:sources], self.out[: len(target)]
+        x, out = self.x[:sources], self.rows(target)
         takes = {
             "conversion_product": float(sources * len(target)),
             "conversion_row": float(sources + len(target)),

@@ -14,6 +14,9 @@ from aegis_fhe.program.operators import Context, Input
 
 V = TypeVar("V")
 
+# Inputs that an error describes: a grid has hundreds.
+DESCRIBED = 4
+
 
 def run_node(node: Node, backend: Backend[V], values: MutableMapping[str, V], context: Context) -> None:
     """Computes one node and adds its values.
@@ -30,8 +33,10 @@ def run_node(node: Node, backend: Backend[V], values: MutableMapping[str, V], co
     except AegisError as error:
         described = ", ".join(
             f"{name} (level {backend.level(x)}, scale 2^{math.log2(backend.scale(x)):.2f})"
-            for name, x in zip(node.inputs, inputs, strict=True)
+            for name, x in zip(node.inputs[:DESCRIBED], inputs, strict=False)
         )
+        if len(inputs) > DESCRIBED:
+            described += f" and {len(inputs) - DESCRIBED} more"
         operator = type(node.operator).__name__
         raise type(error)(f"node {node.name} ({operator} of {described}): {error}") from error
     assert len(outputs) == len(node.outputs), node.name

@@ -8,12 +8,16 @@ import numpy as np
 import pytest
 
 from aegis_fhe.circuits.bootstrap import presets
+from aegis_fhe.circuits.counts import OperationCounts
+from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
 from aegis_fhe.program.clear import ClearBackend
+from aegis_fhe.program.graph import Graph
 from aegis_fhe.program.long.attention import StreamingAttention
 from aegis_fhe.program.long.compile import LongProgram, compile_layer
-from aegis_fhe.program.long.divide import Division, divide, part_of
+from aegis_fhe.program.long.divide import Division, StageDivisions, divide, part_of
 from aegis_fhe.program.long.divide.division import even_ranges
-from aegis_fhe.program.long.matrix_product import MatrixProduct
+from aegis_fhe.program.long.matrix_product import ColumnBabies, MatrixProduct
+from aegis_fhe.program.long.score_chunks import ScoreChunk
 from aegis_fhe.program.long.shape import Degrees, LayerShape
 from aegis_fhe.program.long.slotwise import AddFeatures
 
@@ -103,6 +107,68 @@ def test_attention_in_parts_computes_the_same(shape: LayerShape, division: Divis
     parts = [node.operator for node in divided.graph.nodes if isinstance(node.operator, StreamingAttention)]
     assert len(parts) > 1 or division.babies
     assert {p.turned for p in parts} == {division.babies}
+
+
+@pytest.mark.parametrize("shape", [ENCODER, DECODER, UNEVEN])
+@pytest.mark.parametrize("tokens", [31, 24, 14])
+@pytest.mark.parametrize(
+    "division",
+    [
+        Division(chunks=1),
+        Division(chunks=2, giants=2, parts=2),
+        Division(chunks=3, giants=3, queries=True, parts=3),
+    ],
+    ids=str,
+)
+def test_attention_in_chunks_computes_the_same(shape: LayerShape, tokens: int, division: Division):
+    """Also of texts that fill one block alone, or end in the middle: some sums then see no key."""
+    program, hidden = compiled(shape, tokens=31)
+    hidden = hidden[:tokens]
+    divided = replace(program, graph=divide(program.graph, division))
+    np.testing.assert_allclose(divided.run_clear(hidden), program.run_clear(hidden), atol=1e-9)
+    operators = [node.operator for node in divided.graph.nodes]
+    assert sum(isinstance(operator, ScoreChunk) for operator in operators) > 1 or division.chunks == 1
+    assert not any(isinstance(operator, StreamingAttention) for operator in operators)
+
+
+def test_chunks_take_the_key_switches_of_the_whole():
+    """But for Q and O: turned by single steps from one giant step to the next, or each from the start."""
+    program, _ = compiled(ENCODER)
+    fresh = dict.fromkeys(program.input_names(), Symbol(program.input_level, program.params.scale))
+
+    def counted(graph: Graph) -> OperationCounts:
+        backend = SymbolicBackend(program.params.q, program.params.slots)
+        replace(program, graph=graph).run(backend, fresh, program.max_tokens)
+        return backend.counts
+
+    whole, chunks = (counted(divide(program.graph, Division(chunks=n))) for n in (0, 2))
+    for name in ("product", "key switch", "bootstrap", "plain product"):
+        assert chunks.total(name) == whole.total(name), name
+    turned = [c.total("rotation") + c.total("accumulated rotation") for c in (whole, chunks)]
+    assert turned[0] == turned[1]
+
+
+@pytest.mark.parametrize("shape", [ENCODER, DECODER, UNEVEN])
+def test_products_with_shared_babies_compute_the_same(shape: LayerShape):
+    """And turn their inputs as often as the whole product does, whatever the number of parts."""
+    program, hidden = compiled(shape)
+    stages = frozenset({"qkv", "output", "expand", "contract"})
+    divided = replace(program, graph=divide(program.graph, Division(parts=3, shared=stages)))
+    np.testing.assert_allclose(divided.run_clear(hidden), program.run_clear(hidden), atol=1e-9)
+    products = [node for node in divided.graph.nodes if isinstance(node.operator, MatrixProduct)]
+    assert all(node.operator.turned for node in products if isinstance(node.operator, MatrixProduct))
+    whole = [node.operator for node in program.graph.nodes if isinstance(node.operator, MatrixProduct)]
+    babies = [node for node in divided.graph.nodes if isinstance(node.operator, ColumnBabies)]
+    made = sum(len(node.outputs) for node in babies)
+    assert made == sum(len(operator.columns_in) * operator.baby for operator in whole)
+
+
+def test_each_stage_may_have_its_own_division():
+    program, hidden = compiled(ENCODER)
+    division = StageDivisions({"expand": Division(parts=3), "attend": Division(chunks=2)}, Division())
+    divided = replace(program, graph=divide(program.graph, division))
+    assert {node.stage for node in divided.graph.nodes if part_of(node)} == {"expand"}
+    np.testing.assert_allclose(divided.run_clear(hidden), program.run_clear(hidden), atol=1e-9)
 
 
 @pytest.mark.parametrize("columns", [1, 2, 3, 7, 12])

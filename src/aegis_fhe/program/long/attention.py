@@ -109,15 +109,19 @@ class StreamingAttention(msgspec.Struct, frozen=True, tag=True):
         Rotations: C (b - 1) of K and of V for each token block, C (g - 1) of Q and of O, g - 1 of D and of
         each factor, by b + 1 different steps at most; none of Q and K where scores come in, of K and V where
         they come turned, of V and O where nothing is weighed. Relinearisations: one a score, two a score and
-        round, C for each giant step. Raises RangeError for a text with padding where scores are not masked.
+        round, C for each giant step. Raises as `check`.
         """
+        self.check(context)
+        return ScorePass(self, backend, context, inputs).results()
+
+    def check(self, context: Context) -> None:
+        """Raises RangeError for a text with padding where scores are not masked."""
         capacity = self.scores.layout.tokens * self.scores.layout.blocks
         if not self.masked and context.tokens < capacity:
             raise RangeError(
                 f"the text has {context.tokens} tokens, the program was compiled for exactly {capacity}: "
                 "compile it for fewer tokens"
             )
-        return ScorePass(self, backend, context, inputs).results()
 
     def offsets(self, i: int, block: int, context: Context) -> SlotVector:
         """What is added to a block's scores in giant step i."""

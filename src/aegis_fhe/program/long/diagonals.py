@@ -20,17 +20,18 @@ V = TypeVar("V")
 
 
 class Babies(msgspec.Struct, frozen=True, tag=True):
-    """rot(x, unit j) for j = 0 ... count - 1 of every input, input by input: keys or values, turned once.
+    """rot(x, unit j) for j = first ... first + count - 1 of every input, input by input: turned once.
 
     Level and scale unchanged.
     """
 
     unit: int
     count: int
+    first: int = 0
 
     def lower(self, backend: Backend[V], inputs: list[V], context: Context) -> list[V]:
-        """count - 1 rotations of each input, one ModUp."""
-        steps = [self.unit * j for j in range(self.count)]
+        """One rotation for each j but 0 of each input, one ModUp for all of an input's."""
+        steps = [self.unit * j for j in range(self.first, self.first + self.count)]
         return [rotated for x in inputs for rotated in backend.rotate_many(x, steps)]
 
 
@@ -40,7 +41,8 @@ class ScoreDiagonals(msgspec.Struct, frozen=True):
         t + j + kb * T / phi  (all modulo T), of head h,
 
     for each pair of token blocks. causal: a query sees the keys up to its own token. most_babies: of the
-    2 C b rotated keys and values that are held for each token block, None for any number.
+    2 C b rotated keys and values that are held for each token block, None for any number. steps: how many
+    giant steps at most, by default as many as take the fewest rotations.
     """
 
     layout: GridLayout
@@ -48,6 +50,7 @@ class ScoreDiagonals(msgspec.Struct, frozen=True):
     group: int
     causal: bool
     most_babies: int | None = None
+    steps: int | None = None
 
     @property
     def columns(self) -> int:
@@ -62,7 +65,7 @@ class ScoreDiagonals(msgspec.Struct, frozen=True):
     @property
     def baby(self) -> int:
         """b."""
-        best = attention_baby_steps(self.count)
+        best = math.ceil(self.count / self.steps) if self.steps else attention_baby_steps(self.count)
         return best if self.most_babies is None else min(best, max(1, self.most_babies // (2 * self.columns)))
 
     @property

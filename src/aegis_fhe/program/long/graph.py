@@ -44,8 +44,8 @@ class LayerGraph:
         """Unnormalised sums, divided, and projected."""
         self.b.stage = "qkv"
         queries, keys = self.places.queries, self.places.keys
-        # Values meet probabilities, which lie so much lower.
-        below = (0, 0, self.plan.probability_depth)
+        # Values meet probabilities, which lie so much lower; keys alone are moved, which takes a level.
+        below = (int(self.plan.folded and not self.shape.rotary), 0, self.plan.probability_depth)
         targets = (queries, keys, keys)
         product = self._matrix(("query", "key", "value"), self.places.hidden, targets, below)
         qkv = self.b.each("qkv", product, x, product.columns_out)

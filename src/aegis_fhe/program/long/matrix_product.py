@@ -42,6 +42,17 @@ def rotations(columns_in: int, columns_out: int, sub_slots: int, b: int) -> int:
     return columns_in * (b - 1) + columns_out * (2 * sub_slots // b - 1)
 
 
+class ColumnBabies(msgspec.Struct, frozen=True, tag=True):
+    """rot(x, j) for j = 0 ... count - 1 of every input, input by input. Level and scale unchanged."""
+
+    count: int
+
+    def lower(self, backend: Backend[V], inputs: list[V], context: Context) -> list[V]:
+        """count - 1 rotations of each; beyond FEW_BABIES in two strides."""
+        ladder = RotationLadder((FEW_BABIES, 1), (FEW_BABIES,))
+        return [rotated for x in inputs for _, rotated in ladder.rotations(backend, x, range(self.count))]
+
+
 class MatrixProduct(msgspec.Struct, frozen=True, tag=True):
     """y = x [W_1 | W_2 | ...] + bias on one token block, between any two placements.
 
@@ -53,7 +64,9 @@ class MatrixProduct(msgspec.Struct, frozen=True, tag=True):
     left out. most_babies: of the n_in b rotated inputs that are held, None for any number. below: for each
     target, how many levels lower its results may lie; none by default. columns, rows: a part of the product,
     some of the columns out (of all targets in a row) or the terms of some of the columns in, which are then
-    its inputs; the bias is in the terms of the first. Level l -> l - 1 - below, scale -> nominal.
+    its inputs; the bias is in the terms of the first. babies: b, by default with the fewest rotations of this
+    part. turned: inputs come as their babies, [column][j] (see ColumnBabies). Level l -> l - 1 - below,
+    scale -> nominal.
     """
 
     weights: tuple[str, ...]
@@ -64,6 +77,8 @@ class MatrixProduct(msgspec.Struct, frozen=True, tag=True):
     below: tuple[int, ...] = ()
     columns: tuple[int, int] | None = None
     rows: tuple[int, int] | None = None
+    babies: int | None = None
+    turned: bool = False
 
     @property
     def columns_in(self) -> range:
@@ -79,17 +94,16 @@ class MatrixProduct(msgspec.Struct, frozen=True, tag=True):
     def baby(self) -> int:
         """b."""
         size = self.source.sub_slots
+        if self.babies is not None:
+            return self.babies
         return baby_steps(len(self.columns_in), self.columns_out, size, self.most_babies)
 
     def lower(self, backend: Backend[V], inputs: list[V], context: Context) -> list[V]:
         """n_in (b - 1) + n_out (2S/b - 1) rotations, at most (2S - 1) n_in n_out products."""
         level, baby = min(backend.level(x) for x in inputs), self.baby
-        ladder = RotationLadder((FEW_BABIES, 1), (FEW_BABIES,))
-        babies = [
-            rotated
-            for x in inputs
-            for _, rotated in ladder.rotations(backend, backend.drop_to(x, level), range(baby))
-        ]
+        babies = [backend.drop_to(x, level) for x in inputs]
+        if not self.turned:
+            babies = ColumnBabies(baby).lower(backend, babies, context)
         results: list[V] = []
         for index, target in enumerate(self.targets):
             chosen = self._chosen(index)

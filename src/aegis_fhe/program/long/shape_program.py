@@ -24,12 +24,14 @@ class Packing:
     """How a text lies in ciphertexts. block_tokens: of a token block, T, by default as many as fit.
 
     head_groups: groups of heads with columns of their own. most_babies: rotated inputs that an operator holds
-    at a time (`LayerPlan`).
+    at a time (`LayerPlan`). giant_steps: of attention, at most; by default as many as take the fewest
+    rotations.
     """
 
     block_tokens: int | None = None
     head_groups: int = 1
     most_babies: int | None = None
+    giant_steps: int | None = None
 
 
 class Ones(dict[str, np.ndarray]):
@@ -59,6 +61,7 @@ def plan_layer(
         masked,
         most_babies=packing.most_babies,
         head_groups=packing.head_groups,
+        giant_steps=packing.giant_steps,
     )
 
 

@@ -51,7 +51,7 @@ class LayerPlan:
     known: what is added in clear, of `KNOWN`. most_babies: how many rotated inputs an operator holds at a
     time, None for as many as take the fewest rotations. most_scores: up to how many score ciphertexts stay
     resident from one pass to the next where there are rounds, None for any number. head_groups: how many
-    groups heads form at least.
+    groups heads form at least. giant_steps: as `ScoreDiagonals.steps`.
     """
 
     shape: LayerShape
@@ -62,6 +62,7 @@ class LayerPlan:
     most_babies: int | None = None
     most_scores: int | None = None
     head_groups: int = 1
+    giant_steps: int | None = None
 
     @property
     def placements(self) -> LayerPlacements:
@@ -108,7 +109,12 @@ class LayerPlan:
     def scores(self, group: int) -> ScoreDiagonals:
         """The diagonals of one group of heads."""
         return ScoreDiagonals(
-            self.layout, self.placements.queries, group, self.shape.causal, self.most_babies
+            self.layout,
+            self.placements.queries,
+            group,
+            self.shape.causal,
+            self.most_babies,
+            self.giant_steps,
         )
 
     @property

@@ -6,8 +6,9 @@ Each operator is data; its `lower` states it in CKKS operations, for every inter
 from aegis_fhe.program.long.attention import StreamingAttention
 from aegis_fhe.program.long.diagonals import Babies
 from aegis_fhe.program.long.heads import AddHeads, PlaceHeads
-from aegis_fhe.program.long.matrix_product import MatrixProduct
+from aegis_fhe.program.long.matrix_product import ColumnBabies, MatrixProduct
 from aegis_fhe.program.long.reciprocal import Reciprocal
+from aegis_fhe.program.long.score_chunks import GiantSums, ScoreChunk
 from aegis_fhe.program.long.slotwise import AddFeatures, Each, WeightedProduct
 from aegis_fhe.program.long.statistics import FeatureSum, HeadSum, SquareSum
 from aegis_fhe.program.operators.arithmetic import (
@@ -52,6 +53,9 @@ Operator = (
     | AddHeads
     | PlaceHeads
     | Babies
+    | ColumnBabies
+    | ScoreChunk
+    | GiantSums
     | StreamingAttention
     | FeatureSum
     | HeadSum
@@ -70,10 +74,12 @@ __all__ = [
     "AddScalar",
     "Attend",
     "Babies",
+    "ColumnBabies",
     "ComplexParts",
     "Context",
     "Each",
     "FeatureSum",
+    "GiantSums",
     "HeadSum",
     "Input",
     "MatrixProduct",
@@ -89,6 +95,7 @@ __all__ = [
     "Refresh",
     "RotateSum",
     "ScalarMinus",
+    "ScoreChunk",
     "Scores",
     "Shear",
     "SquareSum",

@@ -11,22 +11,22 @@ from collections.abc import Iterator
 from aegis_fhe.program.graph import Graph, Node
 from aegis_fhe.program.long.attention import StreamingAttention
 from aegis_fhe.program.long.divide.attention import divide_attention
-from aegis_fhe.program.long.divide.division import Division, part_of
+from aegis_fhe.program.long.divide.division import Division, StageDivisions, part_of
 from aegis_fhe.program.long.divide.grids import divide_grid
 
-__all__ = ["Division", "divide", "part_of"]
+__all__ = ["Division", "StageDivisions", "divide", "part_of"]
 
 
-def divide(graph: Graph, division: Division) -> Graph:
+def divide(graph: Graph, division: Division | StageDivisions) -> Graph:
     """The graph with its large nodes in parts; values keep their names, parts of sums get new ones."""
-    nodes = [part for node in graph.nodes for part in _parts(node, division)]
+    nodes = [part for node in graph.nodes for part in _parts(node, division.of(node))]
     return Graph(tuple(nodes), graph.results)
 
 
 def _parts(node: Node, division: Division) -> Iterator[Node]:
     if isinstance(node.operator, StreamingAttention):
         yield from divide_attention(node, node.operator, division)
-    elif division.parts_of(node) == 1:
+    elif division.parts_of(node) == 1 and node.stage not in division.shared:
         yield node
     else:
         yield from divide_grid(node, division)

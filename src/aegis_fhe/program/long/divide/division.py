@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -15,13 +15,15 @@ from aegis_fhe.program.operators import Operator
 
 @dataclass(frozen=True, kw_only=True)
 class Division:
-    """Into how many parts the columns of a grid go.
+    """Into how many parts the columns of a grid go, and what else of a node becomes nodes of their own.
 
     rows: stages whose products are sums over parts of their inputs instead ("output", "contract" as they
     follow a stage that is divided by heads or units). queries: attention has a part for every token block of
     queries. giants: and so many for its giant steps, summed. babies: K and V are turned by nodes of their
-    own, `parts` for each token block, instead of in every part of attention. heads: Q, K and V have so many
-    parts each instead, by groups of heads. paired: so do gate and up, `parts` each.
+    own, `parts` for each token block, instead of in every part of attention. chunks: and so many times, some
+    babies each, with the scores that need no others (`score_chunks`). shared: stages whose products have
+    their babies from nodes of their own, `parts` each. heads: Q, K and V have so many parts each instead, by
+    groups of heads. paired: so do gate and up, `parts` each.
     """
 
     parts: int = 1
@@ -31,6 +33,12 @@ class Division:
     queries: bool = False
     giants: int = 1
     babies: bool = False
+    chunks: int = 0
+    shared: frozenset[str] = frozenset()
+
+    def of(self, node: Node) -> Division:
+        """The same for every node."""
+        return self
 
     def parts_of(self, node: Node) -> int:
         """How many parts the columns of a node's grid have."""
@@ -44,6 +52,18 @@ class Division:
             if self.paired:
                 return targets * self.parts
         return self.parts
+
+
+@dataclass(frozen=True)
+class StageDivisions:
+    """A division for each stage, and one for all others."""
+
+    stages: Mapping[str, Division]
+    other: Division = Division()
+
+    def of(self, node: Node) -> Division:
+        """That of the node's stage."""
+        return self.stages.get(node.stage, self.other)
 
 
 def even_ranges(count: int, parts: int) -> list[tuple[int, int]]:

@@ -14,7 +14,7 @@ import msgspec
 from aegis_fhe.program.graph import Node
 from aegis_fhe.program.long.divide.division import Division, as_part, changed, even_ranges
 from aegis_fhe.program.long.heads import AddHeads, PlaceHeads
-from aegis_fhe.program.long.matrix_product import MatrixProduct
+from aegis_fhe.program.long.matrix_product import ColumnBabies, MatrixProduct
 from aegis_fhe.program.long.slotwise import AddFeatures, Each, WeightedProduct
 from aegis_fhe.program.long.statistics import FeatureSum, SquareSum
 from aegis_fhe.program.operators import Add, Operator
@@ -25,6 +25,8 @@ def divide_grid(node: Node, division: Division) -> Iterator[Node]:
     operator = node.operator
     if isinstance(operator, MatrixProduct) and node.stage in division.rows:
         yield from _by_rows(node, operator, division)
+    elif isinstance(operator, MatrixProduct) and node.stage in division.shared:
+        yield from _with_babies(node, operator, division)
     elif isinstance(operator, FeatureSum) and len(node.inputs) > division.parts_of(node):
         yield from _sum(node, Add(), operator, division)
     elif (
@@ -76,6 +78,18 @@ def _columns(
             return msgspec.structs.replace(operator, columns=(first, last)), tuple(inputs[first:last])
         case _:
             return None
+
+
+def _with_babies(node: Node, operator: MatrixProduct, division: Division) -> Iterator[Node]:
+    """Nodes that turn some columns in each, and the outputs' parts, with the babies of the whole."""
+    baby, turned = operator.baby, list[str]()
+    for number, (first, last) in enumerate(even_ranges(len(node.inputs), division.parts)):
+        own = node.inputs[first:last]
+        names = [f"{x}.{node.name}.turned{j}" for x in own for j in range(baby)]
+        yield as_part(node, number, ColumnBabies(baby), own, names, role=".babies")
+        turned += names
+    whole = msgspec.structs.replace(operator, babies=baby, turned=True)
+    yield from _by_columns(changed(node, operator=whole, inputs=tuple(turned)), division)
 
 
 def _by_rows(node: Node, operator: MatrixProduct, division: Division) -> Iterator[Node]:

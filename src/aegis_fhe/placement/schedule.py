@@ -86,7 +86,7 @@ class Schedule:
 
 
 def schedule(graph: Graph, assignment: Assignment) -> Schedule:
-    """Rounds as early as their inputs allow. Raises CompatibilityError as `Assignment.groups`."""
+    """Rounds in the order of the graph. Raises CompatibilityError as `Assignment.groups`."""
     levels = _round_of_nodes(graph, assignment)
     planner = _Moves(graph, assignment)
     rounds = []
@@ -97,16 +97,16 @@ def schedule(graph: Graph, assignment: Assignment) -> Schedule:
 
 
 def _round_of_nodes(graph: Graph, assignment: Assignment) -> dict[str, int]:
-    """The first round in which every input can be there."""
+    """In the graph's order, which bounds what is held: a round ends where a value of it must move."""
     made: dict[str, tuple[int, tuple[int, ...]]] = {}
     found: dict[str, int] = {}
+    current = 0
     for node in graph.nodes:
         groups = assignment.groups(node)
-        rounds = [0]
         for value in node.inputs:
             when, holders = made[value]
-            rounds.append(when + (not set(groups) <= set(holders)))
-        found[node.name] = max(rounds)
+            current = max(current, when + (not set(groups) <= set(holders)))
+        found[node.name] = current
         made.update(dict.fromkeys(node.outputs, (found[node.name], groups)))
     return found
 

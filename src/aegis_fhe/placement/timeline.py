@@ -15,7 +15,7 @@ from typing import Literal
 from aegis_fhe.placement.cost import RESIDUE_BYTES, Message, Network
 from aegis_fhe.placement.facts import GraphFacts
 from aegis_fhe.placement.limbs import LimbPlacement
-from aegis_fhe.placement.schedule import Exchange, Round, Schedule
+from aegis_fhe.placement.schedule import Exchange, Round, Schedule, ValueMove
 from aegis_fhe.placement.traffic import move_bytes
 from aegis_fhe.program.graph import Node
 
@@ -85,7 +85,7 @@ class _Clock:
     def eager(self, one: Round) -> None:
         """Values one after the other over the links of their ends, from the moment they exist."""
         for exchange in one.exchanges:
-            for move in exchange.moves:
+            for move in _in_turn(exchange, self.plan.mesh.tokens):
                 out, into = self.free[move.source], self.free[move.destination]
                 ready = self.made[move.value, move.source]
                 start = max(ready, out[0], into[1])
@@ -155,3 +155,14 @@ class _Clock:
             for s in devices
             if s != d and received[d]
         ]
+
+
+def _in_turn(exchange: Exchange, groups: int) -> list[ValueMove]:
+    """Every group sends at the same time, each to another one: no receiver is waited for by two."""
+    sent = [dict[str, int]() for _ in range(groups)]  # of each group its values, in order
+    order: list[tuple[int, int, ValueMove]] = []
+    for move in exchange.moves:
+        values = sent[move.source]
+        number = values.setdefault(move.value, len(values))
+        order.append((number, (move.destination - move.source) % groups, move))
+    return [move for _, _, move in sorted(order, key=lambda entry: entry[:2])]

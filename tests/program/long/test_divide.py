@@ -14,7 +14,7 @@ from aegis_fhe.program.clear import ClearBackend
 from aegis_fhe.program.graph import Graph
 from aegis_fhe.program.long.attention import StreamingAttention
 from aegis_fhe.program.long.compile import LongProgram, compile_layer
-from aegis_fhe.program.long.divide import Division, StageDivisions, divide, part_of
+from aegis_fhe.program.long.divide import Division, NodeDivisions, divide, part_of
 from aegis_fhe.program.long.divide.division import even_ranges
 from aegis_fhe.program.long.matrix_product import ColumnBabies, MatrixProduct
 from aegis_fhe.program.long.score_chunks import ScoreChunk
@@ -163,9 +163,10 @@ def test_products_with_shared_babies_compute_the_same(shape: LayerShape):
     assert made == sum(len(operator.columns_in) * operator.baby for operator in whole)
 
 
-def test_each_stage_may_have_its_own_division():
+def test_each_node_may_have_its_own_division():
     program, hidden = compiled(ENCODER)
-    division = StageDivisions({"expand": Division(parts=3), "attend": Division(chunks=2)}, Division())
+    chosen = {"expand": Division(parts=3), "attend": Division(chunks=2)}
+    division = NodeDivisions({n.name: chosen[n.stage] for n in program.graph.nodes if n.stage in chosen})
     divided = replace(program, graph=divide(program.graph, division))
     assert {node.stage for node in divided.graph.nodes if part_of(node)} == {"expand"}
     np.testing.assert_allclose(divided.run_clear(hidden), program.run_clear(hidden), atol=1e-9)

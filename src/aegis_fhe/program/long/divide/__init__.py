@@ -6,21 +6,25 @@ makes the same bits from it as any number.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from aegis_fhe.program.graph import Graph, Node
 from aegis_fhe.program.long.attention import StreamingAttention
 from aegis_fhe.program.long.divide.attention import divide_attention
-from aegis_fhe.program.long.divide.division import Division, StageDivisions, part_of
+from aegis_fhe.program.long.divide.division import Division, NodeDivisions, part_of
 from aegis_fhe.program.long.divide.grids import divide_grid
 
-__all__ = ["Division", "StageDivisions", "divide", "part_of"]
+__all__ = ["Division", "NodeDivisions", "divide", "divide_nodes", "part_of"]
 
 
-def divide(graph: Graph, division: Division | StageDivisions) -> Graph:
+def divide(graph: Graph, division: Division | NodeDivisions) -> Graph:
     """The graph with its large nodes in parts; values keep their names, parts of sums get new ones."""
-    nodes = [part for node in graph.nodes for part in _parts(node, division.of(node))]
-    return Graph(tuple(nodes), graph.results)
+    return Graph(tuple(divide_nodes(graph.nodes, division)), graph.results)
+
+
+def divide_nodes(nodes: Iterable[Node], division: Division | NodeDivisions) -> Iterator[Node]:
+    """The same for some of its nodes."""
+    return (part for node in nodes for part in _parts(node, division.of(node)))
 
 
 def _parts(node: Node, division: Division) -> Iterator[Node]:

@@ -56,4 +56,4 @@ def _of_queries(
         part = msgspec.structs.replace(operator, giants=giants, **changes)
         made = [f"{value}~{number}" for value in outputs]
         yield as_part(node, number, part, inputs, made, role=role, block=block)
-    yield from sum_parts(node, outputs, len(steps), role, block)
+    yield from sum_parts(names, own, len(steps), role, block)

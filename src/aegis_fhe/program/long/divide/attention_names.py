@@ -66,10 +66,12 @@ class AttentionNames:
                     yield as_part(self.node, number, babies, own, names, role=place, block=block)
 
 
-def sum_parts(node: Node, outputs: Sequence[str], parts: int, role: str, block: int) -> Iterator[Node]:
-    """Adds up each output's parts, which are named by their numbers; some outputs a node."""
-    for number, (first, last) in enumerate(even_ranges(len(outputs), parts)):
-        own = outputs[first:last]
+def sum_parts(names: AttentionNames, blocks: slice, parts: int, role: str, block: int) -> Iterator[Node]:
+    """Adds up each output's parts, by their numbers; some columns a node, D with the first."""
+    node, grids = names.node, names.sums[blocks]
+    for number, (first, last) in enumerate(even_ranges(len(grids[0]), parts)):
+        own = [value for grid in grids for value in grid[first:last]]
+        own += [] if number else names.denominators[blocks]
         terms = [f"{value}~{part}" for part in range(parts) for value in own]
         adds = Each(Add(), len(own))
         yield as_part(node, number, adds, terms, own, role=f"{role}sum", block=block)

@@ -42,7 +42,7 @@ def chunked(names: AttentionNames, division: Division, steps: Sequence[tuple[int
     if len(steps) > 1:
         for block in queries:
             own = next(part for part in parts if part.blocks == block)
-            yield from sum_parts(names.node, own.outputs, len(steps), own.role, own.block)
+            yield from sum_parts(names, slice(*block), len(steps), own.role, own.block)
 
 
 @dataclass(frozen=True)

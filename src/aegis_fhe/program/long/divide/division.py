@@ -22,8 +22,8 @@ class Division:
     queries. giants: and so many for its giant steps, summed. babies: K and V are turned by nodes of their
     own, `parts` for each token block, instead of in every part of attention. chunks: and so many times, some
     babies each, with the scores that need no others (`score_chunks`). shared: stages whose products have
-    their babies from nodes of their own, `parts` each. heads: Q, K and V have so many parts each instead, by
-    groups of heads. paired: so do gate and up, `parts` each.
+    their babies from nodes of their own, `shares` for each part. heads: Q, K and V have so many parts each
+    instead, by groups of heads. paired: so do gate and up, `parts` each.
     """
 
     parts: int = 1
@@ -35,6 +35,7 @@ class Division:
     babies: bool = False
     chunks: int = 0
     shared: frozenset[str] = frozenset()
+    shares: int = 1
 
     def of(self, node: Node) -> Division:
         """The same for every node."""
@@ -55,15 +56,14 @@ class Division:
 
 
 @dataclass(frozen=True)
-class StageDivisions:
-    """A division for each stage, and one for all others."""
+class NodeDivisions:
+    """A division for each node, by its name; those without one stay whole."""
 
-    stages: Mapping[str, Division]
-    other: Division = Division()
+    divisions: Mapping[str, Division]
 
     def of(self, node: Node) -> Division:
-        """That of the node's stage."""
-        return self.stages.get(node.stage, self.other)
+        """That of the node."""
+        return self.divisions.get(node.name, Division())
 
 
 def even_ranges(count: int, parts: int) -> list[tuple[int, int]]:

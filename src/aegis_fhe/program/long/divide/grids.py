@@ -83,7 +83,7 @@ def _columns(
 def _with_babies(node: Node, operator: MatrixProduct, division: Division) -> Iterator[Node]:
     """Nodes that turn some columns in each, and the outputs' parts, with the babies of the whole."""
     baby, turned = operator.baby, list[str]()
-    for number, (first, last) in enumerate(even_ranges(len(node.inputs), division.parts)):
+    for number, (first, last) in enumerate(even_ranges(len(node.inputs), division.parts * division.shares)):
         own = node.inputs[first:last]
         names = [f"{x}.{node.name}.turned{j}" for x in own for j in range(baby)]
         yield as_part(node, number, ColumnBabies(baby), own, names, role=".babies")

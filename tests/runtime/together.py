@@ -94,12 +94,14 @@ def mesh_together(mesh: Mesh, body: Callable[[MeshCommunicators], T]) -> list[T]
     """As `together`, for the communicators of a mesh."""
     columns = {device: mail_of(mesh.tokens) for device in range(mesh.limbs)}
     groups = {group: mail_of(mesh.limbs) for group in range(mesh.tokens)}
+    everyone = mail_of(mesh.world_size)
     made = []
     for rank in range(mesh.world_size):
         t, m = mesh.place(rank)
         tokens = ThreadCommunicator(t, mesh.tokens, columns[m], "token")
         limbs = ThreadCommunicator(m, mesh.limbs, groups[t], "limb")
-        made.append(MeshCommunicators(mesh=mesh, tokens=tokens, limbs=limbs))
+        team = ThreadCommunicator(rank, mesh.world_size, everyone, "team")
+        made.append(MeshCommunicators(mesh=mesh, tokens=tokens, limbs=limbs, team=team))
     return in_threads(made, body)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from aegis_fhe.ckks.parameters import Parameters
-from aegis_fhe.placement.cost import DeviceModel, Network, OperationCosts
+from aegis_fhe.placement.cost import DeviceModel, Network
 from aegis_fhe.placement.facts import GraphFacts, Seen, graph_facts, nothing_seen
-from aegis_fhe.placement.plaintext_counts import chain_of
+from aegis_fhe.placement.limbs import LimbPlacement
+from aegis_fhe.placement.mesh_limbs import MeshLimbs
+from aegis_fhe.placement.node_seconds import ComputeSeconds
 from aegis_fhe.placement.schedule import Schedule, schedule
 from aegis_fhe.placement.shape_memory import DeviceMemory, device_memory
 from aegis_fhe.placement.strategies import Rendering
@@ -74,15 +75,20 @@ class Evaluation:
 
 
 def evaluate(
-    rendering: Rendering, program: ShapeProgram, machine: Machine, seen: Seen | None = None
+    rendering: Rendering,
+    program: ShapeProgram,
+    machine: Machine,
+    seen: Seen | None = None,
+    team_seen: Seen | None = None,
 ) -> Evaluation:
-    """program: of the rendering's packing, undivided. Raises as `graph_facts` and `schedule`."""
+    """program: of the rendering's packing, undivided. seen, team_seen: what nodes do whose limbs lie as in a
+    group, and as in the team (`MeshLimbs.team`). Raises as `graph_facts` and `schedule`.
+    """
     params, limbs = program.bootstrap.params, rendering.limbs
     divided = program.divided(rendering.division)
     plan = schedule(divided.graph, rendering.assignment(divided.graph))
-    seen = nothing_seen(params, limbs) if seen is None else seen
-    facts = graph_facts(divided.graph, program.context, program.symbols, seen)
-    seconds = NodeSeconds(params, rendering, program, machine.device, facts)
+    facts = _facts(divided, plan, limbs, seen, team_seen)
+    seconds = NodeSeconds(plan, facts, program, limbs, machine.device)
 
     def run(moving: Moving) -> Timeline:
         return simulate(plan, facts, seconds, machine.network, limbs, params.degree, moving=moving)
@@ -102,24 +108,35 @@ def evaluate(
     )
 
 
+def _facts(
+    program: ShapeProgram, plan: Schedule, limbs: LimbPlacement, seen: Seen | None, team_seen: Seen | None
+) -> GraphFacts:
+    """Each node as those compute it that share its limbs."""
+    params = program.bootstrap.params
+    seen = nothing_seen(params, limbs) if seen is None else seen
+    if team_seen is None:
+        team_seen = nothing_seen(params, MeshLimbs(plan.mesh, limbs).team)
+    shared = (node.name for node in program.graph.nodes if plan.assignment.form(node) == "shared")
+    others = dict.fromkeys(shared, team_seen)
+    return graph_facts(program.graph, program.context, program.symbols, seen, others)
+
+
 class NodeSeconds:
-    """Seconds of a node's operations on each device of its group, messages left out."""
+    """Seconds of a node's operations on each device of its group or team, messages left out."""
 
     def __init__(
         self,
-        params: Parameters,
-        rendering: Rendering,
-        program: ShapeProgram,
-        device: DeviceModel,
+        plan: Schedule,
         facts: GraphFacts,
+        program: ShapeProgram,
+        limbs: LimbPlacement,
+        device: DeviceModel,
     ) -> None:
-        period = program.plan.layout.sub_slots
-        self.costs = OperationCosts(chain_of(params), device, rendering.limbs, period=period, encoded=True)
-        self.facts = facts
-        self._known: dict[int, float] = {}
+        params, period = program.bootstrap.params, program.plan.layout.sub_slots
+        self.form, self.facts = plan.assignment.form, facts
+        self.group = ComputeSeconds(params, device, limbs, period)
+        self.team = ComputeSeconds(params, device, MeshLimbs(plan.mesh, limbs).team, period)
 
     def __call__(self, node: Node) -> float:
-        counts = self.facts.nodes[node.name].counts
-        if id(counts) not in self._known:
-            self._known[id(counts)] = self.costs.total_seconds(counts.by_level)
-        return self._known[id(counts)]
+        seconds = self.team if self.form(node) == "shared" else self.group
+        return seconds(self.facts.nodes[node.name])

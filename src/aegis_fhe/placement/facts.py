@@ -41,14 +41,24 @@ def nothing_seen(params: Parameters, limbs: LimbPlacement) -> Seen:
     return KnownNodes(partial(LimbTraffic, params, limbs))
 
 
-def graph_facts(graph: Graph, context: Context, inputs: Mapping[str, Symbol], seen: Seen) -> GraphFacts:
-    """inputs: of each input ciphertext. Raises what the program's operators raise on symbols."""
+def graph_facts(
+    graph: Graph,
+    context: Context,
+    inputs: Mapping[str, Symbol],
+    seen: Seen,
+    others: Mapping[str, Seen] | None = None,
+) -> GraphFacts:
+    """inputs: of each input ciphertext. others: for nodes, by name, whose limbs are placed in another way.
+
+    Raises what the program's operators raise on symbols.
+    """
     symbols: dict[str, Symbol] = dict(inputs)
     nodes: dict[str, NodeFacts] = {}
+    others = {} if others is None else others
     for node in graph.nodes:
         if isinstance(node.operator, Input):
             nodes[node.name] = NodeFacts(OperationCounts())
         else:
-            found = seen.run(node, symbols, context)
+            found = others.get(node.name, seen).run(node, symbols, context)
             nodes[node.name] = NodeFacts(found.counts, tuple(found.collectives))
     return GraphFacts(nodes=nodes, symbols=symbols)

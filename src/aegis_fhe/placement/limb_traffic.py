@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
@@ -13,10 +13,14 @@ from aegis_fhe.placement.limbs import LimbPlacement, Rows, rows_received
 
 @dataclass(frozen=True, kw_only=True)
 class RowCollective:
-    """One exchange of rows: received: rows of N residues for each device, all components."""
+    """One exchange of rows. moves: what goes where, in each of `components` components; received: rows of N
+    residues for each device, all components.
+    """
 
     node: str
     operation: str
+    moves: tuple[Rows, ...]
+    components: int
     received: tuple[int, ...]
 
 
@@ -31,6 +35,7 @@ class LimbTraffic(SymbolicBackend):
         self.degree, self.placement = params.degree, placement
         self.node = ""
         self.collectives: list[RowCollective] = []
+        self._known: dict[tuple[str, int], tuple[Rows, ...]] = {}
 
     def received_bytes(self, rank: int) -> dict[tuple[str, str], int]:
         """Bytes that a device receives for each (node, operation), zeros left out."""
@@ -98,9 +103,9 @@ class LimbTraffic(SymbolicBackend):
         turned = {id(x) for x, step in zip(xs, steps, strict=True) if step % self.slots}
         if placement.aggregates(len(turned), level):
             exact = placement.aggregation == "exact"
-            self._note("reduce_scatter", placement.scatter(level, extended=exact), 2)
+            self._note("reduce_scatter", self._moves(self._scatter, level), 2)
             if exact:
-                self._note("all_gather", placement.gather_sums(level - rescale), 2)
+                self._note("all_gather", self._moves(placement.gather_sums, level - rescale), 2)
         else:
             for _ in turned:
                 self._gather(level)
@@ -109,21 +114,39 @@ class LimbTraffic(SymbolicBackend):
         if rescale:
             self._drop(level, 2)
 
+    def _scatter(self, level: int) -> tuple[Rows, ...]:
+        return self.placement.scatter(level, extended=self.placement.aggregation == "exact")
+
     def _switch(self, level: int) -> None:
         self._gather(level)
         self._divide(level)
 
     def _gather(self, level: int) -> None:
-        self._note("all_gather", self.placement.gather(level), 1)
+        self._note("all_gather", self._moves(self.placement.gather, level), 1)
 
     def _divide(self, kept_level: int) -> None:
-        self._note("all_gather", self.placement.gather_specials(kept_level), 2)
+        self._note("all_gather", self._moves(self.placement.gather_specials, kept_level), 2)
 
     def _drop(self, level: int, components: int) -> None:
-        self._note("broadcast", self.placement.drop(level), components)
+        self._note("broadcast", self._moves(self.placement.drop, level), components)
 
-    def _note(self, operation: str, moves: Sequence[Rows], components: int) -> None:
+    def _moves(self, kind: Callable[[int], tuple[Rows, ...]], level: int) -> tuple[Rows, ...]:
+        """The same object for all exchanges of a kind at a level: of some operators there are many."""
+        key = kind.__name__, level
+        if key not in self._known:
+            self._known[key] = kind(level)
+        return self._known[key]
+
+    def _note(self, operation: str, moves: tuple[Rows, ...], components: int) -> None:
         ranks = range(self.placement.world_size)
         received = tuple(components * rows_received(moves, rank) for rank in ranks)
         if any(received):
-            self.collectives.append(RowCollective(node=self.node, operation=operation, received=received))
+            self.collectives.append(
+                RowCollective(
+                    node=self.node,
+                    operation=operation,
+                    moves=moves,
+                    components=components,
+                    received=received,
+                )
+            )

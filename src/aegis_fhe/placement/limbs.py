@@ -8,7 +8,7 @@ that move are in coefficient form, so that each is transformed once, by the devi
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from aegis_fhe.errors import ParameterError
@@ -52,6 +52,10 @@ class LimbPlacement:
                 f"sums over {self.world_size} devices need whole digits on each: parameters of strided "
                 f"digits, their number a multiple of {self.world_size}, not {self.digits}"
             )
+
+    def shared_by(self, devices: int) -> LimbPlacement:
+        """The same limbs on so many devices, special ones on all of them, sums not aggregated."""
+        return replace(self, world_size=devices, placed="replicated", aggregation="none", digits=0)
 
     def owner(self, limb: int) -> int:
         """The device that holds a limb of q, or, of a special one, adds it up and gives it out.

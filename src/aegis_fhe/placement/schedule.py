@@ -1,34 +1,51 @@
 """From where every node is computed to what moves and in which order, the same list on every device.
 
-A node may be computed by several groups of the mesh: then its values are there without moving. A value moves
-to a group whose nodes read it and that did not compute it, once, before the first of them. Nothing but this
+A node may be computed by several groups of the mesh: then its values are there without moving. Or all devices
+compute it together, a team that shares limbs, as the devices of a group do. A value moves to a group whose
+nodes read it and that did not compute it, once in each form, before the first of them. Nothing but this
 decides what crosses between groups: collectives are what is left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from enum import Enum
+from typing import Final, TypeAlias
 
 from aegis_fhe.errors import CompatibilityError
 from aegis_fhe.placement.mesh import Mesh
+from aegis_fhe.placement.moves import Exchange, Form, ValueMove, exchanges_of
 from aegis_fhe.program.graph import Graph, Node
 from aegis_fhe.program.operators import Add, Each
 
-Kind = Literal["all_gather", "broadcast", "reduce_scatter", "exchange"]
+
+class Team(Enum):
+    """All devices of a mesh together, limb i of q on rank i mod T M: one member, `TEAM`."""
+
+    ALL = "all devices"
+
+
+TEAM: Final = Team.ALL
+Place: TypeAlias = tuple[int, ...] | Team
+"""Who computes a node: groups, ascending, each all of it; or all devices, each its limbs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Assignment:
-    """where: for each node by name, the groups that compute it, ascending."""
+    """where: for each node by name, who computes it."""
 
     mesh: Mesh
-    where: Mapping[str, tuple[int, ...]]
+    where: Mapping[str, Place]
 
     def groups(self, node: Node) -> tuple[int, ...]:
-        """Raises CompatibilityError for a node that nobody computes, or a group that does not exist."""
+        """Those that take part in a node, ascending: all of them in one of the team.
+
+        Raises CompatibilityError for a node that nobody computes, or a group that does not exist.
+        """
         found = self.where.get(node.name, ())
+        if found is TEAM:
+            return tuple(range(self.mesh.tokens))
         if (
             not found
             or list(found) != sorted(set(found))
@@ -40,24 +57,9 @@ class Assignment:
             )
         return found
 
-
-@dataclass(frozen=True, kw_only=True)
-class ValueMove:
-    """A ciphertext goes from one group to another, each device sending its limbs to its like."""
-
-    value: str
-    source: int
-    destination: int
-    stage: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Exchange:
-    """Moves that make one collective of a stage."""
-
-    stage: str
-    kind: Kind
-    moves: tuple[ValueMove, ...]
+    def form(self, node: Node) -> Form:
+        """In which form a node has its inputs and values on each group that takes part."""
+        return "shared" if self.where.get(node.name) is TEAM else "whole"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +83,8 @@ class Schedule:
         return self.assignment.mesh
 
     def nodes_of(self, group: int) -> list[Node]:
-        """What one group computes, in order."""
-        return [n for r in self.rounds for n in r.nodes if group in self.assignment.where[n.name]]
+        """What one group computes, with the team's nodes, in order."""
+        return [n for r in self.rounds for n in r.nodes if group in self.assignment.groups(n)]
 
 
 def schedule(graph: Graph, assignment: Assignment) -> Schedule:
@@ -92,56 +94,76 @@ def schedule(graph: Graph, assignment: Assignment) -> Schedule:
     rounds = []
     for index in range(1 + max(levels.values(), default=0)):
         nodes = tuple(node for node in graph.nodes if levels[node.name] == index)
-        rounds.append(Round(exchanges=planner.before(nodes), nodes=nodes))
+        rounds.append(Round(exchanges=planner.before(index, nodes), nodes=nodes))
     return Schedule(assignment=assignment, rounds=tuple(rounds))
 
 
 def _round_of_nodes(graph: Graph, assignment: Assignment) -> dict[str, int]:
     """In the graph's order, which bounds what is held: a round ends where a value of it must move."""
-    made: dict[str, tuple[int, tuple[int, ...]]] = {}
+    made: dict[str, tuple[int, Form, tuple[int, ...]]] = {}
     found: dict[str, int] = {}
     current = 0
     for node in graph.nodes:
-        groups = assignment.groups(node)
+        groups, form = assignment.groups(node), assignment.form(node)
         for value in node.inputs:
-            when, holders = made[value]
-            current = max(current, when + (not set(groups) <= set(holders)))
+            when, made_form, holders = made[value]
+            current = max(current, when + (made_form != form or not set(groups) <= set(holders)))
         found[node.name] = current
-        made.update(dict.fromkeys(node.outputs, (found[node.name], groups)))
+        made.update(dict.fromkeys(node.outputs, (current, form, groups)))
     return found
 
 
 @dataclass
 class _Moves:
-    """Which groups have which values so far, and how much each has sent."""
+    """Since which round which group has which value in which form, and how much each has sent."""
 
     graph: Graph
     assignment: Assignment
-    holders: dict[str, set[int]] = field(default_factory=dict)
+    since: dict[tuple[str, Form], dict[int, int]] = field(default_factory=dict)
     sent: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.computed: dict[str, tuple[Form, frozenset[int]]] = {}
         for node in self.graph.nodes:
-            self.holders.update({value: set(self.assignment.groups(node)) for value in node.outputs})
-        self.computed = {value: frozenset(groups) for value, groups in self.holders.items()}
+            groups, form = self.assignment.groups(node), self.assignment.form(node)
+            for value in node.outputs:
+                self.computed[value] = form, frozenset(groups)
+                self.since[value, form] = dict.fromkeys(groups, -1)
 
-    def before(self, nodes: Sequence[Node]) -> tuple[Exchange, ...]:
-        """The moves that these nodes need, by stage and kind."""
+    def before(self, index: int, nodes: Sequence[Node]) -> tuple[Exchange, ...]:
+        """The moves that these nodes, those of a round, need, by stage and kind."""
         moves: list[tuple[ValueMove, bool]] = []
         for node in nodes:
-            adds = _is_sum(node)
+            adds, form = _is_sum(node), self.assignment.form(node)
             for group in self.assignment.groups(node):
                 for value in dict.fromkeys(node.inputs):
-                    if group not in self.holders[value]:
-                        moves.append((self._move(value, group, node.stage), adds))
-        return _exchanges(moves, self.assignment.mesh.tokens)
+                    here = self.since.setdefault((value, form), {})
+                    if group not in here:
+                        found = self._moves(value, form, group, node.stage, index)
+                        moves.extend((move, adds) for move in found)
+                        here[group] = index
+        return exchanges_of(moves, self.assignment.mesh.tokens)
 
-    def _move(self, value: str, destination: int, stage: str) -> ValueMove:
-        """From the group that computed the value and has sent least."""
-        source = min(self.computed[value], key=lambda group: (self.sent.get(group, 0), group))
+    def _moves(self, value: str, form: Form, destination: int, stage: str, index: int) -> list[ValueMove]:
+        """All that bring a value to a group in a form that it does not have there."""
+        made, groups = self.computed[value]
+        if made == "shared":
+            return [
+                ValueMove(value=value, source=group, destination=destination, stage=stage, way="gather")
+                for group in sorted(groups)
+            ]
+        if form == "whole":
+            source = self._sender(groups)
+            return [ValueMove(value=value, source=source, destination=destination, stage=stage)]
+        has_it = self.since[value, "whole"].get(destination, index) < index
+        source = destination if has_it else self._sender(groups)
+        return [ValueMove(value=value, source=source, destination=destination, stage=stage, way="scatter")]
+
+    def _sender(self, groups: frozenset[int]) -> int:
+        """Of those that computed a value the one that has sent least."""
+        source = min(groups, key=lambda group: (self.sent.get(group, 0), group))
         self.sent[source] = self.sent.get(source, 0) + 1
-        self.holders[value].add(destination)
-        return ValueMove(value=value, source=source, destination=destination, stage=stage)
+        return source
 
 
 def _is_sum(node: Node) -> bool:
@@ -151,26 +173,3 @@ def _is_sum(node: Node) -> bool:
             return True
         case _:
             return False
-
-
-def _exchanges(moves: Iterable[tuple[ValueMove, bool]], groups: int) -> tuple[Exchange, ...]:
-    by_value: dict[tuple[str, str], list[tuple[ValueMove, bool]]] = {}
-    for move, adds in moves:
-        by_value.setdefault((move.stage, move.value), []).append((move, adds))
-    found: dict[tuple[str, Kind], list[ValueMove]] = {}
-    for (stage, _), own in by_value.items():
-        everyone, adds = len(own) == groups - 1, all(adds for _, adds in own)
-        # Between two groups one move is both.
-        kind: Kind = "reduce_scatter" if adds else "exchange"
-        if everyone and not (adds and groups == 2):
-            kind = "all_gather"
-        found.setdefault((stage, kind), []).extend(move for move, _ in own)
-    return tuple(
-        Exchange(stage=stage, kind=_refined(kind, own), moves=tuple(own))
-        for (stage, kind), own in found.items()
-    )
-
-
-def _refined(kind: Kind, moves: Sequence[ValueMove]) -> Kind:
-    """A gather from one group alone is a broadcast."""
-    return "broadcast" if kind == "all_gather" and len({move.source for move in moves}) == 1 else kind

@@ -12,11 +12,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from aegis_fhe.placement.cost import RESIDUE_BYTES, Message, Network
+from aegis_fhe.placement.cost import Network
 from aegis_fhe.placement.facts import GraphFacts
 from aegis_fhe.placement.limbs import LimbPlacement
-from aegis_fhe.placement.schedule import Exchange, Round, Schedule, ValueMove
-from aegis_fhe.placement.traffic import move_bytes
+from aegis_fhe.placement.mesh_limbs import MeshLimbs
+from aegis_fhe.placement.moves import Exchange, Form, ValueMove
+from aegis_fhe.placement.node_seconds import ExchangeSeconds
+from aegis_fhe.placement.schedule import Round, Schedule
+from aegis_fhe.placement.traffic import move_messages
 from aegis_fhe.program.graph import Node
 
 Moving = Literal["blocking", "eager"]
@@ -41,8 +44,11 @@ def simulate(
     *,
     moving: Moving = "blocking",
 ) -> Timeline:
-    """seconds_of: a node's computing on each device of a group. Exchanges of limbs inside a node wait."""
-    clock = _Clock(plan, facts, seconds_of, network, limbs, degree)
+    """seconds_of: a node's computing on each device of its group or team. Exchanges of limbs inside it wait.
+
+    A node of the team begins when all devices are there. limbs: of one group.
+    """
+    clock = _Clock(plan, facts, seconds_of, network, MeshLimbs(plan.mesh, limbs), degree)
     for one in plan.rounds:
         if moving == "blocking":
             clock.blocking(one)
@@ -58,12 +64,12 @@ class _Clock:
     facts: GraphFacts
     seconds_of: Callable[[Node], float]
     network: Network
-    limbs: LimbPlacement
+    layout: MeshLimbs
     degree: int
-    made: dict[tuple[str, int], float] = field(default_factory=dict)
-    inner: dict[str, float] = field(default_factory=dict)
+    made: dict[tuple[str, Form, int], float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.limbs = ExchangeSeconds(self.network, self.degree)
         groups = range(self.plan.mesh.tokens)
         self.now = [0.0 for _ in groups]
         self.free = [[0.0, 0.0] for _ in groups]  # of each group's link, out and in
@@ -75,86 +81,58 @@ class _Clock:
         for exchange in one.exchanges:
             groups = {g for move in exchange.moves for g in (move.source, move.destination)}
             start = max(self.now[g] for g in groups)
-            end = start + self.network.seconds(self._messages(exchange))
+            end = start + self._seconds(*exchange.moves)
             for g in groups:
                 self._wait(g, exchange.stage, end)
             for move in exchange.moves:
-                self.made[move.value, move.destination] = end
+                self.made[move.value, move.makes, move.destination] = end
         self._compute(one)
 
     def eager(self, one: Round) -> None:
         """Values one after the other over the links of their ends, from the moment they exist."""
         for exchange in one.exchanges:
             for move in _in_turn(exchange, self.plan.mesh.tokens):
-                out, into = self.free[move.source], self.free[move.destination]
-                ready = self.made[move.value, move.source]
-                start = max(ready, out[0], into[1])
-                sizes = move_bytes(move, self.limbs, self.facts, self.degree)
-                end = start + self.network.seconds(self._between(move.source, move.destination, sizes))
-                out[0] = into[1] = end
-                self.made[move.value, move.destination] = end
+                end = self.made[move.value, move.needs, move.source]
+                if move.source != move.destination:
+                    end = self._carried(move, end)
+                there = move.value, move.makes, move.destination
+                self.made[there] = max(end, self.made.get(there, 0.0))  # a gather ends with its last part
         self._compute(one)
 
+    def _carried(self, move: ValueMove, ready: float) -> float:
+        """When a value that was ready has arrived; the links of both ends are busy until then."""
+        out, into = self.free[move.source], self.free[move.destination]
+        out[0] = into[1] = max(ready, out[0], into[1]) + self._seconds(move)
+        return out[0]
+
     def _compute(self, one: Round) -> None:
+        assignment = self.plan.assignment
         for node in one.nodes:
-            inner = self._inner_seconds(node)
-            for group in self.plan.assignment.where[node.name]:
-                ready = max((self.made.get((value, group), 0.0) for value in node.inputs), default=0.0)
-                self._wait(group, node.stage, ready)
-                spent = self.seconds_of(node)
+            groups, form = assignment.groups(node), assignment.form(node)
+            ready = {group: self._ready(node, form, group) for group in groups}
+            if form == "shared":
+                ready = dict.fromkeys(groups, max(max(self.now), *ready.values()))
+            spent, inner = self.seconds_of(node), self.limbs(self.facts.nodes[node.name])
+            for group in groups:
+                self._wait(group, node.stage, ready[group])
                 self.now[group] += spent
                 self.busy[group][node.stage] += spent
                 self._wait(group, node.stage, self.now[group] + inner)
                 for value in node.outputs:
-                    self.made[value, group] = self.now[group]
+                    self.made[value, form, group] = self.now[group]
+
+    def _ready(self, node: Node, form: Form, group: int) -> float:
+        """When a group has all inputs of a node."""
+        return max((self.made.get((value, form, group), 0.0) for value in node.inputs), default=0.0)
 
     def _wait(self, group: int, stage: str, until: float) -> None:
         if until > self.now[group]:
             self.exposed[group][stage] += until - self.now[group]
             self.now[group] = until
 
-    def _messages(self, exchange: Exchange) -> list[Message]:
-        found: dict[tuple[int, int], list[int]] = {}
-        for move in exchange.moves:
-            sizes = move_bytes(move, self.limbs, self.facts, self.degree)
-            for device, size in enumerate(sizes):
-                ends = (
-                    self.plan.mesh.rank(move.source, device),
-                    self.plan.mesh.rank(move.destination, device),
-                )
-                if size:
-                    found.setdefault(ends, []).append(size)
-        return [
-            Message(source=s, destination=d, bytes=sum(sizes), messages=len(sizes))
-            for (s, d), sizes in found.items()
-        ]
-
-    def _between(self, source: int, destination: int, sizes: list[int]) -> list[Message]:
-        mesh = self.plan.mesh
-        return [
-            Message(source=mesh.rank(source, m), destination=mesh.rank(destination, m), bytes=size)
-            for m, size in enumerate(sizes)
-            if size
-        ]
-
-    def _inner_seconds(self, node: Node) -> float:
-        """Of a node's exchanges of limbs: every device receives its rows evenly from the others."""
-        if node.name not in self.inner:
-            total = 0.0
-            for collective in self.facts.nodes[node.name].collectives:
-                total += self.network.seconds(self._rows(collective.received))
-            self.inner[node.name] = total
-        return self.inner[node.name]
-
-    def _rows(self, received: tuple[int, ...]) -> list[Message]:
-        devices = range(len(received))
-        others = len(received) - 1
-        return [
-            Message(source=s, destination=d, bytes=received[d] * self.degree * RESIDUE_BYTES // others)
-            for d in devices
-            for s in devices
-            if s != d and received[d]
-        ]
+    def _seconds(self, *moves: ValueMove) -> float:
+        """Of moves that leave together."""
+        return self.network.seconds(move_messages(moves, self.layout, self.facts, self.degree))
 
 
 def _in_turn(exchange: Exchange, groups: int) -> list[ValueMove]:

@@ -11,10 +11,13 @@ from aegis_fhe.ckks import Ciphertext, Evaluator
 from aegis_fhe.placement.facts import graph_facts, nothing_seen
 from aegis_fhe.placement.limbs import LimbPlacement
 from aegis_fhe.placement.mesh import Mesh
-from aegis_fhe.placement.schedule import Assignment, schedule
+from aegis_fhe.placement.mesh_limbs import MeshLimbs
+from aegis_fhe.placement.moves import Form
+from aegis_fhe.placement.schedule import TEAM, Assignment, Place, schedule
 from aegis_fhe.placement.traffic import Traffic, predict_traffic
 from aegis_fhe.program.long.divide import Division
 from aegis_fhe.program.long.shape import LayerShape
+from aegis_fhe.program.operators import Refresh
 from aegis_fhe.runtime.limbs import LimbEvaluator, shard_ciphertext, shard_keys
 from aegis_fhe.runtime.mesh import MeshCommunicators, MeshExecution, MeshProgram, execute_schedule
 from runtime.encrypted_layer import TOKENS, Encrypted, encrypted
@@ -33,36 +36,59 @@ class Case:
     def mesh(self) -> Mesh:
         return self.program.schedule.mesh
 
+    @property
+    def forms(self) -> dict[str, Form]:
+        """In which form each value is made."""
+        plan = self.program.schedule
+        return {v: plan.assignment.form(n) for one in plan.rounds for n in one.nodes for v in n.outputs}
+
     def share(self, communicators: MeshCommunicators) -> MeshExecution:
         """What one device makes of the layer."""
-        e, limbs, device = self.encrypted, self.program.limbs, communicators.device
-        params = e.program.params
+        e, limbs, layout, forms = self.encrypted, self.program.limbs, self.program.layout, self.forms
+        params, rank = e.program.params, communicators.rank
         evaluator = Evaluator(params, e.keys)
-        inputs: dict[str, Ciphertext] = dict(e.inputs)
         if self.mesh.limbs > 1:
-            keys = shard_keys(params, e.keys, limbs, device)
+            keys = shard_keys(params, e.keys, limbs, communicators.device)
             evaluator = LimbEvaluator(params, keys, limbs, communicators.limbs)
-            inputs = {name: shard_ciphertext(x, limbs, device) for name, x in e.inputs.items()}
-        return execute_schedule(self.program, evaluator, communicators, inputs, e.program.context(TOKENS))
+        team = None
+        if "shared" in forms.values():
+            keys = shard_keys(params, e.keys, layout.team, rank)
+            team = LimbEvaluator(params, keys, layout.team, communicators.team)
+        inputs = {name: self.rows(x, forms[name], rank) for name, x in e.inputs.items()}
+        context = e.program.context(TOKENS)
+        return execute_schedule(self.program, evaluator, communicators, inputs, context, team=team)
 
-    def expected(self, name: str, device: int) -> Ciphertext:
+    def expected(self, name: str, rank: int) -> Ciphertext:
         """One device's rows of a result of one device alone."""
-        whole = self.encrypted.results[name]
+        return self.rows(self.encrypted.results[name], self.forms[name], rank)
+
+    def rows(self, whole: Ciphertext, form: Form, rank: int) -> Ciphertext:
+        """What one device has of a value."""
+        if form == "shared":
+            return shard_ciphertext(whole, self.program.layout.team, rank)
+        device = self.mesh.place(rank)[1]
         return shard_ciphertext(whole, self.program.limbs, device) if self.mesh.limbs > 1 else whole
 
 
 @cache
-def random_case(mesh: Mesh, seed: int) -> Case:
+def random_case(mesh: Mesh, seed: int, teams: int = 0) -> Case:
+    """teams: in percent, how many nodes, a bootstrap among them, all devices compute together."""
     e = encrypted(Division(parts=3, rows=ROWS), SHAPE)
     params, graph, context = e.program.params, e.program.graph, e.program.context(TOKENS)
     rng = random.Random(seed)
     counts = [1, 1, 1, mesh.tokens]
-    where = {
+    where: dict[str, Place] = {
         node.name: tuple(sorted(rng.sample(range(mesh.tokens), rng.choice(counts)))) for node in graph.nodes
     }
+    if teams:
+        where.update({node.name: TEAM for node in graph.nodes if rng.randrange(100) < teams})
+        where[next(node.name for node in graph.nodes if isinstance(node.operator, Refresh))] = TEAM
     limbs = LimbPlacement(world_size=mesh.limbs, limbs=len(params.q), specials=len(params.p), placed="split")
-    plan = schedule(graph, Assignment(mesh=mesh, where=where))
-    facts = graph_facts(graph, context, e.symbols, nothing_seen(params, limbs))
+    assignment = Assignment(mesh=mesh, where=where)
+    plan = schedule(graph, assignment)
+    others = nothing_seen(params, MeshLimbs(mesh, limbs).team)
+    shared = (node.name for node in graph.nodes if assignment.form(node) == "shared")
+    facts = graph_facts(graph, context, e.symbols, nothing_seen(params, limbs), dict.fromkeys(shared, others))
     program = MeshProgram(schedule=plan, limbs=limbs, symbols=facts.symbols, results=graph.results)
     return Case(e, program, predict_traffic(plan, limbs, facts, params.degree))
 

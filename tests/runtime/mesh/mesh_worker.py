@@ -15,7 +15,7 @@ def body(context: WorkerContext) -> Any:
     from runtime.mesh.cases import digest, random_case
 
     mesh = Mesh(**context.config["mesh"])
-    case = random_case(mesh, context.config["seed"])
+    case = random_case(mesh, context.config["seed"], context.config["teams"])
     communicators = connect_mesh(communicator, mesh)
     execution = case.share(communicators)
     communicator.barrier("end")

@@ -8,17 +8,18 @@ import torch.distributed as dist
 
 from aegis_fhe.errors import CompatibilityError
 from aegis_fhe.placement.mesh import Mesh
-from aegis_fhe.placement.traffic import LIMB_AXIS, TOKEN_AXIS
+from aegis_fhe.placement.traffic import LIMB_AXIS, TEAM_AXIS, TOKEN_AXIS
 from aegis_fhe.runtime.collectives import Communicator
 
 
 @dataclass(frozen=True, kw_only=True)
 class MeshCommunicators:
-    """tokens: the devices that hold the same limbs; limbs: those that share the limbs of one ciphertext."""
+    """tokens: the devices that hold the same limbs; limbs: those of a group, which share limbs; team: all."""
 
     mesh: Mesh
     tokens: Communicator
     limbs: Communicator
+    team: Communicator
 
     @property
     def group(self) -> int:
@@ -30,10 +31,15 @@ class MeshCommunicators:
         """This device within its group."""
         return self.limbs.rank
 
+    @property
+    def rank(self) -> int:
+        """This device among all."""
+        return self.mesh.rank(self.group, self.device)
+
     def received(self) -> dict[tuple[str, str, str], int]:
         """Bytes received for each (axis, stage, kind of collective), as `placement.traffic` predicts them."""
         found = {}
-        for communicator in (self.tokens, self.limbs):
+        for communicator in (self.tokens, self.limbs, self.team):
             for (node, operation), count in communicator.ledger.by_collective().items():
                 found[communicator.axis, node, operation] = count
         return found
@@ -50,6 +56,7 @@ def connect_mesh(world: Communicator, mesh: Mesh) -> MeshCommunicators:
         mesh=mesh,
         tokens=_axis(world, mesh.columns(), group, TOKEN_AXIS),
         limbs=_axis(world, mesh.groups(), device, LIMB_AXIS),
+        team=_axis(world, [list(range(mesh.world_size))], world.rank, TEAM_AXIS),
     )
 
 

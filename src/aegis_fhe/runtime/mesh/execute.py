@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-from torch import Tensor
 
 from aegis_fhe.circuits.symbolic import Symbol
 from aegis_fhe.ckks.ciphertext import Ciphertext
 from aegis_fhe.ckks.evaluator import Evaluator
+from aegis_fhe.errors import CompatibilityError
 from aegis_fhe.placement.limbs import LimbPlacement
-from aegis_fhe.placement.schedule import Exchange, Schedule
+from aegis_fhe.placement.mesh_limbs import MeshLimbs
+from aegis_fhe.placement.moves import Form
+from aegis_fhe.placement.schedule import Schedule
 from aegis_fhe.program.graph import Node
-from aegis_fhe.program.interpret import release, run_node, uses
+from aegis_fhe.program.interpret import release, run_node
 from aegis_fhe.program.operators import Context
 from aegis_fhe.runtime.limbs import LimbEvaluator
 from aegis_fhe.runtime.mesh.connect import MeshCommunicators
-from aegis_fhe.runtime.transfers import Transfer
+from aegis_fhe.runtime.mesh.values import Values
 
 
 @dataclass
 class MeshExecution:
-    """What a device made: its rows of the results that its group computes, and seconds by stage."""
+    """What a device made: its rows of the results that its group, or the team, computes; seconds by stage."""
 
     results: dict[str, Ciphertext] = field(default_factory=dict)
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -32,12 +33,17 @@ class MeshExecution:
 
 @dataclass(frozen=True, kw_only=True)
 class MeshProgram:
-    """A schedule with what is known of its values. symbols: level, scale and components of each value."""
+    """A schedule and what is known of its values. limbs: of one group; symbols: level, scale, components."""
 
     schedule: Schedule
     limbs: LimbPlacement
     symbols: Mapping[str, Symbol]
     results: tuple[str, ...]
+
+    @property
+    def layout(self) -> MeshLimbs:
+        """Which limbs lie where."""
+        return MeshLimbs(self.schedule.mesh, self.limbs)
 
 
 def execute_schedule(
@@ -46,92 +52,80 @@ def execute_schedule(
     communicators: MeshCommunicators,
     inputs: Mapping[str, Ciphertext],
     context: Context,
+    *,
+    team: LimbEvaluator | None = None,
 ) -> MeshExecution:
-    """inputs: this device's rows of the input ciphertexts that its group computes with.
+    """inputs: this device's rows of the input ciphertexts that its group, or the team, computes with.
 
-    A LimbEvaluator where limbs are shared. Values are forgotten after their last use on this device.
+    evaluator: of its group, a LimbEvaluator where limbs are shared; team: on `communicators.team`, for plans
+    with nodes of all devices together. Values are forgotten after their last use on this device. Raises
+    CompatibilityError for such a plan without a team.
     """
-    return _Run(program, evaluator, communicators, dict(inputs), context).run()
+    evaluators: dict[Form, Evaluator] = {"whole": evaluator}
+    if team is not None:
+        evaluators["shared"] = team
+    return _Run(program, evaluators, communicators, context).run(inputs)
 
 
-@dataclass
 class _Run:
-    program: MeshProgram
-    evaluator: Evaluator
-    communicators: MeshCommunicators
-    values: dict[str, Ciphertext]
-    context: Context
+    def __init__(
+        self,
+        program: MeshProgram,
+        evaluators: dict[Form, Evaluator],
+        communicators: MeshCommunicators,
+        context: Context,
+    ) -> None:
+        self.program, self.evaluators, self.context = program, evaluators, context
+        self.plan, self.group = program.schedule, communicators.group
+        self.values = Values(program.layout, program.symbols, evaluators, communicators)
+        self.mine = self.plan.nodes_of(self.group)
+        self.form_of = {v: self.plan.assignment.form(node) for node in self.mine for v in node.outputs}
 
-    def run(self) -> MeshExecution:
-        plan, group = self.program.schedule, self.communicators.group
-        mine = plan.nodes_of(group)
-        left, execution = self._uses(mine), MeshExecution()
-        for one in plan.rounds:
+    def run(self, inputs: Mapping[str, Ciphertext]) -> MeshExecution:
+        missing = {self.plan.assignment.form(node) for node in self.mine} - set(self.evaluators)
+        if missing:
+            raise CompatibilityError(
+                "this plan has nodes whose limbs all devices share: give the evaluator of the team"
+            )
+        self._count_uses()
+        for name, value in inputs.items():
+            if name in self.form_of:
+                self.values.here[self.form_of[name]][name] = value
+        execution = MeshExecution()
+        for one in self.plan.rounds:
             for exchange in one.exchanges:
                 start = time.monotonic()
-                self._exchange(exchange, left)
+                self.values.exchange(exchange)
                 execution.seconds[exchange.stage] += time.monotonic() - start
             for node in one.nodes:
-                if group not in plan.assignment.where[node.name]:
-                    continue
-                start = time.monotonic()
-                if isinstance(self.evaluator, LimbEvaluator):
-                    self.evaluator.exchange.node = node.stage
-                run_node(node, self.evaluator, self.values, self.context)
-                release(node, left, self.values)
-                execution.seconds[node.stage] += time.monotonic() - start
-        made = {value for node in mine for value in node.outputs}
-        execution.results = {name: self.values[name] for name in self.program.results if name in made}
+                if self.group in self.plan.assignment.groups(node):
+                    start = time.monotonic()
+                    self._compute(node)
+                    execution.seconds[node.stage] += time.monotonic() - start
+        execution.results = {
+            name: self.values.here[self.form_of[name]][name]
+            for name in self.program.results
+            if name in self.form_of
+        }
         return execution
 
-    def _uses(self, mine: list[Node]) -> Counter[str]:
+    def _compute(self, node: Node) -> None:
+        form = self.plan.assignment.form(node)
+        evaluator, here = self.evaluators[form], self.values.here[form]
+        if isinstance(evaluator, LimbEvaluator):
+            evaluator.exchange.node = node.stage
+        run_node(node, evaluator, here, self.context)
+        release(node, self.values.left[form], here)
+
+    def _count_uses(self) -> None:
         """By this group's nodes, by results, and by moves that leave it."""
-        left = uses(mine, self.program.results)
-        for one in self.program.schedule.rounds:
-            for exchange in one.exchanges:
-                left.update(m.value for m in exchange.moves if m.source == self.communicators.group)
-        return left
-
-    def _exchange(self, exchange: Exchange, left: Counter[str]) -> None:
-        """Sends and receives this device's rows; shapes and scales are those of the plan."""
-        group, device = self.communicators.group, self.communicators.device
-        owned: dict[int, Tensor] = {}
-        transfers = []
-        for index, move in enumerate(exchange.moves):
-            symbol = self.program.symbols[move.value]
-            rows = len(self.program.limbs.q_limbs(symbol.level, device))
-            if not rows:
-                continue
-            transfers.append(
-                Transfer(
-                    index=index,
-                    source=move.source,
-                    destination=move.destination,
-                    shape=(symbol.components, rows, self.evaluator.params.degree),
-                )
-            )
-            if move.source == group:
-                owned[index] = self._sent(move.value, symbol)
-        received = self.communicators.tokens.start_exchange(
-            exchange.stage, owned, transfers, operation=exchange.kind
-        ).wait()
-        for index, move in enumerate(exchange.moves):
-            if move.destination == group:
-                self.values[move.value] = self._received(move.value, received.get(index))
-            if move.source == group:
-                left[move.value] -= 1
-                if left[move.value] == 0:
-                    self.values.pop(move.value, None)
-
-    def _sent(self, name: str, symbol: Symbol) -> Tensor:
-        value = self.values[name]
-        assert value.level == symbol.level, f"{name}: level {value.level}, the plan says {symbol.level}"
-        assert value.scale == symbol.scale, f"{name}: scale {value.scale}, the plan says {symbol.scale}"
-        return value.parts.contiguous()
-
-    def _received(self, name: str, parts: Tensor | None) -> Ciphertext:
-        symbol = self.program.symbols[name]
-        if parts is None:  # no limb of so low a level lies here
-            shape = (symbol.components, 0, self.evaluator.params.degree)
-            parts = self.evaluator.params.ring.arena.empty(shape)
-        return self.evaluator.made(parts, symbol.level, symbol.scale)
+        left, assignment = self.values.left, self.plan.assignment
+        for node in self.mine:
+            left[assignment.form(node)].update(node.inputs)
+        for name in self.program.results:
+            if name in self.form_of:
+                left[self.form_of[name]][name] += 1
+        for one in self.plan.rounds:
+            for move in (move for exchange in one.exchanges for move in exchange.moves):
+                if move.source == self.group:
+                    left[move.needs][move.value] += 1

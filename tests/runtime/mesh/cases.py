@@ -15,7 +15,7 @@ from aegis_fhe.placement.schedule import Assignment, schedule
 from aegis_fhe.placement.traffic import Traffic, predict_traffic
 from aegis_fhe.program.long.divide import Division
 from aegis_fhe.program.long.shape import LayerShape
-from aegis_fhe.runtime.limbs import LimbEvaluator, shard_ciphertext, shard_keys
+from aegis_fhe.runtime.limbs import LimbEvaluator, digit_shards, shard_ciphertext, shard_keys
 from aegis_fhe.runtime.mesh import MeshCommunicators, MeshExecution, MeshProgram, execute_schedule
 from runtime.encrypted_layer import TOKENS, Encrypted, encrypted
 
@@ -29,6 +29,15 @@ class Case:
     program: MeshProgram
     traffic: Traffic
 
+    @classmethod
+    def of(cls, e: Encrypted, assignment: Assignment, limbs: LimbPlacement) -> Case:
+        """An encrypted layer whose nodes have their places."""
+        params, graph, context = e.program.params, e.program.graph, e.program.context(TOKENS)
+        plan = schedule(graph, assignment)
+        facts = graph_facts(graph, context, e.symbols, nothing_seen(params, limbs))
+        program = MeshProgram(schedule=plan, limbs=limbs, symbols=facts.symbols, results=graph.results)
+        return cls(e, program, predict_traffic(plan, limbs, facts, params.degree))
+
     @property
     def mesh(self) -> Mesh:
         return self.program.schedule.mesh
@@ -40,8 +49,14 @@ class Case:
         evaluator = Evaluator(params, e.keys)
         inputs: dict[str, Ciphertext] = dict(e.inputs)
         if self.mesh.limbs > 1:
-            keys = shard_keys(params, e.keys, limbs, device)
-            evaluator = LimbEvaluator(params, keys, limbs, communicators.limbs)
+            aggregates = limbs.aggregation != "none"
+            evaluator = LimbEvaluator(
+                params,
+                shard_keys(params, e.keys, limbs, device),
+                limbs,
+                communicators.limbs,
+                digit_keys=digit_shards(e.keys, limbs, device) if aggregates else None,
+            )
             inputs = {name: shard_ciphertext(x, limbs, device) for name, x in e.inputs.items()}
         return execute_schedule(self.program, evaluator, communicators, inputs, e.program.context(TOKENS))
 
@@ -54,17 +69,14 @@ class Case:
 @cache
 def random_case(mesh: Mesh, seed: int) -> Case:
     e = encrypted(Division(parts=3, rows=ROWS), SHAPE)
-    params, graph, context = e.program.params, e.program.graph, e.program.context(TOKENS)
+    params, graph = e.program.params, e.program.graph
     rng = random.Random(seed)
     counts = [1, 1, 1, mesh.tokens]
     where = {
         node.name: tuple(sorted(rng.sample(range(mesh.tokens), rng.choice(counts)))) for node in graph.nodes
     }
     limbs = LimbPlacement(world_size=mesh.limbs, limbs=len(params.q), specials=len(params.p), placed="split")
-    plan = schedule(graph, Assignment(mesh=mesh, where=where))
-    facts = graph_facts(graph, context, e.symbols, nothing_seen(params, limbs))
-    program = MeshProgram(schedule=plan, limbs=limbs, symbols=facts.symbols, results=graph.results)
-    return Case(e, program, predict_traffic(plan, limbs, facts, params.degree))
+    return Case.of(e, Assignment(mesh=mesh, where=where), limbs)
 
 
 def digest(x: Ciphertext) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 
 from aegis_fhe.circuits.bootstrap import BootstrapPlan, SineModulus, presets
 from aegis_fhe.circuits.symbolic import Symbol
 from aegis_fhe.ckks import Ciphertext, EvaluationKeys, Evaluator, SlotVector
 from aegis_fhe.ckks.secret import SecretKey, encapsulation_keys, encrypt, evaluation_keys
 from aegis_fhe.program.long.compile import LongProgram, compile_layer
-from aegis_fhe.program.long.divide import Division, divide
+from aegis_fhe.program.long.divide import Division
 from aegis_fhe.program.long.shape import Degrees, LayerShape
+from aegis_fhe.program.long.shape_program import Packing
 from aegis_fhe.ring import native
 from program.long.layers import TinyLayer, tiny_layer
 
@@ -22,14 +23,18 @@ TOKENS = 16
 
 @dataclass(frozen=True)
 class Encrypted:
-    """One layer with its keys, inputs and the results of one device."""
+    """One layer with its keys, its inputs, and what one device makes of them."""
 
     layer: TinyLayer
     program: LongProgram
     secret: SecretKey
     keys: EvaluationKeys
     inputs: dict[str, Ciphertext]
-    results: dict[str, Ciphertext]
+
+    @cached_property
+    def results(self) -> dict[str, Ciphertext]:
+        """Of one device alone. Workers that only hand in their share do not ask for them."""
+        return self.program.run(Evaluator(self.program.params, self.keys), self.inputs, TOKENS)
 
     @property
     def symbols(self) -> dict[str, Symbol]:
@@ -37,6 +42,7 @@ class Encrypted:
         return dict.fromkeys(self.inputs, Symbol(self.program.input_level, self.program.params.scale))
 
 
+@cache
 def bootstrap() -> BootstrapPlan:
     """N = 2^9 with four strided digits, which one, two and four devices hold whole."""
     plan = presets.plan(
@@ -52,14 +58,25 @@ def bootstrap() -> BootstrapPlan:
 
 
 @cache
-def encrypted(division: Division | None = None, shape: LayerShape = SHAPE) -> Encrypted:
+def encrypted(
+    division: Division | None = None,
+    shape: LayerShape = SHAPE,
+    packing: Packing | None = None,
+    degrees: Degrees = DEGREES,
+) -> Encrypted:
     native.set_threads(1)
     layer, plan = tiny_layer(shape, TOKENS), bootstrap()
     program = compile_layer(
-        shape, layer.weights, layer.ranges, tokens=TOKENS, bootstrap=plan, degrees=DEGREES
+        shape,
+        layer.weights,
+        layer.ranges,
+        tokens=TOKENS,
+        bootstrap=plan,
+        degrees=degrees,
+        packing=packing,
     )
     if division is not None:
-        program = replace(program, graph=divide(program.graph, division))
+        program = program.divided(division)
     params = program.params
     secret = SecretKey.generate(params, seed=b"layer")
     keys = EvaluationKeys.collect(
@@ -71,5 +88,4 @@ def encrypted(division: Division | None = None, shape: LayerShape = SHAPE) -> En
         name: encrypt(secret, SlotVector(v), level=program.input_level, seed=name.encode()).expand(params)
         for name, v in program.pack(layer.hidden).items()
     }
-    results = program.run(Evaluator(params, keys), inputs, TOKENS)
-    return Encrypted(layer, program, secret, keys, inputs, results)
+    return Encrypted(layer, program, secret, keys, inputs)

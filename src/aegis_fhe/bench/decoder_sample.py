@@ -14,6 +14,7 @@ from aegis_fhe.errors import RangeError
 from aegis_fhe.models.decoder_recipe import MOST_BABIES
 from aegis_fhe.models.smollm2 import OneLayer, SmolLM2
 from aegis_fhe.program.long.compile import LongProgram
+from aegis_fhe.program.long.shape_program import Packing
 from aegis_fhe.program.simulate import simulate
 
 _EXACT = 60.0  # bits of noise: none, the check of ranges is of the text alone
@@ -62,5 +63,6 @@ def decoder_sample(
         for x in run
         for message in simulate(one.own, one.weights, ranges, x, noise_bits=_EXACT, rng=rng).outside
     ]
-    program = one.compile(ranges, run[0], tokens=tokens, bootstrap=bootstrap, most_babies=MOST_BABIES)
+    packing = Packing(most_babies=MOST_BABIES)
+    program = one.compile(ranges, run[0], tokens=tokens, bootstrap=bootstrap, packing=packing)
     return DecoderSample(program, tuple(LayerText(x, one.exact(x)) for x in run), tuple(outside))

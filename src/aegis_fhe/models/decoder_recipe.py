@@ -14,6 +14,7 @@ from aegis_fhe.program.capture import capture_network
 from aegis_fhe.program.long.compile_decoder import compile_decoder, states_before
 from aegis_fhe.program.long.decoder import decoder_layers
 from aegis_fhe.program.long.decoder_program import DecoderProgram
+from aegis_fhe.program.long.shape_program import Packing
 from aegis_fhe.program.network import part_of
 from aegis_fhe.program.network.graph import INPUT
 
@@ -69,7 +70,7 @@ def compile_language_model(
         tokens=tokens,
         bootstrap=presets.n16(LEVELS_LEFT) if bootstrap is None else bootstrap,
         public=states_before(chosen, network, captured.weights, language.embed(public)),
-        most_babies=MOST_BABIES,
+        packing=Packing(most_babies=MOST_BABIES),
         origin=origin,
     )
 

@@ -81,6 +81,7 @@ def test_rounds_of_products_and_bootstraps(rng):
     assert errors[-1] < 4 * np.sqrt(200) * errors[0] + 200 * left_out
 
 
+@pytest.mark.best_path
 def test_a_thousand_random_bootstraps(rng):
     owner = owner_of(6)
     worst_of_all = 0.0

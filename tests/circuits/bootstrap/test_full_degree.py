@@ -11,6 +11,7 @@ from aegis_fhe.circuits.bootstrap import presets
 NEEDED_BYTES = 10 << 30
 
 
+@pytest.mark.best_path
 @pytest.mark.skipif(psutil.virtual_memory().available < NEEDED_BYTES, reason="takes up to 10 GiB of memory")
 def test_the_preset_keeps_what_it_promises():
     """14 levels of 40 bits, more than 18 bits in the worst of 65536 parts, keys below 4 GiB."""

@@ -14,6 +14,7 @@ from aegis_fhe.program.capture import CapturedNetwork, capture_network
 from aegis_fhe.program.long.compile import compile_decoder_layer
 from aegis_fhe.program.long.decoder import DecoderLayer, decoder_layers
 from aegis_fhe.program.long.matrix_product import MatrixProduct
+from aegis_fhe.program.long.shape_program import Packing
 from aegis_fhe.program.network import evaluate, part_of
 from aegis_fhe.program.network.graph import INPUT
 from aegis_fhe.program.simulate import NetworkRanges, simulate
@@ -123,8 +124,8 @@ def test_fewer_rotated_inputs_are_the_same_layer(captured, states):
     layer, ranges = calibrated(captured, states)
     plan, public = presets.insecure(10, levels_left=14), states[0][:PUBLIC]
     free, bounded = (
-        compile_decoder_layer(layer, ranges, tokens=TOKENS, bootstrap=plan, public=public, most_babies=most)
-        for most in (None, 16)
+        compile_decoder_layer(layer, ranges, tokens=TOKENS, bootstrap=plan, public=public, packing=packing)
+        for packing in (None, Packing(most_babies=16))
     )
     x = states[30]
     np.testing.assert_allclose(bounded.run_clear(x), free.run_clear(x), atol=1e-6)

@@ -41,7 +41,7 @@ def compiled(shape: LayerShape, tokens: int = 24) -> tuple[LongProgram, np.ndarr
 @pytest.mark.parametrize("rows", [frozenset(), ROWS], ids=["columns", "rows"])
 def test_a_divided_layer_computes_the_same(shape: LayerShape, parts: int, rows: frozenset[str]):
     program, hidden = compiled(shape)
-    divided = replace(program, graph=divide(program.graph, Division(parts=parts, rows=rows)))
+    divided = program.divided(Division(parts=parts, rows=rows))
     assert len(divided.graph.nodes) > len(program.graph.nodes)
     assert divided.graph.results == program.graph.results
     np.testing.assert_allclose(divided.run_clear(hidden), program.run_clear(hidden), atol=1e-9)
@@ -51,7 +51,7 @@ def test_biases_at_encrypted_tokens_are_divided():
     """As GPT-2's: a LayerNorm before the sum, biases that leave public tokens and padding at zero."""
     program, hidden = compiled(replace(ENCODER, pre_norm=True, causal=True), tokens=13)
     program = replace(program, public_tokens=2)
-    divided = replace(program, graph=divide(program.graph, Division(parts=2, rows=ROWS)))
+    divided = program.divided(Division(parts=2, rows=ROWS))
     parts = [n.operator for n in divided.graph.nodes if isinstance(n.operator, AddFeatures) and part_of(n)]
     assert {operator.bias for operator in parts} == {"output.bias", "up.bias", "down.bias"}
     assert all(operator.layout == program.layout for operator in parts)
@@ -102,7 +102,7 @@ def test_attention_in_parts_computes_the_same(shape: LayerShape, division: Divis
     """Two token blocks; by queries, by giant steps, with K and V turned apart."""
     program, hidden = compiled(shape, tokens=24)
     assert program.layout.blocks == 2
-    divided = replace(program, graph=divide(program.graph, division))
+    divided = program.divided(division)
     np.testing.assert_allclose(divided.run_clear(hidden), program.run_clear(hidden), atol=1e-9)
     parts = [node.operator for node in divided.graph.nodes if isinstance(node.operator, StreamingAttention)]
     assert len(parts) > 1 or division.babies

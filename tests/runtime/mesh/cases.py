@@ -18,7 +18,7 @@ from aegis_fhe.placement.traffic import Traffic, predict_traffic
 from aegis_fhe.program.long.divide import Division
 from aegis_fhe.program.long.shape import LayerShape
 from aegis_fhe.program.operators import Refresh
-from aegis_fhe.runtime.limbs import LimbEvaluator, shard_ciphertext, shard_keys
+from aegis_fhe.runtime.limbs import LimbEvaluator, digit_shards, shard_ciphertext, shard_keys
 from aegis_fhe.runtime.mesh import MeshCommunicators, MeshExecution, MeshProgram, execute_schedule
 from runtime.encrypted_layer import TOKENS, Encrypted, encrypted
 
@@ -31,6 +31,17 @@ class Case:
     encrypted: Encrypted
     program: MeshProgram
     traffic: Traffic
+
+    @classmethod
+    def of(cls, e: Encrypted, assignment: Assignment, limbs: LimbPlacement) -> Case:
+        """An encrypted layer whose nodes have their places."""
+        params, graph, context = e.program.params, e.program.graph, e.program.context(TOKENS)
+        plan = schedule(graph, assignment)
+        others = nothing_seen(params, MeshLimbs(assignment.mesh, limbs).team)
+        shared = dict.fromkeys((n.name for n in graph.nodes if assignment.form(n) == "shared"), others)
+        facts = graph_facts(graph, context, e.symbols, nothing_seen(params, limbs), shared)
+        program = MeshProgram(schedule=plan, limbs=limbs, symbols=facts.symbols, results=graph.results)
+        return cls(e, program, predict_traffic(plan, limbs, facts, params.degree))
 
     @property
     def mesh(self) -> Mesh:
@@ -48,8 +59,14 @@ class Case:
         params, rank = e.program.params, communicators.rank
         evaluator = Evaluator(params, e.keys)
         if self.mesh.limbs > 1:
-            keys = shard_keys(params, e.keys, limbs, communicators.device)
-            evaluator = LimbEvaluator(params, keys, limbs, communicators.limbs)
+            aggregates = limbs.aggregation != "none"
+            evaluator = LimbEvaluator(
+                params,
+                shard_keys(params, e.keys, limbs, communicators.device),
+                limbs,
+                communicators.limbs,
+                digit_keys=digit_shards(e.keys, limbs, communicators.device) if aggregates else None,
+            )
         team = None
         if "shared" in forms.values():
             keys = shard_keys(params, e.keys, layout.team, rank)
@@ -74,7 +91,7 @@ class Case:
 def random_case(mesh: Mesh, seed: int, teams: int = 0) -> Case:
     """teams: in percent, how many nodes, a bootstrap among them, all devices compute together."""
     e = encrypted(Division(parts=3, rows=ROWS), SHAPE)
-    params, graph, context = e.program.params, e.program.graph, e.program.context(TOKENS)
+    params, graph = e.program.params, e.program.graph
     rng = random.Random(seed)
     counts = [1, 1, 1, mesh.tokens]
     where: dict[str, Place] = {
@@ -84,13 +101,7 @@ def random_case(mesh: Mesh, seed: int, teams: int = 0) -> Case:
         where.update({node.name: TEAM for node in graph.nodes if rng.randrange(100) < teams})
         where[next(node.name for node in graph.nodes if isinstance(node.operator, Refresh))] = TEAM
     limbs = LimbPlacement(world_size=mesh.limbs, limbs=len(params.q), specials=len(params.p), placed="split")
-    assignment = Assignment(mesh=mesh, where=where)
-    plan = schedule(graph, assignment)
-    others = nothing_seen(params, MeshLimbs(mesh, limbs).team)
-    shared = (node.name for node in graph.nodes if assignment.form(node) == "shared")
-    facts = graph_facts(graph, context, e.symbols, nothing_seen(params, limbs), dict.fromkeys(shared, others))
-    program = MeshProgram(schedule=plan, limbs=limbs, symbols=facts.symbols, results=graph.results)
-    return Case(e, program, predict_traffic(plan, limbs, facts, params.degree))
+    return Case.of(e, Assignment(mesh=mesh, where=where), limbs)
 
 
 def digest(x: Ciphertext) -> str:

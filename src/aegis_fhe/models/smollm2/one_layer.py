@@ -16,6 +16,7 @@ from aegis_fhe.models.smollm2.checkpoint import SmolLM2
 from aegis_fhe.program.capture import capture_network
 from aegis_fhe.program.long.compile import LongProgram, compile_decoder_layer
 from aegis_fhe.program.long.decoder import DecoderLayer, decoder_layers
+from aegis_fhe.program.long.shape_program import Packing
 from aegis_fhe.program.network import Network, evaluate, part_of
 from aegis_fhe.program.network.graph import INPUT
 from aegis_fhe.program.network.operators import Weights
@@ -73,7 +74,7 @@ class OneLayer:
         *,
         tokens: int,
         bootstrap: BootstrapPlan,
-        most_babies: int | None = None,
+        packing: Packing | None = None,
     ) -> LongProgram:
         """The layer's program; states: before it, of any text, as public tokens are alike in all."""
         return compile_decoder_layer(
@@ -82,5 +83,5 @@ class OneLayer:
             tokens=tokens,
             bootstrap=bootstrap,
             public=states[: self.public_tokens],
-            most_babies=most_babies,
+            packing=packing,
         )

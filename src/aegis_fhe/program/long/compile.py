@@ -20,12 +20,13 @@ from aegis_fhe.program.interpret import run_graph
 from aegis_fhe.program.long.context import GridContext
 from aegis_fhe.program.long.decoder import DecoderLayer
 from aegis_fhe.program.long.degrees import choose_degrees
+from aegis_fhe.program.long.divide import Division, divide
 from aegis_fhe.program.long.graph import LayerGraph
 from aegis_fhe.program.long.layout import Array, GridLayout
 from aegis_fhe.program.long.levels import RefreshPlan, depth, place_refreshes
 from aegis_fhe.program.long.placement import Placement
 from aegis_fhe.program.long.shape import Degrees, LayerRanges, LayerShape
-from aegis_fhe.program.long.shape_program import plan_layer
+from aegis_fhe.program.long.shape_program import Packing, plan_layer
 from aegis_fhe.program.long.steps import LayerPlan
 from aegis_fhe.program.long.weights import LayerWeights, layer_constants
 from aegis_fhe.program.simulate import NetworkRanges
@@ -70,6 +71,10 @@ class LongProgram:
             bootstrap=self.bootstrap,
             public_tokens=self.public_tokens,
         )
+
+    def divided(self, division: Division) -> LongProgram:
+        """The same layer in parts."""
+        return replace(self, graph=divide(self.graph, division))
 
     def input_names(self) -> list[str]:
         """Of the input ciphertexts, block by block, column by column: the order of the results."""
@@ -130,18 +135,18 @@ def compile_layer(
     tokens: int,
     bootstrap: BootstrapPlan,
     degrees: Degrees | None = None,
-    most_babies: int | None = None,
+    packing: Packing | None = None,
     most_scores: int | None = None,
 ) -> LongProgram:
     """The layer for texts of up to `tokens` tokens, refreshed where `place_refreshes` says.
 
-    most_babies: of rotated inputs that one operator holds at a time; None for the fewest rotations, whatever
-    memory they take. most_scores: of score ciphertexts that stay from one round of normalise-and-square to
-    the next; where there would be more they are computed again. None for any number.
+    packing: as many tokens in a ciphertext as fit by default. most_scores: of score ciphertexts that stay
+    from one round of normalise-and-square to the next; where there would be more they are computed again.
+    None for any number.
     Raises LayoutError for weights of another shape, LevelError, RangeError.
     """
-    plan = layer_plan(shape, weights, ranges, degrees, bootstrap.params.slots, tokens)
-    plan = replace(plan, most_babies=most_babies, most_scores=most_scores)
+    plan = layer_plan(shape, weights, ranges, degrees, bootstrap.params.slots, tokens, packing)
+    plan = replace(plan, most_scores=most_scores)
     found = place_refreshes(plan.steps(), fresh=bootstrap.output_level, lowest=bootstrap.input_level)
     program = layer_program(plan, weights, ranges, tokens, bootstrap.params, found, bootstrap)
     return replace(program, constants=layer_constants(weights, shape, ranges, plan.fits))
@@ -154,14 +159,13 @@ def compile_decoder_layer(
     tokens: int,
     bootstrap: BootstrapPlan,
     public: Array | None = None,
-    most_babies: int | None = None,
+    packing: Packing | None = None,
     most_scores: int | None = None,
 ) -> LongProgram:
     """A layer of a captured network, for texts of up to `tokens` tokens, its first ones public.
 
     public: hidden states [public tokens, features] before the layer, as many as the calibration left out.
-    most_babies, most_scores: as `compile_layer`.
-    Raises RangeError, LayoutError, LevelError.
+    packing, most_scores: as `compile_layer`. Raises RangeError, LayoutError, LevelError.
     """
     ranges = layer.ranges(known)
     if known.public_tokens != (0 if public is None else len(public)):
@@ -173,7 +177,7 @@ def compile_decoder_layer(
         tokens=tokens,
         bootstrap=bootstrap,
         degrees=choose_degrees(layer.shape, ranges, tokens=tokens),
-        most_babies=most_babies,
+        packing=packing,
         most_scores=most_scores,
     )
 
@@ -213,11 +217,12 @@ def layer_plan(
     degrees: Degrees | None,
     slots: int,
     tokens: int,
+    packing: Packing | None = None,
 ) -> LayerPlan:
     """The layer on its grid, nothing refreshed yet. Raises LayoutError for weights of another shape."""
     weights.check(shape, tokens)
     degrees = Degrees() if degrees is None else degrees
-    plan = plan_layer(shape, slots=slots, tokens=tokens, ranges=ranges, degrees=degrees)
+    plan = plan_layer(shape, slots=slots, tokens=tokens, ranges=ranges, degrees=degrees, packing=packing)
     return replace(plan, known=weights.known)
 
 

@@ -15,6 +15,7 @@ from aegis_fhe.program.long.fits import LayerFits
 from aegis_fhe.program.long.layout import Array
 from aegis_fhe.program.long.levels import RefreshPlan, place_chain
 from aegis_fhe.program.long.shape import Degrees, LayerRanges
+from aegis_fhe.program.long.shape_program import Packing
 from aegis_fhe.program.long.steps import LayerPlan
 from aegis_fhe.program.long.weights import LayerWeights, layer_constants
 from aegis_fhe.program.network import Network, NetworkNode, evaluate
@@ -33,7 +34,7 @@ def compile_decoder(
     tokens: int,
     bootstrap: BootstrapPlan,
     public: Sequence[Array] = (),
-    most_babies: int | None = None,
+    packing: Packing | None = None,
     most_scores: int | None = None,
     origin: str,
 ) -> DecoderProgram:
@@ -41,8 +42,8 @@ def compile_decoder(
 
     The stream is stored over one bound until it is refreshed, and over the refreshed value's own from there
     on: that costs nothing (`Refresh`). public: hidden states [public tokens, features] before each layer
-    (`states_before`), as many tokens as the calibration left out. most_babies, most_scores: as
-    `compile_layer`. Raises RangeError for ranges that a layer cannot carry or that are of other layers,
+    (`states_before`), as many tokens as the calibration left out. packing, most_scores: as `compile_layer`.
+    Raises RangeError for ranges that a layer cannot carry or that are of other layers,
     LayoutError, LevelError.
     """
     public = _checked(layers, known, public)
@@ -53,7 +54,7 @@ def compile_decoder(
             public[index] if public else None,
             slots=bootstrap.params.slots,
             tokens=tokens,
-            most_babies=most_babies,
+            packing=packing,
             most_scores=most_scores,
         )
         for index, layer in enumerate(layers)
@@ -93,14 +94,14 @@ class _Layer:
         *,
         slots: int,
         tokens: int,
-        most_babies: int | None,
+        packing: Packing | None,
         most_scores: int | None,
     ) -> _Layer:
         """With the degrees that its ranges ask for."""
         weights, ranges = layer.weights_for(known, public), layer.ranges(known)
         degrees = choose_degrees(layer.shape, ranges, tokens=tokens)
-        plan = layer_plan(layer.shape, weights, ranges, degrees, slots, tokens)
-        plan = replace(plan, most_babies=most_babies, most_scores=most_scores)
+        plan = layer_plan(layer.shape, weights, ranges, degrees, slots, tokens, packing)
+        plan = replace(plan, most_scores=most_scores)
         return cls(values=layer.values, weights=weights, ranges=ranges, degrees=degrees, plan=plan)
 
     def stored_over(self, hidden: float, middle: float, result: float) -> _Layer:

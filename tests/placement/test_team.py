@@ -9,17 +9,21 @@ import pytest
 
 from aegis_fhe.circuits.bootstrap import presets
 from aegis_fhe.placement.cost import load_device, load_network
-from aegis_fhe.placement.evaluate import NodeSeconds
+from aegis_fhe.placement.evaluate import Evaluation, Machine, NodeSeconds, evaluate
 from aegis_fhe.placement.facts import GraphFacts, graph_facts, nothing_seen
 from aegis_fhe.placement.limbs import LimbPlacement
 from aegis_fhe.placement.mesh import Mesh
 from aegis_fhe.placement.mesh_limbs import MeshLimbs
 from aegis_fhe.placement.schedule import TEAM, Assignment, Place, Schedule, schedule
 from aegis_fhe.placement.shape_memory import DeviceMemory, device_memory
+from aegis_fhe.placement.sharing import SharingSeconds
+from aegis_fhe.placement.strategies import Rendering
 from aegis_fhe.placement.timeline import simulate
 from aegis_fhe.placement.traffic import TEAM_AXIS, predict_traffic
+from aegis_fhe.program.graph import Graph
+from aegis_fhe.program.long.divide import Division
 from aegis_fhe.program.long.shape import Degrees, LayerShape
-from aegis_fhe.program.long.shape_program import ShapeProgram
+from aegis_fhe.program.long.shape_program import Packing, ShapeProgram
 
 SHAPE = LayerShape.encoder(features=40, heads=2, hidden=72)
 DEGREES = Degrees(exponential=15, squarings=0, reciprocal=15, newton_steps=0, inverse_sqrt=15, activation=15)
@@ -100,3 +104,56 @@ def test_values_of_the_team_take_a_part_of_the_memory():
     whole, shared = planned(Mesh(tokens=4), everywhere((0,))), planned(Mesh(tokens=4), everywhere(TEAM))
     assert shared.memory().activations < whole.memory().activations / 2
     assert shared.memory().activations >= whole.memory().activations / 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statistics(Rendering):
+    """Everything on group 0, but the statistics of norms where `place` says."""
+
+    place: Place
+
+    def assignment(self, graph: Graph) -> Assignment:
+        chain = statistics()
+        return Assignment(
+            mesh=self.mesh, where={n.name: self.place if n.name in chain else (0,) for n in graph.nodes}
+        )
+
+
+def statistics() -> list[str]:
+    names = [n.name for n in program().graph.nodes if n.name.startswith(("first.variance", "first.root"))]
+    assert len(names) >= 2
+    return names
+
+
+@pytest.mark.parametrize("link", ["h200-nvlink", "ethernet-100g"])
+def test_what_sharing_saves_is_what_the_plan_takes_less(link: str):
+    """Group 0 does everything in turn, so that both ways of timing must agree on the difference."""
+    params = program().bootstrap.params
+    limbs = LimbPlacement(world_size=1, limbs=len(params.q), specials=len(params.p))
+    machine = Machine(device=load_device("h200"), network=load_network(link))
+
+    def evaluated(place: Place) -> Evaluation:
+        rendering = Statistics(
+            strategy="test",
+            variant=str(place),
+            packing=Packing(),
+            division=Division(),
+            mesh=Mesh(tokens=4),
+            limbs=limbs,
+            rule=lambda node: (0,),
+            place=place,
+        )
+        return evaluate(rendering, program(), machine)
+
+    alone, shared = evaluated((0,)), evaluated(TEAM)
+    gain = SharingSeconds.of(program(), Mesh(tokens=4), limbs, machine.device, machine.network)(
+        statistics()
+    ).gain
+    assert alone.timeline.seconds - shared.timeline.seconds == pytest.approx(gain, rel=1e-6)
+    assert shared.eager.seconds <= shared.timeline.seconds * (1 + 1e-9)
+    assert alone.traffic.most == 0
+    kinds = shared.collectives("norms") + shared.collectives("bootstraps")
+    assert kinds["scatter"] == 1
+    assert kinds["gather"] == 1
+    assert kinds["all_gather"] == 76
+    assert shared.memory.total >= shared.memory.keys == alone.memory.keys

@@ -59,7 +59,9 @@ def device_memory(
 
 
 def _key_bytes(plan: Schedule, facts: GraphFacts, params: Parameters, layout: MeshLimbs, group: int) -> int:
-    """Each key once, in the limbs that this device uses: as one of its group, of the team, or as both."""
+    """Each key in the limbs that this device uses as one of its group, and of the team; once where the team's
+    are among the others (`runtime.limbs.KeyRows`).
+    """
     counts: dict[Form, list[OperationCounts]] = {"whole": [], "shared": []}
     for node in plan.nodes_of(group):
         counts[plan.assignment.form(node)].append(facts.nodes[node.name].counts)
@@ -68,10 +70,13 @@ def _key_bytes(plan: Schedule, facts: GraphFacts, params: Parameters, layout: Me
     for request in total_of(counts["whole"] + counts["shared"]).key_requests():
         own = parameters_of(params, request)
         whole, rows = 2 * half_bytes(own, request.level), request.level + 1 + len(own.p)
-        held: set[int] = set()
-        for form in (form for form, steps in using.items() if request.step in steps):
-            held.update(layout.held(form, request.level, rank), layout.specials(form, rank))
-        total += whole if request.encapsulates else whole * min(len(held), rows) // rows
+        held = [
+            {*layout.held(form, request.level, rank), *layout.specials(form, rank)}
+            for form, steps in using.items()
+            if request.step in steps
+        ]
+        count = len(held[0]) if held[-1] <= held[0] else sum(map(len, held))
+        total += whole if request.encapsulates else whole * min(count, rows) // rows
     return total
 
 

@@ -18,7 +18,7 @@ from aegis_fhe.placement.traffic import Traffic, predict_traffic
 from aegis_fhe.program.long.divide import Division
 from aegis_fhe.program.long.shape import LayerShape
 from aegis_fhe.program.operators import Refresh
-from aegis_fhe.runtime.limbs import LimbEvaluator, digit_shards, shard_ciphertext, shard_keys
+from aegis_fhe.runtime.limbs import KeyRows, LimbEvaluator, digit_shards, shard_ciphertext, shard_keys
 from aegis_fhe.runtime.mesh import MeshCommunicators, MeshExecution, MeshProgram, execute_schedule
 from runtime.encrypted_layer import TOKENS, Encrypted, encrypted
 
@@ -55,7 +55,7 @@ class Case:
 
     def share(self, communicators: MeshCommunicators) -> MeshExecution:
         """What one device makes of the layer."""
-        e, limbs, layout, forms = self.encrypted, self.program.limbs, self.program.layout, self.forms
+        e, limbs, forms = self.encrypted, self.program.limbs, self.forms
         params, rank = e.program.params, communicators.rank
         evaluator = Evaluator(params, e.keys)
         if self.mesh.limbs > 1:
@@ -67,13 +67,19 @@ class Case:
                 communicators.limbs,
                 digit_keys=digit_shards(e.keys, limbs, communicators.device) if aggregates else None,
             )
-        team = None
-        if "shared" in forms.values():
-            keys = shard_keys(params, e.keys, layout.team, rank)
-            team = LimbEvaluator(params, keys, layout.team, communicators.team)
+        team = self._team(communicators, evaluator) if "shared" in forms.values() else None
         inputs = {name: self.rows(x, forms[name], rank) for name, x in e.inputs.items()}
         context = e.program.context(TOKENS)
         return execute_schedule(self.program, evaluator, communicators, inputs, context, team=team)
+
+    def _team(self, communicators: MeshCommunicators, evaluator: Evaluator) -> LimbEvaluator:
+        """Keys are held once where the device has them whole."""
+        keys, placement, rank = self.encrypted.keys, self.program.layout.team, communicators.rank
+        params = self.encrypted.program.params
+        if self.mesh.limbs == 1:
+            rows = KeyRows(evaluator.expanded, placement, rank)
+            return LimbEvaluator(params, keys, placement, communicators.team, expanded=rows)
+        return LimbEvaluator(params, shard_keys(params, keys, placement, rank), placement, communicators.team)
 
     def expected(self, name: str, rank: int) -> Ciphertext:
         """One device's rows of a result of one device alone."""

@@ -23,15 +23,16 @@ from aegis_fhe.ring.keyswitching import Digits
 from aegis_fhe.runtime.collectives import Communicator
 from aegis_fhe.runtime.limbs.aggregate import AggregatedSum
 from aegis_fhe.runtime.limbs.exchange import LimbRows, RowExchange
+from aegis_fhe.runtime.limbs.key_rows import KeyRows
 from aegis_fhe.runtime.limbs.shard import KeyShard, LimbShard
 
 
 class LimbEvaluator(Evaluator):
     """One device's share of every operation; all devices call the same ones in the same order.
 
-    keys: `shard_keys` of this device; digit_keys: its `digit_shards`, where sums are aggregated. Ciphertexts
-    are `LimbShard`s. `exchange.node` names what is computed. Raises CompatibilityError for a placement of
-    other parameters or another world.
+    keys: `shard_keys` of this device, or whole ones with `expanded`, which takes its rows of them.
+    digit_keys: its `digit_shards`, where sums are aggregated. Ciphertexts are `LimbShard`s. `exchange.node`
+    names what is computed. Raises CompatibilityError for a placement of other parameters or another world.
     """
 
     def __init__(
@@ -42,8 +43,11 @@ class LimbEvaluator(Evaluator):
         communicator: Communicator,
         *,
         digit_keys: Mapping[int, KeyShard] | None = None,
+        expanded: KeyRows | None = None,
     ) -> None:
         super().__init__(params, keys)
+        if expanded is not None:
+            self.expanded = expanded
         if placement.aggregation != "none" and digit_keys is None:
             raise CompatibilityError("sums that are aggregated need the keys of this device's digits")
         self.digit_keys = {} if digit_keys is None else digit_keys

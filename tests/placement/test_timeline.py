@@ -1,0 +1,67 @@
+"""Seconds of schedules, by hand: who waits for whom, and what a team does to that."""
+
+from __future__ import annotations
+
+import pytest
+
+from aegis_fhe.circuits.counts import OperationCounts
+from aegis_fhe.circuits.symbolic import Symbol
+from aegis_fhe.placement.cost import Link, Network
+from aegis_fhe.placement.facts import GraphFacts, NodeFacts
+from aegis_fhe.placement.limb_traffic import RowCollective
+from aegis_fhe.placement.limbs import LimbPlacement
+from aegis_fhe.placement.mesh import Mesh
+from aegis_fhe.placement.schedule import TEAM, Assignment, Place, schedule
+from aegis_fhe.placement.timeline import Moving, Timeline, simulate
+from aegis_fhe.program.graph import Graph
+
+from .test_schedule import node
+
+LIMBS = LimbPlacement(world_size=1, limbs=8, specials=2)
+TEAM_LIMBS = LIMBS.shared_by(2)
+# A row of N = 128 takes a millisecond.
+ROW_MS = Network(link=Link(name="row", bytes_per_second=1024e3, latency_seconds=0.0, share=1.0))
+NODES = (node("a"), node("b"), node("long", "b"), node("both", "a"), node("end", "both"))
+MS = {"a": 1, "b": 1, "long": 20, "both": 3, "end": 2}
+
+
+def timeline(where: dict[str, Place], moving: Moving, *, gathered: bool = True) -> Timeline:
+    """Milliseconds; every value has eight limbs in two components; the team gathers one component of one."""
+    moves = TEAM_LIMBS.gather(7)
+    gather = RowCollective(node="", operation="all_gather", moves=moves, components=1, received=(4, 4))
+    facts = {n.name: NodeFacts(OperationCounts()) for n in NODES}
+    if gathered:
+        facts["both"] = NodeFacts(OperationCounts(), (gather,))
+    found = simulate(
+        schedule(Graph(NODES, ("end",)), Assignment(mesh=Mesh(tokens=2), where=where)),
+        GraphFacts(nodes=facts, symbols={n.name: Symbol(7, 1.0) for n in NODES}),
+        lambda n: MS[n.name] / 1000,
+        ROW_MS,
+        LIMBS,
+        128,
+        moving=moving,
+    )
+    return found
+
+
+@pytest.mark.parametrize("moving", ["blocking", "eager"])
+def test_a_node_of_the_team_waits_for_all_devices(moving: Moving):
+    """Computed: a 1, b 1, long 20, both 3, end 2; 8 rows are scattered, 4 gathered in both, 8 after it."""
+    where: dict[str, Place] = {"a": (0,), "b": (1,), "long": (0,), "both": TEAM, "end": (0,)}
+    alone = timeline({**where, "long": (1,)}, moving)
+    if moving == "blocking":
+        # The exchange of the second round begins when both groups have ended the first, b's long reader too.
+        assert alone.seconds * 1000 == pytest.approx(1 + 20 + 8 + 3 + 4 + 8 + 2)
+    else:
+        # What is scattered travels under b's long reader; the team begins when group 1 is free.
+        assert alone.seconds * 1000 == pytest.approx(1 + 20 + 3 + 4 + 8 + 2)
+    without = timeline({**where, "long": (1,)}, moving, gathered=False)
+    assert (alone.seconds - without.seconds) * 1000 == pytest.approx(4)
+
+
+def test_both_groups_compute_what_the_team_does():
+    where: dict[str, Place] = {"a": (0, 1), "b": (0,), "long": (0,), "both": TEAM, "end": TEAM}
+    found = timeline(where, "eager", gathered=False)
+    # Nothing moves: both groups have a and slice it.
+    assert found.seconds * 1000 == pytest.approx(1 + 1 + 20 + 3 + 2)
+    assert sum(found.busy.values()) * 1000 == pytest.approx(1 + 1 + 20 + 3 + 2)

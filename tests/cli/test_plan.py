@@ -49,6 +49,15 @@ def test_every_promised_figure_is_there(written: dict):
         assert 0 < facts["seconds_if_exchanges_overlap"] <= facts["seconds"] * 1.001
 
 
+def test_what_speed_up_is_against(written: dict):
+    """The best program of one device without a limit, and whether it fits one."""
+    reference = written["one_device"]
+    assert set(reference) == {"rendering", "seconds", "memory_bytes", "fits"}
+    assert reference["fits"] is (reference["memory_bytes"] <= 80 << 30)
+    for facts in written["strategies"].values():
+        assert facts["speedup"] == pytest.approx(reference["seconds"] / facts["seconds"])
+
+
 def test_figures_agree_with_what_strategies_are(written: dict):
     found = written["strategies"]
     assert found["single"]["speedup"] == 1

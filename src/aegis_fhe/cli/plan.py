@@ -60,7 +60,7 @@ def plan(
     names = known if compare else [strategy]
     verdicts = {name: single if name == "single" else comparison.verdict(name) for name in names}
     if not compare and not verdicts[strategy].fits:
-        raise AegisError(describe_misfit(strategy, verdicts[strategy], workload))
+        raise AegisError(describe_misfit(strategy, {"single": single, **verdicts}, workload))
     facts = plan_facts(model, found.layers, workload, verdicts, single)
     if output is not None:
         output.write_text(json.dumps(facts, indent=1) + "\n")
@@ -94,12 +94,20 @@ def _print(model: str, workload: Workload, verdicts: Mapping[str, Verdict], sing
     console.print(results_table(title, ("strategy", *STAGES), [_byte_row(n, v) for n, v in verdicts.items()]))
     console.print(
         f"Bytes are exact. Seconds are predicted for {machine.device.name} on {machine.network.name}: "
-        f"{machine.device.provenance}. Speed-up is against the best program of one device that fits. Of each "
-        f"strategy the rendering of least {workload.objective} that fits is shown."
+        f"{machine.device.provenance}. Speed-up is against the best program of one device without a limit to "
+        f"its memory{_one_device(single, workload)}. Of each strategy the rendering of least "
+        f"{workload.objective} that fits is shown."
     )
     for name, verdict in verdicts.items():
         if not verdict.fits:
-            console.print(describe_misfit(name, verdict, workload))
+            console.print(describe_misfit(name, verdicts, workload))
+
+
+def _one_device(single: Verdict, workload: Workload) -> str:
+    found = single.unlimited
+    fits = "fits" if found.memory.total <= workload.memory_bytes else "does not fit"
+    seconds, memory = format_seconds(found.timeline.seconds), format_bytes(found.memory.total)
+    return f" ({found.rendering.variant}: {seconds}, {memory}, which {fits})"
 
 
 def _time_row(name: str, verdict: Verdict, single: Verdict) -> tuple[str, ...]:

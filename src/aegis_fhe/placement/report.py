@@ -59,11 +59,26 @@ def plan_facts(
             "limbs": len(params.q),
             "special_limbs": len(params.p),
             "digits": len(params.digits(params.max_level)),
+            "digit_limbs": params.digit_size,
+            "bootstrap_depth": workload.bootstrap.depth,
+            "levels_between_bootstraps": workload.bootstrap.levels_left,
+            "log_qp": params.log_qp,
+            "security_bits": params.security_bits,
             "fingerprint": params.fingerprint(),
         },
         "one_device": _one_device(single, workload),
         "strategies": {name: strategy_facts(verdict, single) for name, verdict in verdicts.items()},
     }
+
+
+def describe_parameters(workload: Workload) -> str:
+    """In one line: limbs, digits, bootstrap, security."""
+    params, bootstrap = workload.bootstrap.params, workload.bootstrap
+    return (
+        f"N = 2^{params.log_degree}, {len(params.q)} + {len(params.p)} limbs in "
+        f"{len(params.digits(params.max_level))} digits, a bootstrap takes {bootstrap.depth} levels and "
+        f"leaves {bootstrap.levels_left}; {params.describe_security()}"
+    )
 
 
 def describe_misfit(name: str, verdicts: Mapping[str, Verdict], workload: Workload) -> str:

@@ -15,9 +15,11 @@ from aegis_fhe.program.operators import (
     AddScalar,
     Attend,
     Babies,
+    ColumnBabies,
     ComplexParts,
     Each,
     FeatureSum,
+    GiantSums,
     HeadSum,
     Input,
     MatrixProduct,
@@ -33,6 +35,7 @@ from aegis_fhe.program.operators import (
     Refresh,
     RotateSum,
     ScalarMinus,
+    ScoreChunk,
     Scores,
     Shear,
     SquareSum,
@@ -71,6 +74,9 @@ def places(operator: Operator, inputs: int, outputs: int) -> Places:
             return Places(inputs=_columns("x", inputs), outputs=_columns("x", outputs))
         case AddPlain() | MultiplyPlain() | SumOfRotations() | Reciprocal() | HeadSum():
             return Places(inputs=_columns("x", inputs), outputs=_columns("x", outputs))
+        case MatrixProduct(turned=True):
+            babies = tuple(_grid("features", [0], inputs, len(operator.columns_in)))
+            return Places(inputs=babies, outputs=_columns("x", outputs))
         case FeatureSum() | MatrixProduct() | PlaceHeads() | AddHeads() | AddFeatures():
             return Places(inputs=_columns("features", inputs), outputs=_columns("x", outputs))
         case Scores():
@@ -79,10 +85,12 @@ def places(operator: Operator, inputs: int, outputs: int) -> Places:
             return _pair_of_blocks("probabilities", "values", outputs)
         case Refresh():
             return _bootstrapped(inputs)
-        case Each() | WeightedProduct() | SquareSum() | Babies():
+        case Each() | WeightedProduct() | SquareSum() | Babies() | ColumnBabies():
             return _grids(operator, inputs, outputs)
-        case StreamingAttention():
-            return _attention(operator, inputs, outputs)
+        case StreamingAttention() | ScoreChunk() | GiantSums():
+            found, results = _attended(operator, inputs)
+            assert (len(found), len(results)) == (inputs, outputs)
+            return Places(inputs=tuple(found), outputs=tuple(results), across=True)
         case _:
             raise CompatibilityError(
                 f"nobody has said where the values of {type(operator).__name__} lie on a grid, so what it "
@@ -110,9 +118,11 @@ def _bootstrapped(count: int) -> Places:
     return Places(inputs=both, outputs=both)
 
 
-def _grids(operator: Each | WeightedProduct | SquareSum | Babies, inputs: int, outputs: int) -> Places:
+def _grids(
+    operator: Each | WeightedProduct | SquareSum | Babies | ColumnBabies, inputs: int, outputs: int
+) -> Places:
     match operator:
-        case Babies(count=count):
+        case Babies(count=count) | ColumnBabies(count=count):
             results = tuple(Place("x", 0, index // count) for index in range(outputs))
             return Places(inputs=_columns("features", inputs), outputs=results)
         case Each(columns=columns, shared=shared):
@@ -129,7 +139,48 @@ def _one(role: str, present: bool) -> tuple[Place, ...]:
     return (Place(role),) if present else ()
 
 
-def _attention(operator: StreamingAttention, inputs: int, outputs: int) -> Places:
+def _attended(
+    operator: StreamingAttention | ScoreChunk | GiantSums, inputs: int
+) -> tuple[list[Place], list[Place]]:
+    match operator:
+        case StreamingAttention():
+            return _attention(operator, inputs)
+        case ScoreChunk():
+            return _chunk(operator, inputs)
+        case _:
+            return _giant_sums(operator.attention)
+
+
+def _chunk(operator: ScoreChunk, inputs: int) -> tuple[list[Place], list[Place]]:
+    """[query block][column][giant step], babies [token block][column][j], sums so far as the results."""
+    attention, scores = operator.attention, operator.attention.scores
+    queries, keys, columns = list(attention.query_blocks), range(scores.layout.blocks), scores.columns
+    babies = columns * (operator.last - operator.first)
+    found = [*_grid("queries", queries, columns * len(attention.giant_steps), columns)]
+    found += [*_grid("keys", keys, babies, columns), *_grid("values", keys, babies, columns)]
+    return found + (_sums("sums", attention) if len(found) < inputs else []), _sums("x", attention)
+
+
+def _sums(role: str, attention: StreamingAttention) -> list[Place]:
+    """[query block][giant step], O's columns and then D."""
+    columns = range(attention.scores.columns + 1)
+    return [
+        Place(role, block, c)
+        for block in attention.query_blocks
+        for _ in attention.giant_steps
+        for c in columns
+    ]
+
+
+def _giant_sums(attention: StreamingAttention) -> tuple[list[Place], list[Place]]:
+    columns = attention.scores.columns
+    results = [*_grid("x", list(attention.query_blocks), columns, columns)]
+    return _sums("sums", attention), results + [
+        Place("x", block, columns) for block in attention.query_blocks
+    ]
+
+
+def _attention(operator: StreamingAttention, inputs: int) -> tuple[list[Place], list[Place]]:
     """As its docstring says: grids [token block][column], rounds' factors [round][token block]."""
     queries, keys = list(operator.query_blocks), range(operator.scores.layout.blocks)
     columns = operator.scores.columns
@@ -150,8 +201,7 @@ def _attention(operator: StreamingAttention, inputs: int, outputs: int) -> Place
     if operator.weighs:
         results += _grid("x", queries, columns, columns)
     results += [Place("x", block) for block in queries]
-    assert (len(found), len(results)) == (inputs, outputs)
-    return Places(inputs=tuple(found), outputs=tuple(results), across=True)
+    return found, results
 
 
 def _grid(role: str, blocks: Sequence[int], count: int, columns: int) -> Iterator[Place]:

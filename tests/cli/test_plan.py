@@ -49,6 +49,15 @@ def test_every_promised_figure_is_there(written: dict):
         assert 0 < facts["seconds_if_exchanges_overlap"] <= facts["seconds"] * 1.001
 
 
+def test_what_speed_up_is_against(written: dict):
+    """The best program of one device without a limit, and whether it fits one."""
+    reference = written["one_device"]
+    assert set(reference) == {"rendering", "seconds", "memory_bytes", "fits"}
+    assert reference["fits"] is (reference["memory_bytes"] <= 80 << 30)
+    for facts in written["strategies"].values():
+        assert facts["speedup"] == pytest.approx(reference["seconds"] / facts["seconds"])
+
+
 def test_figures_agree_with_what_strategies_are(written: dict):
     found = written["strategies"]
     assert found["single"]["speedup"] == 1
@@ -78,6 +87,19 @@ def test_one_strategy_as_json(capsys: pytest.CaptureFixture[str]):
     assert set(facts["strategies"]) == {"token"}
 
 
+def test_limbs_of_the_published_system(capsys: pytest.CaptureFixture[str]):
+    """35 + 4 limbs, 14 levels for a bootstrap; 9 digits of 4 limbs where it has 10."""
+    options = "--model minilm --tokens 128 --devices 2 --device-memory 400GiB --parameters published --json"
+    facts = json.loads(run(capsys, *options.split()))
+    found = facts["parameters"]
+    assert (found["log_degree"], found["limbs"], found["special_limbs"]) == (16, 35, 4)
+    assert (found["digits"], found["digit_limbs"], found["bootstrap_depth"]) == (9, 4, 14)
+    assert found["levels_between_bootstraps"] == 18
+    assert found["log_qp"] < 1747
+    assert found["security_bits"] == 128
+    assert facts["strategies"]["token"]["stages"]["total"]["bytes_received_per_device"] > 0
+
+
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     with pytest.raises(SystemExit) as exit_:
         main(["plan", "--model", "minilm", "--tokens", "128", "--devices", "2", *arguments])
@@ -99,6 +121,7 @@ def test_what_does_not_fit_says_by_how_much_and_what_would_help(capsys: pytest.C
         (["--device-memory", "40"], "write it as 40GiB"),
         (["--strategy", "best"], "strategy 'best' is unknown"),
         (["--objective", "money"], "expected time or bytes"),
+        (["--parameters", "theirs"], "expected ours or published"),
         (["--link", "carrier-pigeon"], "neither a file nor one of"),
         (["--device", "abacus"], "neither a file nor one of"),
         (["--devices", "64"], "use fewer devices for tokens"),

@@ -11,15 +11,17 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from aegis_fhe.circuits.bootstrap import presets
+from aegis_fhe.circuits.bootstrap import BootstrapPlan, presets
 from aegis_fhe.errors import AegisError
 from aegis_fhe.observe.table import format_bytes, format_seconds, results_table
 from aegis_fhe.placement.compare import Comparison, Objective, Verdict, Workload, speedup
 from aegis_fhe.placement.cost import load_device, load_network
 from aegis_fhe.placement.evaluate import STAGES, Machine
 from aegis_fhe.placement.model_shapes import MODELS
-from aegis_fhe.placement.report import describe_misfit, plan_facts
+from aegis_fhe.placement.report import describe_misfit, describe_parameters, plan_facts
 
+# By how a command names them: what this system uses, and the limbs of the published one.
+PARAMETERS = {"ours": presets.n16, "published": presets.published}
 _UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40, "GB": 10**9, "TB": 10**12}
 
 
@@ -35,6 +37,10 @@ def plan(
     strategy: Annotated[str, typer.Option(help="One, or all with --compare.")] = "token",
     compare: Annotated[bool, typer.Option("--compare", help="All strategies.")] = False,
     objective: Annotated[str, typer.Option(help="time or bytes: the least of which.")] = "time",
+    parameters: Annotated[
+        str,
+        typer.Option(help="ours, or published: 35 + 4 limbs as the published system has, for plans only."),
+    ] = "ours",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A file for the JSON.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> None:
@@ -46,7 +52,7 @@ def plan(
         shape=found.layer,
         degrees=found.degrees,
         tokens=tokens,
-        bootstrap=presets.n16(),
+        bootstrap=_parameters(parameters),
         machine=Machine(device=load_device(device), network=load_network(link)),
         devices=devices,
         memory_bytes=parse_bytes(device_memory),
@@ -60,7 +66,7 @@ def plan(
     names = known if compare else [strategy]
     verdicts = {name: single if name == "single" else comparison.verdict(name) for name in names}
     if not compare and not verdicts[strategy].fits:
-        raise AegisError(describe_misfit(strategy, verdicts[strategy], workload))
+        raise AegisError(describe_misfit(strategy, {"single": single, **verdicts}, workload))
     facts = plan_facts(model, found.layers, workload, verdicts, single)
     if output is not None:
         output.write_text(json.dumps(facts, indent=1) + "\n")
@@ -85,6 +91,12 @@ def _objective(text: str) -> Objective:
     return known[text]
 
 
+def _parameters(name: str) -> BootstrapPlan:
+    if name not in PARAMETERS:
+        raise AegisError(f"parameters {name!r} are unknown: expected {' or '.join(PARAMETERS)}")
+    return PARAMETERS[name]()
+
+
 def _print(model: str, workload: Workload, verdicts: Mapping[str, Verdict], single: Verdict) -> None:
     machine, console = workload.machine, Console()
     title = f"{model}, {workload.tokens} tokens, one layer, {workload.devices} devices"
@@ -92,14 +104,23 @@ def _print(model: str, workload: Workload, verdicts: Mapping[str, Verdict], sing
     console.print(results_table(title, columns, [_time_row(n, v, single) for n, v in verdicts.items()]))
     title = "bytes received by the device that receives most"
     console.print(results_table(title, ("strategy", *STAGES), [_byte_row(n, v) for n, v in verdicts.items()]))
+    console.print(f"Parameters: {describe_parameters(workload)}.")
     console.print(
         f"Bytes are exact. Seconds are predicted for {machine.device.name} on {machine.network.name}: "
-        f"{machine.device.provenance}. Speed-up is against the best program of one device that fits. Of each "
-        f"strategy the rendering of least {workload.objective} that fits is shown."
+        f"{machine.device.provenance}. Speed-up is against the best program of one device without a limit to "
+        f"its memory{_one_device(single, workload)}. Of each strategy the rendering of least "
+        f"{workload.objective} that fits is shown."
     )
     for name, verdict in verdicts.items():
         if not verdict.fits:
-            console.print(describe_misfit(name, verdict, workload))
+            console.print(describe_misfit(name, verdicts, workload))
+
+
+def _one_device(single: Verdict, workload: Workload) -> str:
+    found = single.unlimited
+    fits = "fits" if found.memory.total <= workload.memory_bytes else "does not fit"
+    seconds, memory = format_seconds(found.timeline.seconds), format_bytes(found.memory.total)
+    return f" ({found.rendering.variant}: {seconds}, {memory}, which {fits})"
 
 
 def _time_row(name: str, verdict: Verdict, single: Verdict) -> tuple[str, ...]:

@@ -8,9 +8,11 @@ from dataclasses import asdict
 from typing import Any
 
 from aegis_fhe.placement.compare import Verdict, Workload, speedup
+from aegis_fhe.placement.cure import find_cure
 from aegis_fhe.placement.evaluate import STAGES, Evaluation
 
-CURES = {
+# Where no plan that fits was found.
+ADVICE = {
     "keys": "share limbs between devices (limb_parallel), which shares the keys too",
     "weights": "use more devices",
     "activations": "use more devices or a shorter text",
@@ -57,23 +59,58 @@ def plan_facts(
             "limbs": len(params.q),
             "special_limbs": len(params.p),
             "digits": len(params.digits(params.max_level)),
+            "digit_limbs": params.digit_size,
+            "bootstrap_depth": workload.bootstrap.depth,
+            "levels_between_bootstraps": workload.bootstrap.levels_left,
+            "log_qp": params.log_qp,
+            "security_bits": params.security_bits,
             "fingerprint": params.fingerprint(),
         },
+        "one_device": _one_device(single, workload),
         "strategies": {name: strategy_facts(verdict, single) for name, verdict in verdicts.items()},
     }
 
 
-def describe_misfit(name: str, verdict: Verdict, workload: Workload) -> str:
-    """By how many bytes, on what, and what to change."""
-    memory = verdict.best.memory
+def describe_parameters(workload: Workload) -> str:
+    """In one line: limbs, digits, bootstrap, security."""
+    params, bootstrap = workload.bootstrap.params, workload.bootstrap
+    return (
+        f"N = 2^{params.log_degree}, {len(params.q)} + {len(params.p)} limbs in "
+        f"{len(params.digits(params.max_level))} digits, a bootstrap takes {bootstrap.depth} levels and "
+        f"leaves {bootstrap.levels_left}; {params.describe_security()}"
+    )
+
+
+def describe_misfit(name: str, verdicts: Mapping[str, Verdict], workload: Workload) -> str:
+    """By how many bytes a strategy lacks memory, on what, and what to change: a plan that fits, if any."""
+    memory = verdicts[name].best.memory
     parts = asdict(memory)
     largest = max(parts, key=lambda part: parts[part])
     over = memory.total - workload.memory_bytes
     return (
         f"{name} needs {memory.total / 2**30:.2f} GiB per device, {over / 2**30:.2f} GiB more than "
         f"{workload.memory_bytes / 2**30:.2f} GiB; most of it, {parts[largest] / 2**30:.2f} GiB, are "
-        f"{largest}: {CURES[largest]}"
+        f"{largest}: {_cure(name, verdicts, workload, largest)}"
     )
+
+
+def _cure(name: str, verdicts: Mapping[str, Verdict], workload: Workload, largest: str) -> str:
+    found = find_cure(name, workload, verdicts)
+    if found is None:
+        return ADVICE[largest]
+    devices = f"{found.devices} device" + ("s" if found.devices > 1 else "")
+    return f"{found.strategy} on {devices} fits with {found.memory_bytes / 2**30:.2f} GiB each"
+
+
+def _one_device(single: Verdict, workload: Workload) -> dict[str, Any]:
+    """What every speed-up is against: the best program of one device, whatever memory it takes."""
+    found = single.unlimited
+    return {
+        "rendering": found.rendering.variant,
+        "seconds": found.timeline.seconds,
+        "memory_bytes": found.memory.total,
+        "fits": found.memory.total <= workload.memory_bytes,
+    }
 
 
 def _stage(found: Evaluation, name: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 | preset | N | levels left | log2 QP | bound | worst slot, bits | rms | failure of one bootstrap |
 |---|---|---|---|---|---|---|---|
 | n16() | 2^16 | 14 of 40 bits | 1740 | 1747 | 21 | 25 | 2^-105 |
+| published() | 2^16 | 18 of 40 bits | 1731 | 1747 | for plans only | | |
 
 Precision is that of uniform numbers in [-1, 1], real and imaginary, measured. Bits and bound as in
 `ckks.presets`; the sparse secret of 32 coefficients protects one key modulo q_0 p_0, 100 bits, which takes
@@ -28,6 +29,24 @@ def n16(levels_left: int = 14) -> BootstrapPlan:
         to_coefficients=(8, 7),
         to_slots=(5, 5, 5),
         sine=SineModulus(width=2.0**-4.2, arcsine_degree=7),
+    )
+
+
+def published() -> BootstrapPlan:
+    """N = 2^16, 35 limbs of q, 4 special ones, a bootstrap of 14 levels: for plans to compare with.
+
+    These numbers are those of the published system (ICS 2026, DOI 10.1145/3797905.3800539), the sizes of
+    primes ours: 20 of 40 bits, 15 and the special ones of 49, within 128 bits. Digits are runs of 4 limbs,
+    so there are 9; its 10 come with a base prime that is a digit alone. Its precision was never measured.
+    """
+    return plan(
+        16,
+        18,
+        to_coefficients=(8, 7),
+        to_slots=(5, 5, 5),
+        sine=SineModulus(width=2.0**-4.2, arcsine_degree=7),
+        special=4,
+        wide_bits=49,
     )
 
 
@@ -68,6 +87,7 @@ def plan(
     special: int = SPECIAL,
     period: int | None = None,
     level_bits: int = LEVEL_BITS,
+    wide_bits: int = WIDE_BITS,
     insecure: bool = False,
 ) -> BootstrapPlan:
     """A plan and its parameters: q_0, the primes of the levels, those of the bootstrap, `special` for keys.
@@ -76,7 +96,7 @@ def plan(
     below the first. Raises ParameterError, and SecurityError unless `insecure`.
     """
     upper, low = len(to_slots) + sine.depth, len(to_coefficients) + levels_left
-    wide = find_primes(WIDE_BITS, 1 << log_degree, special + 1 + upper)
+    wide = find_primes(wide_bits, 1 << log_degree, special + 1 + upper)
     params = Parameters(
         log_degree=log_degree,
         q=(wide[special], *find_primes(level_bits, 1 << log_degree, low), *wide[special + 1 :]),
@@ -84,8 +104,8 @@ def plan(
         digit_size=special,
         scale=2.0**level_bits,
         insecure=insecure,
-        name=f"{'insecure-' if insecure else ''}boot-N{log_degree}-q{WIDE_BITS}+{low}x{level_bits}+{upper}x"
-        f"{WIDE_BITS}-P{special}x{WIDE_BITS}-left{levels_left}",
+        name=f"{'insecure-' if insecure else ''}boot-N{log_degree}-q{wide_bits}+{low}x{level_bits}+{upper}x"
+        f"{wide_bits}-P{special}x{wide_bits}-left{levels_left}",
     )
     return BootstrapPlan(
         params=params, to_coefficients=to_coefficients, to_slots=to_slots, sine=sine, period=period

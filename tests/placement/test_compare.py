@@ -1,0 +1,74 @@
+"""Verdicts under a memory limit, what speed-up is against, and cures that were computed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from aegis_fhe.circuits.bootstrap import presets
+from aegis_fhe.placement.compare import Comparison, Workload, speedup
+from aegis_fhe.placement.cost import load_device, load_network
+from aegis_fhe.placement.cure import find_cure
+from aegis_fhe.placement.evaluate import Machine
+from aegis_fhe.placement.report import describe_misfit
+from aegis_fhe.program.long.shape import Degrees, LayerShape
+
+SHAPE = LayerShape.encoder(features=64, heads=4, hidden=256)
+PLENTY = 1 << 50
+
+
+@pytest.fixture(scope="module")
+def workload() -> Workload:
+    return Workload(
+        shape=SHAPE,
+        degrees=Degrees(),
+        tokens=64,
+        bootstrap=presets.insecure(10, levels_left=14),
+        machine=Machine(device=load_device("a100"), network=load_network("a100-nvlink")),
+        devices=2,
+        memory_bytes=PLENTY,
+    )
+
+
+def test_speedup_is_against_one_device_without_a_limit(workload: Workload):
+    free = Comparison(workload).verdict("single")
+    assert free.fits
+    assert free.best is free.unlimited
+    assert speedup(free, free) == 1
+    tight = Comparison(replace(workload, memory_bytes=free.unlimited.memory.total - 1))
+    single, token = tight.verdict("single"), tight.verdict("token")
+    assert single.unlimited.timeline.seconds == free.unlimited.timeline.seconds
+    assert single.best.timeline.seconds > single.unlimited.timeline.seconds
+    assert speedup(single, single) < 1
+    assert speedup(token, single) == free.best.timeline.seconds / token.best.timeline.seconds
+
+
+def test_a_cure_is_a_plan_that_fits(workload: Workload):
+    """With memory that the strategy has on twice as many devices, but not on these."""
+    needed = Comparison(workload).verdict("limb_parallel").best.memory.total
+    doubled = Comparison(replace(workload, devices=4)).verdict("limb_parallel").best.memory.total
+    assert doubled < needed
+    limits = [e.memory.total for e in _all(Comparison(workload), "limb_parallel")]
+    tight = replace(workload, memory_bytes=min(limits) - 1)
+    verdict = Comparison(tight).verdict("limb_parallel")
+    assert not verdict.fits
+    cure = find_cure("limb_parallel", tight, {"limb_parallel": verdict})
+    assert cure is not None
+    assert (cure.strategy, cure.devices) == ("limb_parallel", 4)
+    assert cure.memory_bytes <= tight.memory_bytes
+    text = describe_misfit("limb_parallel", {"limb_parallel": verdict}, tight)
+    assert "limb_parallel on 4 devices fits with" in text
+
+
+def test_no_cure_is_made_up(workload: Workload):
+    tight = replace(workload, memory_bytes=1)
+    verdict = Comparison(tight).verdict("token")
+    assert find_cure("token", tight, {"token": verdict}) is None
+    assert "fits with" not in describe_misfit("token", {"token": verdict}, tight)
+
+
+def _all(comparison: Comparison, name: str) -> list:
+    """Every rendering, with as few babies as are ever tried."""
+    limited = Comparison(replace(comparison.workload, memory_bytes=0))
+    return [e for r in limited.strategies()[name]() for e in limited._evaluations(r)]

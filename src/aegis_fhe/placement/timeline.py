@@ -16,7 +16,7 @@ from aegis_fhe.placement.cost import Network
 from aegis_fhe.placement.facts import GraphFacts
 from aegis_fhe.placement.limbs import LimbPlacement
 from aegis_fhe.placement.mesh_limbs import MeshLimbs
-from aegis_fhe.placement.moves import Exchange, Form, ValueMove
+from aegis_fhe.placement.moves import Form, ValueMove
 from aegis_fhe.placement.node_seconds import ExchangeSeconds
 from aegis_fhe.placement.schedule import Round, Schedule
 from aegis_fhe.placement.traffic import move_messages
@@ -90,13 +90,12 @@ class _Clock:
 
     def eager(self, one: Round) -> None:
         """Values one after the other over the links of their ends, from the moment they exist."""
-        for exchange in one.exchanges:
-            for move in _in_turn(exchange, self.plan.mesh.tokens):
-                end = self.made[move.value, move.needs, move.source]
-                if move.source != move.destination:
-                    end = self._carried(move, end)
-                there = move.value, move.makes, move.destination
-                self.made[there] = max(end, self.made.get(there, 0.0))  # a gather ends with its last part
+        for move in _in_turn(one, self.plan.mesh.tokens):
+            end = self.made[move.value, move.needs, move.source]
+            if move.source != move.destination:
+                end = self._carried(move, end)
+            there = move.value, move.makes, move.destination
+            self.made[there] = max(end, self.made.get(there, 0.0))  # a gather ends with its last part
         self._compute(one)
 
     def _carried(self, move: ValueMove, ready: float) -> float:
@@ -135,11 +134,19 @@ class _Clock:
         return self.network.seconds(move_messages(moves, self.layout, self.facts, self.degree))
 
 
-def _in_turn(exchange: Exchange, groups: int) -> list[ValueMove]:
-    """Every group sends at the same time, each to another one: no receiver is waited for by two."""
+def _in_turn(one: Round, groups: int) -> list[ValueMove]:
+    """By the node that needs a value first. Every group sends at the same time, each to another one: no
+    receiver is waited for by two.
+    """
+    needed: dict[str, int] = {}
+    for index, node in enumerate(one.nodes):
+        for value in node.inputs:
+            needed.setdefault(value, index)
+    moves = [move for exchange in one.exchanges for move in exchange.moves]
+    moves.sort(key=lambda move: needed[move.value])
     sent = [dict[str, int]() for _ in range(groups)]  # of each group its values, in order
     order: list[tuple[int, int, ValueMove]] = []
-    for move in exchange.moves:
+    for move in moves:
         values = sent[move.source]
         number = values.setdefault(move.value, len(values))
         order.append((number, (move.destination - move.source) % groups, move))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from aegis_fhe.placement.choose.runs import Run
+from aegis_fhe.placement.schedule import TEAM, Place
 from aegis_fhe.program.graph import Node
 from aegis_fhe.program.long.attention import StreamingAttention
 from aegis_fhe.program.long.diagonals import Babies
@@ -15,7 +16,7 @@ from aegis_fhe.program.operators import Refresh
 
 # Into how many nodes a group's share of babies is divided: each leaves as soon as it is made.
 SHARES = 4
-Place = Callable[[Node], tuple[int, ...]]
+Placing = Callable[[Node], Place]
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Way:
     name: str
     division: Division
     nodes: tuple[Node, ...]
-    where: Mapping[str, tuple[int, ...]]
+    where: Mapping[str, Place]
 
 
 def ways(run: Run, setting: Setting) -> list[Way]:
@@ -65,7 +66,7 @@ def ways(run: Run, setting: Setting) -> list[Way]:
     return list(found.values())
 
 
-def _proposed(run: Run, setting: Setting) -> Iterator[tuple[str, Division, Place]]:
+def _proposed(run: Run, setting: Setting) -> Iterator[tuple[str, Division, Placing]]:
     first = run.nodes[0].operator
     if setting.groups == 1:
         yield from _alone(first, setting)
@@ -83,7 +84,7 @@ def _proposed(run: Run, setting: Setting) -> Iterator[tuple[str, Division, Place
         yield "blocks", _blocks(first, setting), setting.block
 
 
-def _alone(operator: object, setting: Setting) -> Iterator[tuple[str, Division, Place]]:
+def _alone(operator: object, setting: Setting) -> Iterator[tuple[str, Division, Placing]]:
     chunked = isinstance(operator, StreamingAttention) and setting.chunks > 1
     division = Division(chunks=setting.chunks) if chunked else Division()
     yield "whole", division, lambda node: (0,)
@@ -96,7 +97,7 @@ def _blocks(operator: object, setting: Setting) -> Division:
     return Division()
 
 
-def _attention(operator: StreamingAttention, setting: Setting) -> Iterator[tuple[str, Division, Place]]:
+def _attention(operator: StreamingAttention, setting: Setting) -> Iterator[tuple[str, Division, Placing]]:
     if len(operator.giant_steps) >= setting.groups and not operator.rounds:
         division = Division(
             giants=setting.groups, chunks=setting.chunks, parts=setting.groups * SHARES, paired=True
@@ -114,7 +115,7 @@ def _attention(operator: StreamingAttention, setting: Setting) -> Iterator[tuple
         yield "blocks, own babies", division, own_babies
 
 
-def _product(run: Run, operator: MatrixProduct, setting: Setting) -> Iterator[tuple[str, Division, Place]]:
+def _product(run: Run, operator: MatrixProduct, setting: Setting) -> Iterator[tuple[str, Division, Placing]]:
     parts, stage = setting.groups, run.stage
     yield "columns", Division(parts=parts, paired=True), _parts(setting)
     shared = Division(parts=parts, paired=True, shared=frozenset({stage}), shares=SHARES)
@@ -131,39 +132,41 @@ def _product(run: Run, operator: MatrixProduct, setting: Setting) -> Iterator[tu
         yield "blocks, keys and values everywhere", Division(heads=1), hidden
 
 
-def _refresh(run: Run, setting: Setting) -> Iterator[tuple[str, Division, Place]]:
+def _refresh(run: Run, setting: Setting) -> Iterator[tuple[str, Division, Placing]]:
     if all(setting.columns[value][1] > 1 for node in run.nodes for value in node.inputs):
         yield "columns", Division(), lambda node: setting.column(node.inputs[0])
     else:
         spread = {node.name: (i % setting.groups,) for i, node in enumerate(run.nodes)}
         yield "spread", Division(), lambda node: spread[node.name]
+        yield "by limbs", Division(), lambda node: TEAM
     yield "everywhere", Division(), lambda node: setting.every
 
 
-def _grid(setting: Setting) -> Iterator[tuple[str, Division, Place]]:
+def _grid(setting: Setting) -> Iterator[tuple[str, Division, Placing]]:
     """By columns; what is one ciphertext a token block on one group, or on every."""
     division = Division(parts=setting.groups, paired=True)
 
-    def columns(single: tuple[int, ...]) -> Place:
-        def place(node: Node) -> tuple[int, ...]:
+    def columns(single: Place) -> Placing:
+        def place(node: Node) -> Place:
             return (part_of(node) % setting.groups,) if "~" in node.name else single
 
         return place
 
     yield "columns, statistics everywhere", division, columns(setting.every)
     yield "columns, statistics on one", division, columns((0,))
+    yield "columns, statistics by limbs", division, columns(TEAM)
     yield "everywhere", Division(), lambda node: setting.every
 
 
-def _parts(setting: Setting) -> Place:
+def _parts(setting: Setting) -> Placing:
     """Part p on group p mod T, what is not divided everywhere."""
     return lambda node: (part_of(node) % setting.groups,) if "~" in node.name else setting.every
 
 
-def _shared(setting: Setting) -> Place:
+def _shared(setting: Setting) -> Placing:
     """As `_parts`; babies on the group that has their columns."""
 
-    def place(node: Node) -> tuple[int, ...]:
+    def place(node: Node) -> Place:
         shares = isinstance(node.operator, ColumnBabies) or _turns_keys(node)
         return setting.column(node.inputs[0]) if shares else _parts(setting)(node)
 

@@ -8,39 +8,48 @@ from typing import TypeAlias
 
 from aegis_fhe.placement.limbs import LimbPlacement
 from aegis_fhe.placement.mesh import Mesh
-from aegis_fhe.placement.schedule import Assignment
+from aegis_fhe.placement.schedule import TEAM, Assignment, Place
 from aegis_fhe.program.graph import Graph, Node
-from aegis_fhe.program.long.divide import Division
+from aegis_fhe.program.long.divide import Division, NodeDivisions
 from aegis_fhe.program.long.shape_program import Packing
 from aegis_fhe.program.operators import Refresh
 
-# Of a node that is no bootstrap: the groups that compute it.
-Rule: TypeAlias = Callable[[Node], tuple[int, ...]]
+# Of a node that is no bootstrap: who computes it.
+Rule: TypeAlias = Callable[[Node], Place]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rendering:
-    """One way to run a layer. strategy, variant: its name; rule: see `place`."""
+    """One way to run a layer. strategy, variant: its name; rule: see `place`.
+
+    places_refreshes: the rule is asked for bootstraps too.
+    """
 
     strategy: str
     variant: str
     packing: Packing
-    division: Division
+    division: Division | NodeDivisions
     mesh: Mesh
     limbs: LimbPlacement
     rule: Rule
+    places_refreshes: bool = False
 
     def assignment(self, graph: Graph) -> Assignment:
         """Where each node of the divided graph is computed."""
+        if self.places_refreshes:
+            return Assignment(mesh=self.mesh, where={node.name: self.rule(node) for node in graph.nodes})
         return Assignment(mesh=self.mesh, where=place(graph, self.rule))
 
 
-def place(graph: Graph, rule: Rule) -> Mapping[str, tuple[int, ...]]:
-    """The groups of every node; a bootstrap is computed by the group that made its first value."""
-    where: dict[str, tuple[int, ...]] = {}
-    made: dict[str, tuple[int, ...]] = {}
+def place(graph: Graph, rule: Rule) -> Mapping[str, Place]:
+    """Who computes every node; a bootstrap is computed where its first value was made, by one group."""
+    where: dict[str, Place] = {}
+    made: dict[str, Place] = {}
     for node in graph.nodes:
-        groups = made[node.inputs[0]][:1] if isinstance(node.operator, Refresh) else rule(node)
+        groups = rule(node)
+        if isinstance(node.operator, Refresh):
+            first = made[node.inputs[0]]
+            groups = first if first is TEAM else first[:1]
         where[node.name] = groups
         made.update(dict.fromkeys(node.outputs, groups))
     return where

@@ -20,7 +20,7 @@ from aegis_fhe.program.interpret import run_graph
 from aegis_fhe.program.long.context import GridContext
 from aegis_fhe.program.long.decoder import DecoderLayer
 from aegis_fhe.program.long.degrees import choose_degrees
-from aegis_fhe.program.long.divide import Division, divide
+from aegis_fhe.program.long.divide import Division, NodeDivisions, divide
 from aegis_fhe.program.long.graph import LayerGraph
 from aegis_fhe.program.long.layout import Array, GridLayout
 from aegis_fhe.program.long.levels import RefreshPlan, depth, place_refreshes
@@ -72,7 +72,7 @@ class LongProgram:
             public_tokens=self.public_tokens,
         )
 
-    def divided(self, division: Division) -> LongProgram:
+    def divided(self, division: Division | NodeDivisions) -> LongProgram:
         """The same layer in parts."""
         return replace(self, graph=divide(self.graph, division))
 

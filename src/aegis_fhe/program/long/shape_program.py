@@ -10,7 +10,7 @@ from aegis_fhe.circuits.bootstrap import BootstrapPlan
 from aegis_fhe.circuits.symbolic import Symbol
 from aegis_fhe.program.graph import Graph
 from aegis_fhe.program.long.context import GridContext
-from aegis_fhe.program.long.divide import Division, divide
+from aegis_fhe.program.long.divide import Division, NodeDivisions, divide
 from aegis_fhe.program.long.fits import LayerFits
 from aegis_fhe.program.long.graph import LayerGraph
 from aegis_fhe.program.long.layout import GridLayout
@@ -102,7 +102,7 @@ class ShapeProgram:
         context = GridContext(constants=Ones(), scale=params.scale, tokens=tokens, bootstrap=bootstrap)
         return cls(plan=plan, refreshes=found, graph=graph, context=context, bootstrap=bootstrap)
 
-    def divided(self, division: Division) -> ShapeProgram:
+    def divided(self, division: Division | NodeDivisions) -> ShapeProgram:
         """The same layer in parts."""
         return replace(self, graph=divide(self.graph, division))
 

@@ -13,6 +13,7 @@ from aegis_fhe.program.long.attention import StreamingAttention
 from aegis_fhe.program.long.divide.attention import divide_attention
 from aegis_fhe.program.long.divide.division import Division, NodeDivisions, part_of
 from aegis_fhe.program.long.divide.grids import divide_grid
+from aegis_fhe.program.long.matrix_product import ColumnBabies
 
 __all__ = ["Division", "NodeDivisions", "divide", "divide_nodes", "part_of"]
 
@@ -23,8 +24,23 @@ def divide(graph: Graph, division: Division | NodeDivisions) -> Graph:
 
 
 def divide_nodes(nodes: Iterable[Node], division: Division | NodeDivisions) -> Iterator[Node]:
-    """The same for some of its nodes."""
-    return (part for node in nodes for part in _parts(node, division.of(node)))
+    """The same for some of its nodes.
+
+    Babies that parts share come before the parts of the node before, where they do not depend on it: another
+    device's are on their way while this one computes.
+    """
+    waiting: list[Node] = []
+    for node in nodes:
+        parts = list(_parts(node, division.of(node)))
+        turns = [part for part in parts if isinstance(part.operator, ColumnBabies)]
+        made = {value for part in waiting for value in part.outputs}
+        if not turns or any(made & set(part.inputs) for part in turns):
+            yield from waiting
+            waiting = []
+        yield from turns
+        yield from waiting
+        waiting = [part for part in parts if part not in turns]
+    yield from waiting
 
 
 def _parts(node: Node, division: Division) -> Iterator[Node]:

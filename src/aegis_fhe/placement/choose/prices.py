@@ -1,0 +1,122 @@
+"""What ways cost: alone, and what has to move from one operator's way to another's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from aegis_fhe.circuits.counts import OperationCounts
+from aegis_fhe.circuits.symbolic import Symbol
+from aegis_fhe.placement.choose.runs import Run
+from aegis_fhe.placement.choose.ways import Way
+from aegis_fhe.placement.cost import DeviceModel, Network
+from aegis_fhe.placement.facts import GraphFacts, NodeFacts, Seen, graph_facts
+from aegis_fhe.placement.limbs import LimbPlacement
+from aegis_fhe.placement.mesh import Mesh
+from aegis_fhe.placement.mesh_limbs import MeshLimbs
+from aegis_fhe.placement.node_seconds import ComputeSeconds
+from aegis_fhe.placement.planner import Cost
+from aegis_fhe.placement.schedule import TEAM, Assignment, Place, schedule
+from aegis_fhe.placement.timeline import simulate
+from aegis_fhe.placement.traffic import predict_traffic
+from aegis_fhe.program.graph import Graph, Node
+from aegis_fhe.program.long.shape_program import ShapeProgram
+from aegis_fhe.program.operators import Add, Input
+
+# Values with the same history: level, components, who has them, who reads them.
+_Kind = tuple[int, int, Place, tuple[Place, ...]]
+
+
+@dataclass
+class Prices:
+    """Of one undivided program on one mesh. symbols: of all its values; limbs: of a group.
+
+    Seconds of a way are those until its last group is done, exchanges overlapped as far as its order allows.
+    """
+
+    program: ShapeProgram
+    mesh: Mesh
+    limbs: LimbPlacement
+    device: DeviceModel
+    network: Network
+    seen: Seen
+    team_seen: Seen
+    symbols: Mapping[str, Symbol] = field(init=False)
+
+    def __post_init__(self) -> None:
+        params, period = self.program.bootstrap.params, self.program.plan.layout.sub_slots
+        facts = graph_facts(self.program.graph, self.program.context, self.program.symbols, self.seen)
+        self.symbols = facts.symbols
+        self._group = ComputeSeconds(params, self.device, self.limbs, period)
+        self._team = ComputeSeconds(params, self.device, MeshLimbs(self.mesh, self.limbs).team, period)
+        self._moved: dict[tuple[_Kind, ...], Cost] = {}
+
+    def alone(self, run: Run, way: Way) -> Cost:
+        """With all inputs where they are read."""
+        readers: dict[str, list[Place]] = {value: [] for value in run.outside}
+        for node in way.nodes:
+            for value in set(node.inputs) & readers.keys():
+                readers[value].append(way.where[node.name])
+        inputs = [_made(value, run.stage) for value in readers]
+        where = {f"in {value}": _together(places) for value, places in readers.items() if places}
+        inputs = [node for node in inputs if node.name in where]
+        graph = Graph((*inputs, *way.nodes), ())
+        shared = (name for name, place in way.where.items() if place is TEAM)
+        facts = graph_facts(
+            graph, self.program.context, self.symbols, self.seen, dict.fromkeys(shared, self.team_seen)
+        )
+
+        def seconds(node: Node) -> float:
+            costs = self._team if way.where.get(node.name) is TEAM else self._group
+            return costs(facts.nodes[node.name])
+
+        plan = schedule(graph, Assignment(mesh=self.mesh, where={**where, **way.where}))
+        degree = self.program.bootstrap.params.degree
+        timeline = simulate(plan, facts, seconds, self.network, self.limbs, degree, moving="eager")
+        traffic = predict_traffic(plan, self.limbs, facts, degree)
+        return Cost(seconds=timeline.seconds, bytes=float(traffic.most))
+
+    def between(self, holders: Mapping[str, Place], readers: Mapping[str, Sequence[Place]]) -> Cost:
+        """holders, readers: by value. All that moves leaves at once and nothing overlaps it."""
+        kinds: list[_Kind] = []
+        for value, places in readers.items():
+            symbol = self.symbols[value]
+            different = tuple(dict.fromkeys(places))
+            kinds.append((symbol.level, symbol.components, holders[value], different))
+        key = tuple(sorted(kinds, key=str))
+        if key not in self._moved:
+            self._moved[key] = self._moves(key)
+        return self._moved[key]
+
+    def _moves(self, kinds: Sequence[_Kind]) -> Cost:
+        nodes, where = list[Node](), dict[str, Place]()
+        symbols, facts = dict[str, Symbol](), dict[str, NodeFacts]()
+        for index, (level, components, place, _) in enumerate(kinds):
+            value = f"v{index}"
+            symbols[value] = Symbol(level, 1.0, components)
+            nodes.append(_made(value, ""))
+            where[nodes[-1].name] = place
+        for index, (_, _, _, places) in enumerate(kinds):
+            for number, reader in enumerate(places):
+                name = f"out {index}.{number}"
+                nodes.append(
+                    Node(name=name, operator=Add(), block=0, stage="", inputs=(f"v{index}",), outputs=(name,))
+                )
+                where[name] = reader
+        facts = {node.name: NodeFacts(OperationCounts()) for node in nodes}
+        known = GraphFacts(nodes=facts, symbols=symbols)
+        plan = schedule(Graph(tuple(nodes), ()), Assignment(mesh=self.mesh, where=where))
+        degree = self.program.bootstrap.params.degree
+        timeline = simulate(plan, known, lambda node: 0.0, self.network, self.limbs, degree)
+        traffic = predict_traffic(plan, self.limbs, known, degree)
+        return Cost(seconds=timeline.seconds, bytes=float(traffic.most))
+
+
+def _made(value: str, stage: str) -> Node:
+    return Node(name=f"in {value}", operator=Input(0), block=0, stage=stage, inputs=(), outputs=(value,))
+
+
+def _together(places: Sequence[Place]) -> Place:
+    """Where a value is that all these read: by limbs if only the team does."""
+    groups = {group for place in places if place is not TEAM for group in place}
+    return tuple(sorted(groups)) if groups else TEAM

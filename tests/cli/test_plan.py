@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -98,6 +99,20 @@ def test_limbs_of_the_published_system(capsys: pytest.CaptureFixture[str]):
     assert found["log_qp"] < 1747
     assert found["security_bits"] == 128
     assert facts["strategies"]["token"]["stages"]["total"]["bytes_received_per_device"] > 0
+
+
+def test_explanations_are_printed_and_written(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    options = "--model minilm --tokens 128 --devices 2 --device-memory 80GiB --strategy tensor_parallel"
+    path = tmp_path / "plan.json"
+    text = run(capsys, *options.split(), "--explain", "--output", str(path))
+    assert "kinds of collectives remain" in text
+    assert "because matrix product contracts the feature axis of its features" in text
+    assert "instead: computed again by every group that reads them; the whole layer then takes" in text
+    (reasons,) = json.loads(path.read_text())["explanation"].values()
+    for one in reasons:
+        assert one["received_bytes"] > 0
+        assert one["dependency"]
+    assert any(one["alternatives"] for one in reasons)
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

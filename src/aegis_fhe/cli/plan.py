@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from aegis_fhe.circuits.bootstrap import BootstrapPlan, presets
+from aegis_fhe.cli.explanations import print_explanations
 from aegis_fhe.errors import AegisError
 from aegis_fhe.observe.table import format_bytes, format_seconds, results_table
 from aegis_fhe.placement.compare import Comparison, Objective, Verdict, Workload, speedup
@@ -41,6 +42,9 @@ def plan(
         str,
         typer.Option(help="ours, or published: 35 + 4 limbs as the published system has, for plans only."),
     ] = "ours",
+    explained: Annotated[
+        bool, typer.Option("--explain", help="What forces each collective, what alternatives cost.")
+    ] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A file for the JSON.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> None:
@@ -68,12 +72,17 @@ def plan(
     if not compare and not verdicts[strategy].fits:
         raise AegisError(describe_misfit(strategy, {"single": single, **verdicts}, workload))
     facts = plan_facts(model, found.layers, workload, verdicts, single)
+    explanations = {name: comparison.explain(v.best) for name, v in verdicts.items()} if explained else {}
+    if explained:
+        facts["explanation"] = {n: [one.facts() for one in found] for n, found in explanations.items()}
     if output is not None:
         output.write_text(json.dumps(facts, indent=1) + "\n")
     if as_json:
         typer.echo(json.dumps(facts))
         return
     _print(model, workload, verdicts, single)
+    for name, reasons in explanations.items():
+        print_explanations(name, reasons)
 
 
 def parse_bytes(text: str) -> int:

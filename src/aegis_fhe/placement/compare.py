@@ -9,6 +9,7 @@ from typing import Literal
 from aegis_fhe.circuits.bootstrap import BootstrapPlan
 from aegis_fhe.errors import CapacityError, LayoutError, LevelError
 from aegis_fhe.placement.evaluate import Evaluation, Machine, evaluate
+from aegis_fhe.placement.explain import Explanation, explain
 from aegis_fhe.placement.facts import Seen, nothing_seen
 from aegis_fhe.placement.limbs import LimbPlacement
 from aegis_fhe.placement.strategies import (
@@ -86,6 +87,10 @@ class Comparison:
         best = min(fitting, key=self._cost) if fitting else min(found, key=lambda e: e.memory.total)
         unlimited = min(found, key=self._cost)
         return Verdict(best=best, fits=bool(fitting), tried=len(found), unlimited=unlimited)
+
+    def explain(self, found: Evaluation) -> list[Explanation]:
+        """Every collective that remains in one of its evaluations."""
+        return explain(found, self._program(found.rendering.packing), self.workload.machine)
 
     def _cost(self, found: Evaluation) -> tuple[float, float]:
         time, moved = found.timeline.seconds, float(found.traffic.most)

@@ -84,11 +84,19 @@ def evaluate(
     """program: of the rendering's packing, undivided. seen, team_seen: what nodes do whose limbs lie as in a
     group, and as in the team (`MeshLimbs.team`). Raises as `graph_facts` and `schedule`.
     """
-    params, limbs = program.bootstrap.params, rendering.limbs
+    limbs = rendering.limbs
     divided = program.divided(rendering.division)
     plan = schedule(divided.graph, rendering.assignment(divided.graph))
     facts = _facts(divided, plan, limbs, seen, team_seen)
-    seconds = NodeSeconds(plan, facts, program, limbs, machine.device)
+    return evaluate_schedule(rendering, divided, plan, machine, facts)
+
+
+def evaluate_schedule(
+    rendering: Rendering, divided: ShapeProgram, plan: Schedule, machine: Machine, facts: GraphFacts
+) -> Evaluation:
+    """The same nodes in any places, each by groups or by all as in the rendering. divided: in its parts."""
+    params, limbs = divided.bootstrap.params, rendering.limbs
+    seconds = NodeSeconds(plan, facts, divided, limbs, machine.device)
 
     def run(moving: Moving) -> Timeline:
         return simulate(plan, facts, seconds, machine.network, limbs, params.degree, moving=moving)

@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 
 from aegis_fhe.circuits.bootstrap import presets
-from aegis_fhe.placement.compare import Comparison, Workload, speedup
+from aegis_fhe.placement.compare import Comparison, speedup
 from aegis_fhe.placement.cost import load_device, load_network
 from aegis_fhe.placement.cure import find_cure
 from aegis_fhe.placement.evaluate import Machine
 from aegis_fhe.placement.report import describe_misfit
+from aegis_fhe.placement.workload import Workload
 from aegis_fhe.program.long.shape import Degrees, LayerShape
 
 SHAPE = LayerShape.encoder(features=64, heads=4, hidden=256)

@@ -8,10 +8,11 @@ import pytest
 
 from aegis_fhe.circuits.bootstrap import presets
 from aegis_fhe.cli.explanations import describe, describe_alternative
-from aegis_fhe.placement.compare import Comparison, Verdict, Workload
+from aegis_fhe.placement.compare import Comparison, Verdict
 from aegis_fhe.placement.cost import load_device, load_network
 from aegis_fhe.placement.evaluate import Machine
 from aegis_fhe.placement.explain import Explanation
+from aegis_fhe.placement.workload import Workload
 from aegis_fhe.program.long.shape import Degrees, LayerShape
 
 PLENTY = 1 << 50

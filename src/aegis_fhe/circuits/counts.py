@@ -45,6 +45,13 @@ class OperationCounts:
         """The key for `step` is used at `level`."""
         self.keys[step] = max(level, self.keys.get(step, 0))
 
+    def include(self, other: OperationCounts) -> None:
+        """All operations and keys of another count."""
+        for (operation, level), times in other.by_level.items():
+            self.add(operation, level, times)
+        for step, level in other.keys.items():
+            self.need(step, level)
+
     def total(self, operation: str) -> float:
         """Over all levels."""
         return sum(times for (name, _), times in self.by_level.items() if name == operation)

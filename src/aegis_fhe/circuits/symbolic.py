@@ -6,7 +6,7 @@ It refuses what the encrypted run would refuse, before any key exists, and count
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 
 from aegis_fhe.circuits.counts import OperationCounts
@@ -41,6 +41,13 @@ class SymbolicBackend:
         for q in moduli:
             self._log_q.append(self._log_q[-1] + math.log2(q))
         self.counts = OperationCounts()
+
+    def repeated(self, circuit: Hashable, x: Symbol, run: Callable[[Symbol], Symbol]) -> Symbol:
+        """run(x), which does the same for every equal x. circuit: its name among those of this interpreter.
+
+        An interpreter that only plans may look at it once and note down the same again.
+        """
+        return run(x)
 
     @property
     def slots(self) -> int:

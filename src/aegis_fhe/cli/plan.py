@@ -15,11 +15,12 @@ from aegis_fhe.circuits.bootstrap import BootstrapPlan, presets
 from aegis_fhe.cli.explanations import print_explanations
 from aegis_fhe.errors import AegisError
 from aegis_fhe.observe.table import format_bytes, format_seconds, results_table
-from aegis_fhe.placement.compare import Comparison, Objective, Verdict, Workload, speedup
+from aegis_fhe.placement.compare import AEGIS, Comparison, Verdict, speedup
 from aegis_fhe.placement.cost import load_device, load_network
 from aegis_fhe.placement.evaluate import STAGES, Machine
 from aegis_fhe.placement.model_shapes import MODELS
 from aegis_fhe.placement.report import describe_misfit, describe_parameters, plan_facts
+from aegis_fhe.placement.workload import Objective, Workload
 
 # By how a command names them: what this system uses, and the limbs of the published one.
 PARAMETERS = {"ours": presets.n16, "published": presets.published}
@@ -35,7 +36,7 @@ def plan(
     ] = "a100",
     device_memory: Annotated[str, typer.Option(help="Of each device, such as 40GiB.")] = "40GiB",
     link: Annotated[str, typer.Option(help="A preset, such as a100-nvlink, or a file.")] = "a100-nvlink",
-    strategy: Annotated[str, typer.Option(help="One, or all with --compare.")] = "token",
+    strategy: Annotated[str, typer.Option(help="One, or all with --compare.")] = AEGIS,
     compare: Annotated[bool, typer.Option("--compare", help="All strategies.")] = False,
     objective: Annotated[str, typer.Option(help="time or bytes: the least of which.")] = "time",
     parameters: Annotated[
@@ -63,7 +64,7 @@ def plan(
         objective=_objective(objective),
     )
     comparison = Comparison(workload)
-    known = list(comparison.strategies())
+    known = comparison.names
     if strategy not in known:
         raise AegisError(f"strategy {strategy!r} is unknown: expected one of {', '.join(known)}")
     single = comparison.verdict("single")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
-from aegis_fhe.circuits.bootstrap import BootstrapPlan
 from aegis_fhe.errors import CapacityError, LayoutError, LevelError
-from aegis_fhe.placement.evaluate import Evaluation, Machine, evaluate
+from aegis_fhe.placement.choose import Planning
+from aegis_fhe.placement.evaluate import Evaluation, evaluate
 from aegis_fhe.placement.explain import Explanation, explain
 from aegis_fhe.placement.facts import Seen, nothing_seen
 from aegis_fhe.placement.limbs import LimbPlacement
@@ -20,26 +19,13 @@ from aegis_fhe.placement.strategies import (
     tensor_parallel,
     token,
 )
-from aegis_fhe.program.long.shape import Degrees, LayerShape
+from aegis_fhe.placement.workload import Workload
 from aegis_fhe.program.long.shape_program import Packing, ShapeProgram
 
-Objective = Literal["time", "bytes"]
+# The strategy that the planner makes, operator by operator.
+AEGIS = "aegis"
 # Rotated inputs that an operator may hold, tried in turn until a rendering fits.
 BABIES = (None, 1024, 256, 64)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Workload:
-    """One of a model's equal layers on texts of a length, and where it is to run."""
-
-    shape: LayerShape
-    degrees: Degrees
-    tokens: int
-    bootstrap: BootstrapPlan
-    machine: Machine
-    devices: int
-    memory_bytes: int
-    objective: Objective = "time"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +49,11 @@ class Comparison:
     programs: dict[Packing, ShapeProgram] = field(default_factory=dict)
     seen: dict[tuple[LimbPlacement, int], Seen] = field(default_factory=dict)
 
+    @property
+    def names(self) -> list[str]:
+        """Of all strategies."""
+        return [*self.strategies(), AEGIS]
+
     def strategies(self) -> Mapping[str, Callable[[], Iterator[Rendering]]]:
         """Their renderings, by name."""
         w = self.workload
@@ -77,22 +68,26 @@ class Comparison:
 
     def verdict(self, name: str) -> Verdict:
         """Raises CapacityError when a strategy has no rendering of this workload at all."""
-        found = [e for r in self.strategies()[name]() for e in self._evaluations(r)]
+        if name == AEGIS:
+            found = list(Planning(self.workload, self.program, self.seen_by).evaluations())
+        else:
+            found = [e for r in self.strategies()[name]() for e in self._evaluations(r)]
         if not found:
             raise CapacityError(
                 f"{name} cannot share {self.workload.tokens} tokens among {self.workload.devices} devices"
             )
         limit = self.workload.memory_bytes
         fitting = [e for e in found if e.memory.total <= limit]
-        best = min(fitting, key=self._cost) if fitting else min(found, key=lambda e: e.memory.total)
-        unlimited = min(found, key=self._cost)
+        best = min(fitting, key=self.cost) if fitting else min(found, key=lambda e: e.memory.total)
+        unlimited = min(found, key=self.cost)
         return Verdict(best=best, fits=bool(fitting), tried=len(found), unlimited=unlimited)
 
     def explain(self, found: Evaluation) -> list[Explanation]:
         """Every collective that remains in one of its evaluations."""
-        return explain(found, self._program(found.rendering.packing), self.workload.machine)
+        return explain(found, self.program(found.rendering.packing), self.workload.machine)
 
-    def _cost(self, found: Evaluation) -> tuple[float, float]:
+    def cost(self, found: Evaluation) -> tuple[float, float]:
+        """What is to be least, and what decides among equals."""
         time, moved = found.timeline.seconds, float(found.traffic.most)
         return (time, moved) if self.workload.objective == "time" else (moved, time)
 
@@ -102,18 +97,23 @@ class Comparison:
             packing = replace(rendering.packing, most_babies=most)
             variant = rendering.variant if most is None else f"{rendering.variant} b{most}"
             try:
-                program = self._program(packing)
+                program = self.program(packing)
             except (LayoutError, LevelError):
                 return
-            key = rendering.limbs, program.plan.layout.sub_slots
-            seen = self.seen.setdefault(key, nothing_seen(program.bootstrap.params, rendering.limbs))
+            seen = self.seen_by(rendering.limbs, program)
             one = replace(rendering, packing=packing, variant=variant)
             found = evaluate(one, program, self.workload.machine, seen)
             yield found
             if found.memory.total <= self.workload.memory_bytes:
                 return
 
-    def _program(self, packing: Packing) -> ShapeProgram:
+    def seen_by(self, limbs: LimbPlacement, program: ShapeProgram) -> Seen:
+        """What nodes did whose limbs lie so, in programs of the same context."""
+        key = limbs, program.plan.layout.sub_slots
+        return self.seen.setdefault(key, nothing_seen(program.bootstrap.params, limbs))
+
+    def program(self, packing: Packing) -> ShapeProgram:
+        """The layer in a packing, undivided. Raises LayoutError, LevelError."""
         if packing not in self.programs:
             w = self.workload
             self.programs[packing] = ShapeProgram.of(

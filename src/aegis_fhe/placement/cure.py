@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from aegis_fhe.errors import CapacityError, LayoutError
-from aegis_fhe.placement.compare import Comparison, Verdict, Workload
+from aegis_fhe.placement.compare import Comparison, Verdict
+from aegis_fhe.placement.workload import Workload
 
 # How often as many devices are tried.
 FACTORS = (2, 4)

@@ -37,14 +37,16 @@ class Machine:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """One layer of one rendering. eager: as if exchanges were asynchronous; memory: of the fullest device."""
+    """One layer of one rendering. timeline: with exchanges that overlap computing as far as the order of
+    nodes lets them; blocking: as the executor of today waits for them. memory: of the fullest device.
+    """
 
     rendering: Rendering
     plan: Schedule
     facts: GraphFacts
     traffic: Traffic
     timeline: Timeline
-    eager: Timeline
+    blocking: Timeline
     memory: DeviceMemory
 
     def received(self, stage: str) -> int:
@@ -110,8 +112,8 @@ def evaluate_schedule(
         plan=plan,
         facts=facts,
         traffic=predict_traffic(plan, limbs, facts, params.degree),
-        timeline=run("blocking"),
-        eager=run("eager"),
+        timeline=run("eager"),
+        blocking=run("blocking"),
         memory=memory,
     )
 

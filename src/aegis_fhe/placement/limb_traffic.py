@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
 
+from aegis_fhe.circuits.counts import OperationCounts
 from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.placement.cost.chain import RESIDUE_BYTES
@@ -35,7 +36,26 @@ class LimbTraffic(SymbolicBackend):
         self.degree, self.placement = params.degree, placement
         self.node = ""
         self.collectives: list[RowCollective] = []
+        self._circuits: dict[
+            tuple[Hashable, Symbol], tuple[Symbol, OperationCounts, list[RowCollective]]
+        ] = {}
         self._known: dict[tuple[str, int], tuple[Rows, ...]] = {}
+
+    def repeated(self, circuit: Hashable, x: Symbol, run: Callable[[Symbol], Symbol]) -> Symbol:
+        """Run once for each x; operations and exchanges are noted down again from then on."""
+        key = circuit, x
+        if key not in self._circuits:
+            counts, collectives = self.counts, self.collectives
+            self.counts, self.collectives = OperationCounts(), []
+            try:
+                result = run(x)
+                self._circuits[key] = result, self.counts, self.collectives
+            finally:
+                self.counts, self.collectives = counts, collectives
+        result, found, exchanges = self._circuits[key]
+        self.counts.include(found)
+        self.collectives += exchanges
+        return replace(result)
 
     def received_bytes(self, rank: int) -> dict[tuple[str, str], int]:
         """Bytes that a device receives for each (node, operation), zeros left out."""

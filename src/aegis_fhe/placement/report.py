@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from aegis_fhe.placement.compare import Verdict, Workload, speedup
+from aegis_fhe.placement.compare import Verdict, speedup
 from aegis_fhe.placement.cure import find_cure
 from aegis_fhe.placement.evaluate import STAGES, Evaluation
+from aegis_fhe.placement.workload import Workload
 
 # Where no plan that fits was found.
 ADVICE = {
@@ -29,7 +30,7 @@ def strategy_facts(verdict: Verdict, single: Verdict) -> dict[str, Any]:
         "renderings_tried": verdict.tried,
         "fits": verdict.fits,
         "seconds": found.timeline.seconds,
-        "seconds_if_exchanges_overlap": found.eager.seconds,
+        "seconds_blocking": found.blocking.seconds,
         "speedup": gain,
         "efficiency": gain / found.plan.mesh.world_size,
         "devices": found.plan.mesh.world_size,

@@ -1,6 +1,7 @@
 """A layer's best plan: ways to compute each operator, what they cost alone and together, the best choice."""
 
 from aegis_fhe.placement.choose.choose import Choices
+from aegis_fhe.placement.choose.planning import Planning
 from aegis_fhe.placement.choose.prices import Prices
 
-__all__ = ["Choices", "Prices"]
+__all__ = ["Choices", "Planning", "Prices"]

@@ -29,7 +29,7 @@ _Kind = tuple[int, int, Place, tuple[Place, ...]]
 
 @dataclass
 class Prices:
-    """Of one undivided program on one mesh. symbols: of all its values; limbs: of a group.
+    """Of one undivided program on one mesh. facts: of it undivided; limbs: of a group.
 
     Seconds of a way are those until its last group is done, exchanges overlapped as far as its order allows.
     """
@@ -41,15 +41,21 @@ class Prices:
     network: Network
     seen: Seen
     team_seen: Seen
-    symbols: Mapping[str, Symbol] = field(init=False)
+    facts: GraphFacts = field(init=False)
 
     def __post_init__(self) -> None:
         params, period = self.program.bootstrap.params, self.program.plan.layout.sub_slots
-        facts = graph_facts(self.program.graph, self.program.context, self.program.symbols, self.seen)
-        self.symbols = facts.symbols
+        program = self.program
+        self.facts = graph_facts(program.graph, program.context, program.symbols, self.seen)
         self._group = ComputeSeconds(params, self.device, self.limbs, period)
         self._team = ComputeSeconds(params, self.device, MeshLimbs(self.mesh, self.limbs).team, period)
         self._moved: dict[tuple[_Kind, ...], Cost] = {}
+
+    @property
+    def total(self) -> float:
+        """Seconds of all nodes, each once, one after the other, exchanges left out."""
+        nodes = (node for node in self.program.graph.nodes if not isinstance(node.operator, Input))
+        return sum(self._group(self.facts.nodes[node.name]) for node in nodes)
 
     def alone(self, run: Run, way: Way) -> Cost:
         """With all inputs where they are read."""
@@ -63,7 +69,7 @@ class Prices:
         graph = Graph((*inputs, *way.nodes), ())
         shared = (name for name, place in way.where.items() if place is TEAM)
         facts = graph_facts(
-            graph, self.program.context, self.symbols, self.seen, dict.fromkeys(shared, self.team_seen)
+            graph, self.program.context, self.facts.symbols, self.seen, dict.fromkeys(shared, self.team_seen)
         )
 
         def seconds(node: Node) -> float:
@@ -80,7 +86,7 @@ class Prices:
         """holders, readers: by value. All that moves leaves at once and nothing overlaps it."""
         kinds: list[_Kind] = []
         for value, places in readers.items():
-            symbol = self.symbols[value]
+            symbol = self.facts.symbols[value]
             different = tuple(dict.fromkeys(places))
             kinds.append((symbol.level, symbol.components, holders[value], different))
         key = tuple(sorted(kinds, key=str))

@@ -137,8 +137,16 @@ class StreamingAttention(msgspec.Struct, frozen=True, tag=True):
 
     def exponentiated(self, backend: Backend[V], product: V, offsets: SlotVector, context: Context) -> V:
         """exp of a score: the sum of products of Q and K, not yet relinearised."""
-        score = backend.relinearize_rescale(product)
-        (p,) = self.exponential.lower(backend, [backend.add_plain(score, offsets)], context)
-        for _ in range(self.squarings):
-            p = multiply(backend, p, p)
-        return p
+
+        def run(x: V) -> V:
+            score = backend.relinearize_rescale(x)
+            (p,) = self.exponential.lower(backend, [backend.add_plain(score, offsets)], context)
+            for _ in range(self.squarings):
+                p = multiply(backend, p, p)
+            return p
+
+        # There are thousands of scores: an interpreter of counts and levels looks at one.
+        repeated = getattr(backend, "repeated", None)
+        known = offsets.period, self.exponential, self.squarings
+        found: V = run(product) if repeated is None else repeated(known, product, run)
+        return found

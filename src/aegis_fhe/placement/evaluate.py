@@ -94,7 +94,10 @@ def evaluate(
         return simulate(plan, facts, seconds, machine.network, limbs, params.degree, moving=moving)
 
     memory = max(
-        (device_memory(plan, facts, params, limbs, group) for group in range(plan.mesh.tokens)),
+        (
+            device_memory(plan, facts, params, limbs, group, divided.graph.results)
+            for group in range(plan.mesh.tokens)
+        ),
         key=lambda found: found.total,
     )
     return Evaluation(

@@ -65,8 +65,8 @@ def _columns(
             return Each(operator.operator, last - first, shared), (*chosen, *common)
         case MatrixProduct(columns=None, rows=None):
             # With the babies of the whole: the same rotations, and so the same bits.
-            part = msgspec.structs.replace(operator, columns=(first, last), babies=operator.baby)
-            return part, tuple(inputs)
+            own = msgspec.structs.replace(operator, columns=(first, last), babies=operator.baby)
+            return own, tuple(inputs)
         case WeightedProduct(columns=None):
             part = msgspec.structs.replace(operator, columns=(first, last))
             return part, (*inputs[first:last], inputs[-1])

@@ -63,6 +63,7 @@ def encrypted(
     shape: LayerShape = SHAPE,
     packing: Packing | None = None,
     degrees: Degrees = DEGREES,
+    seed: bytes = b"layer",
 ) -> Encrypted:
     native.set_threads(1)
     layer, plan = tiny_layer(shape, TOKENS), bootstrap()
@@ -78,11 +79,11 @@ def encrypted(
     if division is not None:
         program = program.divided(division)
     params = program.params
-    secret = SecretKey.generate(params, seed=b"layer")
+    secret = SecretKey.generate(params, seed=seed)
     keys = EvaluationKeys.collect(
         params,
-        evaluation_keys(secret, program.key_requests(), seed=b"layer"),
-        encapsulation_keys(secret, plan.weight, seed=b"layer"),
+        evaluation_keys(secret, program.key_requests(), seed=seed),
+        encapsulation_keys(secret, plan.weight, seed=seed),
     )
     inputs = {
         name: encrypt(secret, SlotVector(v), level=program.input_level, seed=name.encode()).expand(params)

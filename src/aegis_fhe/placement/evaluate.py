@@ -104,7 +104,10 @@ def evaluate_schedule(
         return simulate(plan, facts, seconds, machine.network, limbs, params.degree, moving=moving)
 
     memory = max(
-        (device_memory(plan, facts, params, limbs, group) for group in range(plan.mesh.tokens)),
+        (
+            device_memory(plan, facts, params, limbs, group, divided.graph.results)
+            for group in range(plan.mesh.tokens)
+        ),
         key=lambda found: found.total,
     )
     return Evaluation(

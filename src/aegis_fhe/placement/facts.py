@@ -10,8 +10,9 @@ from typing import TypeAlias
 from aegis_fhe.circuits.counts import OperationCounts
 from aegis_fhe.circuits.symbolic import Symbol
 from aegis_fhe.ckks.parameters import Parameters
-from aegis_fhe.placement.limb_traffic import LimbTraffic, RowCollective
+from aegis_fhe.placement.limb_traffic import RowCollective
 from aegis_fhe.placement.limbs import LimbPlacement
+from aegis_fhe.placement.node_memory import NodeMemory
 from aegis_fhe.program.graph import Graph
 from aegis_fhe.program.known_nodes import KnownNodes
 from aegis_fhe.program.operators import Context, Input
@@ -19,10 +20,13 @@ from aegis_fhe.program.operators import Context, Input
 
 @dataclass(frozen=True)
 class NodeFacts:
-    """counts: of its operations; collectives: of limbs, where they are shared."""
+    """counts: of its operations; collectives: of limbs, where they are shared; rows: of N residues that it
+    takes at its fullest moment besides its inputs, on the first device of a group.
+    """
 
     counts: OperationCounts
     collectives: tuple[RowCollective, ...] = ()
+    rows: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +37,12 @@ class GraphFacts:
     symbols: Mapping[str, Symbol]
 
 
-Seen: TypeAlias = KnownNodes[LimbTraffic]
+Seen: TypeAlias = KnownNodes[NodeMemory]
 
 
 def nothing_seen(params: Parameters, limbs: LimbPlacement) -> Seen:
     """For graphs on these parameters and this placement, all of one context."""
-    return KnownNodes(partial(LimbTraffic, params, limbs))
+    return KnownNodes(partial(NodeMemory, params, limbs))
 
 
 def graph_facts(
@@ -60,5 +64,5 @@ def graph_facts(
             nodes[node.name] = NodeFacts(OperationCounts())
         else:
             found = others.get(node.name, seen).run(node, symbols, context)
-            nodes[node.name] = NodeFacts(found.counts, tuple(found.collectives))
+            nodes[node.name] = NodeFacts(found.counts, tuple(found.collectives), found.peak)
     return GraphFacts(nodes=nodes, symbols=symbols)

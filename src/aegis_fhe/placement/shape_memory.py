@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -18,9 +18,9 @@ from aegis_fhe.placement.mesh_limbs import MeshLimbs
 from aegis_fhe.placement.moves import Form
 from aegis_fhe.placement.schedule import Schedule
 from aegis_fhe.program.graph import Node
-from aegis_fhe.program.long.attention import StreamingAttention
 from aegis_fhe.program.long.counts import total_of
 from aegis_fhe.program.long.matrix_product import MatrixProduct
+from aegis_fhe.program.operators import Input
 
 # A value in one of its forms.
 _Held: TypeAlias = tuple[str, Form]
@@ -30,7 +30,8 @@ _Held: TypeAlias = tuple[str, Form]
 class DeviceMemory:
     """Bytes on one device. keys: both halves of each, for the limbs it computes with. weights: encoded, each
     different plaintext once. activations: values alive at the fullest moment. workspace: what the operator of
-    that moment holds besides, babies and partial sums included.
+    that moment takes besides, its results, babies and partial sums included (`node_memory`). What an exchange
+    of rows within a group has in flight is not counted.
     """
 
     keys: int
@@ -45,11 +46,16 @@ class DeviceMemory:
 
 
 def device_memory(
-    plan: Schedule, facts: GraphFacts, params: Parameters, limbs: LimbPlacement, group: int
+    plan: Schedule,
+    facts: GraphFacts,
+    params: Parameters,
+    limbs: LimbPlacement,
+    group: int,
+    results: Sequence[str] = (),
 ) -> DeviceMemory:
-    """Of the first device of a group, which has most limbs. limbs: of one group."""
+    """Of the first device of a group, which has most limbs. limbs: of one group. results: stay to the end."""
     nodes, layout = plan.nodes_of(group), MeshLimbs(plan.mesh, limbs)
-    alive, inside = _fullest(plan, facts, params, layout, group)
+    alive, inside = _fullest(plan, facts, params, layout, group, results)
     return DeviceMemory(
         keys=_key_bytes(plan, facts, params, layout, group),
         weights=_weight_bytes(nodes, params),
@@ -77,6 +83,10 @@ def _key_bytes(plan: Schedule, facts: GraphFacts, params: Parameters, layout: Me
         ]
         count = len(held[0]) if held[-1] <= held[0] else sum(map(len, held))
         total += whole if request.encapsulates else whole * min(count, rows) // rows
+        limbs = layout.limbs
+        if limbs.aggregation != "none" and limbs.world_size > 1 and not isinstance(request.step, str):
+            digits = len(params.digits(request.level))
+            total += whole * len(limbs.own_digits(digits, 0)) // digits  # its digits, in all limbs
     return total
 
 
@@ -87,7 +97,12 @@ def _weight_bytes(nodes: Iterable[Node], params: Parameters) -> int:
 
 
 def _fullest(
-    plan: Schedule, facts: GraphFacts, params: Parameters, layout: MeshLimbs, group: int
+    plan: Schedule,
+    facts: GraphFacts,
+    params: Parameters,
+    layout: MeshLimbs,
+    group: int,
+    results: Sequence[str],
 ) -> tuple[int, int]:
     """(bytes alive, bytes inside the operator) at the moment when both together are most."""
     rank, form_of = plan.mesh.rank(group, 0), plan.assignment.form
@@ -101,6 +116,10 @@ def _fullest(
     for node in plan.nodes_of(group):
         left.update((value, form_of(node)) for value in node.inputs)
     held: dict[_Held, int] = {}
+    for node in plan.nodes_of(group):
+        left.update((value, form_of(node)) for value in node.outputs if value in results)
+        if isinstance(node.operator, Input):
+            held.update({(value, form_of(node)): size(value, form_of(node)) for value in node.outputs})
     most = (0, 0)
     for one in plan.rounds:
         for exchange in one.exchanges:
@@ -115,9 +134,9 @@ def _fullest(
             if group not in plan.assignment.groups(node):
                 continue
             form = form_of(node)
-            held.update({(value, form): size(value, form) for value in node.outputs})
-            inside = _inside(node, facts, params, layout, form, rank)
+            inside = facts.nodes[node.name].rows * params.degree * RESIDUE_BYTES
             most = max(most, (sum(held.values()), inside), key=sum)
+            held.update({(value, form): size(value, form) for value in node.outputs})
             for value in node.inputs:
                 _use((value, form), left, held)
     return most
@@ -131,28 +150,3 @@ def _use(value: _Held, left: Counter[_Held], held: dict[_Held, int]) -> None:
 
 def _ciphertext_bytes(symbol: Symbol, params: Parameters, layout: MeshLimbs, form: Form, rank: int) -> int:
     return symbol.components * len(layout.held(form, symbol.level, rank)) * params.degree * RESIDUE_BYTES
-
-
-def _inside(
-    node: Node, facts: GraphFacts, params: Parameters, layout: MeshLimbs, form: Form, rank: int
-) -> int:
-    """Babies, inner sums of one column, and one key switch: extended digits and two sums modulo QP."""
-    symbols = [facts.symbols[value] for value in node.inputs]
-    if not symbols:
-        return 0
-    level = max(symbol.level for symbol in symbols)
-    rows = len(layout.held(form, level, rank)) + len(layout.specials(form, rank))
-    switching = (len(params.digits(level)) + 2) * rows * params.degree * RESIDUE_BYTES
-    one = _ciphertext_bytes(Symbol(level, 1.0), params, layout, form, rank)
-    match node.operator:
-        case MatrixProduct() as product:
-            giants = 2 * product.source.sub_slots // product.baby
-            babies = len(product.columns_in) * (product.baby - 1)
-            return switching + (babies + giants) * one
-        case StreamingAttention() as attention:
-            scores, columns = attention.scores, attention.scores.columns
-            babies = 0 if attention.turned else 2 * columns * (scores.baby - 1) * scores.layout.blocks
-            turned = 2 * columns * len(attention.query_blocks)
-            return switching + (babies + turned + scores.baby * scores.layout.blocks) * one
-        case _:
-            return switching + 8 * one

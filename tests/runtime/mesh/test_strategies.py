@@ -12,14 +12,14 @@ import torch
 
 from aegis_fhe.circuits.noise_backend import NoiseBackend, NoiseValue
 from aegis_fhe.ckks import Ciphertext, Parameters, noise
-from aegis_fhe.ckks.secret import decrypt
+from aegis_fhe.ckks.secret import SecretKey, decrypt
 from aegis_fhe.placement.limbs import LimbPlacement
 from aegis_fhe.placement.strategies import Rendering
 from aegis_fhe.program.long.divide import Division
 from aegis_fhe.program.operators import Refresh
 from aegis_fhe.runtime.launch import LaunchOptions, launch
 from aegis_fhe.runtime.mesh import MeshCommunicators, MeshExecution
-from runtime.encrypted_layer import TOKENS, encrypted
+from runtime.encrypted_layer import TOKENS, Encrypted, encrypted
 
 from ..together import mesh_together
 from .cases import Case, digest
@@ -73,15 +73,14 @@ def test_bits_of_one_device_and_predicted_bytes(world: int, rendering: Rendering
     assert (case.traffic.most == 0) == (world == 1)
 
 
-def test_divisions_that_round_alike_give_the_bits_of_the_undivided_layer():
-    """By columns, queries and babies. A product by rows and giant steps apart round each part: other bits."""
+def test_only_products_by_rows_change_bits():
+    """Their parts are rounded one by one. Two giant steps, as here, are turned once each in parts too."""
     for rendering in {one.division: one for _, one in EXACT}.values():
         whole = encrypted(Division(), SHAPE, rendering.packing, DEGREES)
         divided, division = case_of(rendering).encrypted, rendering.division
-        same = {
-            torch.equal(divided.results[name].parts, value.parts) for name, value in whole.results.items()
-        }
-        assert same == {not division.rows and division.giants == 1}, division
+        for name, value in whole.results.items():
+            same = torch.equal(divided.results[name].parts, value.parts)
+            assert same == (not division.rows or division.parts == 1), division
 
 
 def test_columns_alone_change_no_bit():
@@ -126,34 +125,47 @@ def joined(case: Case, made: Sequence[MeshExecution], name: str) -> Ciphertext:
     return Ciphertext(parts=parts, scale=whole.scale)
 
 
+def predicted_std(e: Encrypted, limbs: LimbPlacement) -> tuple[float, int]:
+    """Noise of the results by the formulas, and how many roundings more than one device has."""
+    program = e.program
+    assert program.bootstrap is not None
+    backend = RoundedSums(program.params, limbs, program.bootstrap.weight)
+    inputs = {
+        name: backend.encode(values, program.input_level, program.params.scale)
+        for name, values in program.pack(e.layer.hidden).items()
+    }
+    results = program.run(backend, inputs, TOKENS).values()
+    stds = [noise.slot_std(program.params, value.noise, value.scale) for value in results]
+    return float(np.sqrt(np.mean(np.square(stds)))), backend.roundings
+
+
+def difference(one: tuple[SecretKey, Ciphertext], other: tuple[SecretKey, Ciphertext]) -> float:
+    """Of what both decrypt to, root mean square."""
+    slots = [decrypt(secret, x).values for secret, x in (one, other)]
+    return float(np.sqrt(np.mean(np.abs(slots[0] - slots[1]) ** 2)))
+
+
 @pytest.mark.parametrize("rendering", ROUNDED, ids=name_of)
 def test_rounding_on_every_device_stays_inside_the_noise_formula(rendering: Rendering):
-    """Two runs with noise of their own differ by sqrt(2) times what is predicted, with all the roundings.
+    """It differs from one device's run as that differs from one with other keys, but for what is predicted.
 
     Where only one device has digits - special limbs everywhere, sums at the lowest level - it is one rounding
     of the same number, and the bits are those of one device.
     """
     case = case_of(rendering)
     e, made = case.encrypted, shares(case)
-    program, secret = e.program, e.secret
-    assert program.bootstrap is not None
-    backend = RoundedSums(program.params, rendering.limbs, program.bootstrap.weight)
-    inputs = {
-        name: backend.encode(values, program.input_level, program.params.scale)
-        for name, values in program.pack(e.layer.hidden).items()
-    }
-    predicted = program.run(backend, inputs, TOKENS)
-    assert backend.roundings > 0
-    ratios = []
-    for name, value in predicted.items():
-        rounded, whole = joined(case, made, name), e.results[name]
-        difference = decrypt(secret, rounded).values - decrypt(secret, whole).values
-        formula = 2 * noise.slot_std(program.params, value.noise, value.scale)
-        ratios.append(np.sqrt(np.mean(np.abs(difference) ** 2)) / formula)
-    if rendering.limbs.placed == "replicated":
-        assert ratios == [0.0] * len(predicted)
-    else:
-        assert 0.7 < np.sqrt(np.mean(np.square(ratios))) < 1.4
+    (with_roundings, more), (plain, _) = (
+        predicted_std(e, limbs) for limbs in (rendering.limbs, replace(rendering.limbs, aggregation="none"))
+    )
+    assert more > 0
+    other = encrypted(rendering.division, SHAPE, rendering.packing, DEGREES, b"other keys")
+    for name, whole in e.results.items():
+        found = difference((e.secret, joined(case, made, name)), (e.secret, whole))
+        usual = difference((other.secret, other.results[name]), (e.secret, whole))
+        if rendering.limbs.placed == "replicated":
+            assert found == 0.0
+        else:
+            assert 0.7 < found / usual / (with_roundings / plain) < 1.4
 
 
 def test_over_real_processes():

@@ -64,7 +64,9 @@ def _columns(
             common = inputs[len(grids) :]
             return Each(operator.operator, last - first, shared), (*chosen, *common)
         case MatrixProduct(columns=None, rows=None):
-            return msgspec.structs.replace(operator, columns=(first, last)), tuple(inputs)
+            # With the babies of the whole: the same rotations, and so the same bits.
+            own = msgspec.structs.replace(operator, columns=(first, last), babies=operator.baby)
+            return own, tuple(inputs)
         case WeightedProduct(columns=None):
             part = msgspec.structs.replace(operator, columns=(first, last))
             return part, (*inputs[first:last], inputs[-1])

@@ -135,7 +135,7 @@ def test_what_does_not_fit_says_by_how_much_and_what_would_help(capsys: pytest.C
     [
         (["--device-memory", "40"], "write it as 40GiB"),
         (["--strategy", "best"], "strategy 'best' is unknown"),
-        (["--objective", "money"], "expected time or bytes"),
+        (["--objective", "money"], "expected time, bytes or front"),
         (["--parameters", "theirs"], "expected ours or published"),
         (["--link", "carrier-pigeon"], "neither a file nor one of"),
         (["--device", "abacus"], "neither a file nor one of"),

@@ -13,11 +13,13 @@ from rich.console import Console
 
 from aegis_fhe.circuits.bootstrap import BootstrapPlan, presets
 from aegis_fhe.cli.explanations import print_explanations
+from aegis_fhe.cli.plan_front import FRONT, check_front, find_front, front_svg, print_front
 from aegis_fhe.errors import AegisError
 from aegis_fhe.observe.table import format_bytes, format_seconds, results_table
 from aegis_fhe.placement.compare import AEGIS, Comparison, Verdict, speedup
 from aegis_fhe.placement.cost import load_device, load_network
 from aegis_fhe.placement.evaluate import STAGES, Machine
+from aegis_fhe.placement.front_report import front_facts
 from aegis_fhe.placement.model_shapes import MODELS
 from aegis_fhe.placement.report import describe_misfit, describe_parameters, plan_facts
 from aegis_fhe.placement.workload import Objective, Workload
@@ -38,7 +40,9 @@ def plan(
     link: Annotated[str, typer.Option(help="A preset, such as a100-nvlink, or a file.")] = "a100-nvlink",
     strategy: Annotated[str, typer.Option(help="One, or all with --compare.")] = AEGIS,
     compare: Annotated[bool, typer.Option("--compare", help="All strategies.")] = False,
-    objective: Annotated[str, typer.Option(help="time or bytes: the least of which.")] = "time",
+    objective: Annotated[
+        str, typer.Option(help="time or bytes: the least of which; or front: all plans between the two.")
+    ] = "time",
     parameters: Annotated[
         str,
         typer.Option(help="ours, or published: 35 + 4 limbs as the published system has, for plans only."),
@@ -46,13 +50,15 @@ def plan(
     explained: Annotated[
         bool, typer.Option("--explain", help="What forces each collective, what alternatives cost.")
     ] = False,
+    plot: Annotated[Path | None, typer.Option(help="A file for the front as an SVG drawing.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A file for the JSON.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> None:
     """Predict bytes, seconds and memory of one layer on several devices, from shapes alone."""
     if model not in MODELS:
         raise AegisError(f"model {model!r} is unknown: expected one of {', '.join(MODELS)}")
-    found = MODELS[model]
+    check_front(objective, strategy, plot, explained=explained)
+    found, whole_front = MODELS[model], objective == FRONT
     workload = Workload(
         shape=found.layer,
         degrees=found.degrees,
@@ -61,18 +67,23 @@ def plan(
         machine=Machine(device=load_device(device), network=load_network(link)),
         devices=devices,
         memory_bytes=parse_bytes(device_memory),
-        objective=_objective(objective),
+        objective="time" if whole_front else _objective(objective),
     )
     comparison = Comparison(workload)
     known = comparison.names
     if strategy not in known:
         raise AegisError(f"strategy {strategy!r} is unknown: expected one of {', '.join(known)}")
     single = comparison.verdict("single")
-    names = known if compare else [strategy]
+    points = find_front(comparison, single) if whole_front else []
+    names = (known if compare else [strategy]) if not whole_front else [*comparison.strategies()] * compare
     verdicts = {name: single if name == "single" else comparison.verdict(name) for name in names}
-    if not compare and not verdicts[strategy].fits:
+    if not whole_front and not compare and not verdicts[strategy].fits:
         raise AegisError(describe_misfit(strategy, {"single": single, **verdicts}, workload))
     facts = plan_facts(model, found.layers, workload, verdicts, single)
+    if whole_front:
+        facts.update(objective=FRONT, front=front_facts(points, single))
+    if plot is not None:
+        plot.write_text(front_svg(model, workload, points, verdicts))
     explanations = {name: comparison.explain(v.best) for name, v in verdicts.items()} if explained else {}
     if explained:
         facts["explanation"] = {n: [one.facts() for one in found] for n, found in explanations.items()}
@@ -81,7 +92,12 @@ def plan(
     if as_json:
         typer.echo(json.dumps(facts))
         return
-    _print(model, workload, verdicts, single)
+    console = Console()
+    if points:
+        print_front(points, single, console)
+    if verdicts:
+        _print_verdicts(model, workload, verdicts, single, console)
+    _print_notes(workload, single, console)
     for name, reasons in explanations.items():
         print_explanations(name, reasons)
 
@@ -97,7 +113,7 @@ def parse_bytes(text: str) -> int:
 def _objective(text: str) -> Objective:
     known: dict[str, Objective] = {"time": "time", "bytes": "bytes"}
     if text not in known:
-        raise AegisError(f"objective {text!r} is unknown: expected time or bytes")
+        raise AegisError(f"objective {text!r} is unknown: expected time, bytes or {FRONT}")
     return known[text]
 
 
@@ -107,23 +123,28 @@ def _parameters(name: str) -> BootstrapPlan:
     return PARAMETERS[name]()
 
 
-def _print(model: str, workload: Workload, verdicts: Mapping[str, Verdict], single: Verdict) -> None:
-    machine, console = workload.machine, Console()
+def _print_verdicts(
+    model: str, workload: Workload, verdicts: Mapping[str, Verdict], single: Verdict, console: Console
+) -> None:
     title = f"{model}, {workload.tokens} tokens, one layer, {workload.devices} devices"
     columns = ("strategy", "rendering", "fits", "predicted", "speed-up", "efficiency", "memory")
     console.print(results_table(title, columns, [_time_row(n, v, single) for n, v in verdicts.items()]))
     title = "bytes received by the device that receives most"
     console.print(results_table(title, ("strategy", *STAGES), [_byte_row(n, v) for n, v in verdicts.items()]))
+    console.print(f"Of each strategy the rendering of least {workload.objective} that fits is shown.")
+    for name, verdict in verdicts.items():
+        if not verdict.fits:
+            console.print(describe_misfit(name, verdicts, workload))
+
+
+def _print_notes(workload: Workload, single: Verdict, console: Console) -> None:
+    machine = workload.machine
     console.print(f"Parameters: {describe_parameters(workload)}.")
     console.print(
         f"Bytes are exact. Seconds are predicted for {machine.device.name} on {machine.network.name}: "
         f"{machine.device.provenance}. Speed-up is against the best program of one device without a limit to "
-        f"its memory{_one_device(single, workload)}. Of each strategy the rendering of least "
-        f"{workload.objective} that fits is shown."
+        f"its memory{_one_device(single, workload)}."
     )
-    for name, verdict in verdicts.items():
-        if not verdict.fits:
-            console.print(describe_misfit(name, verdicts, workload))
 
 
 def _one_device(single: Verdict, workload: Workload) -> str:
@@ -134,7 +155,7 @@ def _one_device(single: Verdict, workload: Workload) -> str:
 
 
 def _time_row(name: str, verdict: Verdict, single: Verdict) -> tuple[str, ...]:
-    best, gain = verdict.best, speedup(verdict, single)
+    best, gain = verdict.best, speedup(verdict.best, single)
     return (
         name,
         best.rendering.variant,

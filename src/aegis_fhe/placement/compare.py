@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from aegis_fhe.errors import CapacityError, LayoutError, LevelError
-from aegis_fhe.placement.choose import Planning
+from aegis_fhe.placement.choose import Planned, Planning
 from aegis_fhe.placement.evaluate import Evaluation, evaluate
 from aegis_fhe.placement.explain import Explanation, explain
 from aegis_fhe.placement.facts import Seen, nothing_seen
@@ -82,6 +82,10 @@ class Comparison:
         unlimited = min(found, key=self.cost)
         return Verdict(best=best, fits=bool(fitting), tried=len(found), unlimited=unlimited)
 
+    def front(self) -> list[Planned]:
+        """Between the time and the bytes of the strategy AEGIS; empty when nothing fits."""
+        return Planning(self.workload, self.program, self.seen_by).front()
+
     def explain(self, found: Evaluation) -> list[Explanation]:
         """Every collective that remains in one of its evaluations."""
         return explain(found, self.program(found.rendering.packing), self.workload.machine)
@@ -122,6 +126,6 @@ class Comparison:
         return self.programs[packing]
 
 
-def speedup(verdict: Verdict, single_device: Verdict) -> float:
+def speedup(found: Evaluation, single_device: Verdict) -> float:
     """Against the best program of one device that had all the memory it wants."""
-    return single_device.unlimited.timeline.seconds / verdict.best.timeline.seconds
+    return single_device.unlimited.timeline.seconds / found.timeline.seconds

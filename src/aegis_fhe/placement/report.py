@@ -22,13 +22,16 @@ ADVICE = {
 
 
 def strategy_facts(verdict: Verdict, single: Verdict) -> dict[str, Any]:
-    """What a plan's JSON says of one strategy; bytes are of the device that receives most, of one layer."""
-    found = verdict.best
-    gain = speedup(verdict, single)
+    """What a plan's JSON says of one strategy."""
+    tried = {"renderings_tried": verdict.tried, "fits": verdict.fits}
+    return {**evaluation_facts(verdict.best, single), **tried}
+
+
+def evaluation_facts(found: Evaluation, single: Verdict) -> dict[str, Any]:
+    """Of one rendering; bytes are of the device that receives most, of one layer."""
+    gain = speedup(found, single)
     return {
         "rendering": found.rendering.variant,
-        "renderings_tried": verdict.tried,
-        "fits": verdict.fits,
         "seconds": found.timeline.seconds,
         "seconds_blocking": found.blocking.seconds,
         "speedup": gain,

@@ -75,6 +75,27 @@ def test_plans_cost_what_exhaustive_search_finds(chain: bool, start: int):
         assert [(c.cost.seconds, c.cost.bytes) for c in front(problem, limits)] == best_points
 
 
+@pytest.mark.parametrize("chain", [True, False], ids=["chain", "graph"])
+def test_a_front_of_few_points_has_both_ends_and_even_steps(chain: bool):
+    """Every point is on the whole front; each is the first, after the one before it, that is a step away."""
+    thinned = 0
+    for seed in range(40):
+        problem = random_problem(random.Random(seed), chain=chain)
+        whole = [(c.cost.seconds, c.cost.bytes) for c in front(problem)]
+        few = [(c.cost.seconds, c.cost.bytes) for c in front(problem, most=4)]
+        if not whole:
+            assert few == []
+            continue
+        thinned += len(few) < len(whole)
+        factor = (max(1, whole[-1][1]) / max(1, whole[0][1])) ** (1 / 3)
+        assert len(few) <= 4
+        assert few[0] == whole[0]
+        assert few[-1] == whole[-1]
+        for before, after in itertools.pairwise(few[:-1]):
+            assert after == next(p for p in whole if p[1] <= before[1] * factor * (1 + 1e-9))
+    assert thinned > 5
+
+
 def test_chains_may_be_solved_as_graphs():
     for seed in range(20):
         problem = random_problem(random.Random(1000 + seed), chain=True)

@@ -3,5 +3,6 @@
 from aegis_fhe.placement.choose.choose import Choices
 from aegis_fhe.placement.choose.planning import Planning
 from aegis_fhe.placement.choose.prices import Prices
+from aegis_fhe.placement.choose.trials import Planned
 
-__all__ = ["Choices", "Planning", "Prices"]
+__all__ = ["Choices", "Planned", "Planning", "Prices"]

@@ -69,9 +69,9 @@ class Choices:
         """The least time or bytes. Raises CapacityError when nothing is within the limits."""
         return solve(self.problem, "seconds" if objective == "time" else "bytes", limits)
 
-    def front(self) -> list[Choice]:
-        """All that no other beats in both."""
-        return front(self.problem)
+    def front(self, most: int | None = None) -> list[Choice]:
+        """All that no other beats in both; at most so many of them, spaced in log bytes, with both ends."""
+        return front(self.problem, most=most)
 
     def rendering(self, choice: Choice, variant: str) -> Rendering:
         """What a choice means."""

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from aegis_fhe.errors import LayoutError, LevelError
-from aegis_fhe.placement.choose.choose import Choices
 from aegis_fhe.placement.choose.prices import Prices
-from aegis_fhe.placement.evaluate import Evaluation, evaluate
+from aegis_fhe.placement.choose.trials import Planned, Trials, undominated
+from aegis_fhe.placement.evaluate import Evaluation
 from aegis_fhe.placement.facts import Seen
 from aegis_fhe.placement.limbs import LimbPlacement
 from aegis_fhe.placement.mesh import Mesh
@@ -18,10 +18,10 @@ from aegis_fhe.placement.strategies.tokens import packings, whole
 from aegis_fhe.placement.workload import Workload
 from aegis_fhe.program.long.shape_program import Packing, ShapeProgram
 
-# Of attention's babies: more of them take less memory and more ModUps.
-CHUNKS = (1, 2, 3, 4, 6, 8, 10, 12, 16, 24, 32)
 # Another mesh or packing is worth a look if what it computes, evenly shared, could be so much faster.
 GAIN = 1.02
+# Of one packing's front, evenly in log bytes.
+POINTS = 12
 
 
 @dataclass
@@ -39,15 +39,39 @@ class Planning:
         Meshes from whole ciphertexts (M = 1) to all limbs shared: sharing limbs never computes less in all,
         so larger M are looked at where nothing fits, or where an even share would take less time.
         """
+        objective = self.workload.objective
+        for trials in self._trials(lambda mesh: objective == "bytes"):
+            for found in self._noticed(trials, trials.best(objective)):
+                yield found.evaluation
+
+    def front(self) -> list[Planned]:
+        """What fits and is not beaten in both bytes and seconds, from the fastest on.
+
+        Of each packing's own front at most POINTS are evaluated; all packings on M = 1, other M as above.
+        """
+        found = [
+            one
+            for trials in self._trials(lambda mesh: mesh.limbs == 1)
+            for one in self._noticed(trials, trials.front(POINTS))
+            if trials.fits(one)
+        ]
+        return undominated(found)
+
+    def _trials(self, always: Callable[[Mesh], bool]) -> Iterator[Trials]:
         for limbs in _divisors(self.workload.devices):
             mesh = Mesh(tokens=self.workload.devices // limbs, limbs=limbs)
             found = [
                 prices for packing in self._packings(mesh.tokens) for prices in self._prices(packing, mesh)
             ]
             for packing, prices in sorted(found, key=lambda pair: pair[1].total):
-                bound = prices.total / mesh.tokens
-                if self.workload.objective == "bytes" or bound < GAIN * self.fastest:
-                    yield from self._of(packing, prices)
+                if always(mesh) or prices.total / mesh.tokens < GAIN * self.fastest:
+                    yield Trials(self.workload, packing, prices)
+
+    def _noticed(self, trials: Trials, planned: Iterator[Planned]) -> Iterator[Planned]:
+        for one in planned:
+            if trials.fits(one):
+                self.fastest = min(self.fastest, one.evaluation.timeline.seconds)
+            yield one
 
     def _prices(self, packing: Packing, mesh: Mesh) -> Iterator[tuple[Packing, Prices]]:
         """None for a packing that no choice of bootstraps carries."""
@@ -61,26 +85,6 @@ class Planning:
             limbs = replace(limbs, world_size=mesh.limbs, placed="split")
         seen, team = (self.seen(p, program) for p in (limbs, MeshLimbs(mesh, limbs).team))
         yield packing, Prices(program, mesh, limbs, machine.device, machine.network, seen, team)
-
-    def _of(self, packing: Packing, prices: Prices) -> Iterator[Evaluation]:
-        """With the fewest chunks that fit, by bisection: more of them take less memory."""
-        fewest, most = 0, len(CHUNKS) - 1
-        while fewest <= most:
-            middle = (fewest + most) // 2
-            found = self._in_chunks(packing, prices, CHUNKS[middle])
-            yield found
-            if found.memory.total <= self.workload.memory_bytes:
-                self.fastest, most = min(self.fastest, found.timeline.seconds), middle - 1
-            else:
-                fewest = middle + 1
-
-    def _in_chunks(self, packing: Packing, prices: Prices, chunks: int) -> Evaluation:
-        choices, w = Choices.of(prices, packing, chunks), self.workload
-        variant = f"T{packing.block_tokens} x{chunks}"
-        if prices.mesh.limbs > 1:
-            variant += f" M{prices.mesh.limbs}"
-        rendering = choices.rendering(choices.best(w.objective), variant)
-        return evaluate(rendering, prices.program, w.machine, prices.seen, prices.team_seen)
 
     def _packings(self, groups: int) -> Iterator[Packing]:
         """Large token blocks, some with one for every group; giant steps that groups share evenly."""

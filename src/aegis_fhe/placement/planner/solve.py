@@ -32,9 +32,14 @@ def solve(problem: Problem, objective: Objective = "seconds", limits: Limits | N
     return min(best, again, key=lambda choice: (getattr(choice.cost, objective), getattr(choice.cost, other)))
 
 
-def front(problem: Problem, limits: Limits | None = None) -> list[Choice]:
-    """The choices that no other one beats in both seconds and bytes, from the fastest on."""
+def front(problem: Problem, limits: Limits | None = None, most: int | None = None) -> list[Choice]:
+    """The choices that no other one beats in both seconds and bytes, from the fastest on.
+
+    most: at least 2; no more points than this, about evenly spaced in log bytes, always with both ends.
+    """
     within = Limits() if limits is None else limits
+    if most is not None:
+        return _spaced(problem, within, most)
     found: list[Choice] = []
     if problem.is_chain:
         for choice in sorted(best_of_chain(problem, within), key=lambda c: (c.cost.seconds, c.cost.bytes)):
@@ -49,3 +54,20 @@ def front(problem: Problem, limits: Limits | None = None) -> list[Choice]:
         within = replace(within, bytes=found[-1].cost.bytes * (1 - _STEP))
         if found[-1].cost.bytes == 0:
             return found
+
+
+def _spaced(problem: Problem, within: Limits, most: int) -> list[Choice]:
+    """Each point is the fastest with fewer bytes than the one before it by the same factor at least."""
+    try:
+        least, found = solve(problem, "bytes", within), [solve(problem, "seconds", within)]
+    except CapacityError:
+        return []
+    low, high = (max(1.0, choice.cost.bytes) for choice in (least, found[0]))
+    factor = min((low / high) ** (1 / (most - 1)), 1 - _STEP)
+    while found[-1].cost.bytes > least.cost.bytes:
+        bound = found[-1].cost.bytes * factor
+        if bound > low * (1 + _STEP):
+            found.append(solve(problem, "seconds", replace(within, bytes=bound)))
+        else:
+            found.append(least)
+    return found

@@ -71,6 +71,8 @@ class Planning:
             yield found
             if found.memory.total <= self.workload.memory_bytes:
                 self.fastest, most = min(self.fastest, found.timeline.seconds), middle - 1
+            elif found.memory.keys > self.workload.memory_bytes:
+                return  # so are they in any number of chunks
             else:
                 fewest = middle + 1
 

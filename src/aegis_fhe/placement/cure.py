@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from aegis_fhe.errors import CapacityError, LayoutError
-from aegis_fhe.placement.compare import Comparison, Verdict
+from aegis_fhe.placement.compare import AEGIS, Comparison, Verdict
 from aegis_fhe.placement.workload import Workload
 
 # How often as many devices are tried.
@@ -35,7 +35,9 @@ def _candidates(
 ) -> Iterator[tuple[str, int, Verdict]]:
     for other, verdict in verdicts.items():
         yield other, verdict.best.plan.mesh.world_size, verdict
-    trials = [(name, factor * workload.devices) for factor in FACTORS if name != "single"]
+    # A plan takes longer to make than what it is likely to be beaten by in memory.
+    more = "limb_parallel" if name == AEGIS else name
+    trials = [(more, factor * workload.devices) for factor in FACTORS if name != "single"]
     if "limb_parallel" not in verdicts:
         trials.append(("limb_parallel", workload.devices))
     for strategy, devices in trials:

@@ -166,7 +166,9 @@ def test_products_with_shared_babies_compute_the_same(shape: LayerShape):
 def test_each_node_may_have_its_own_division():
     program, hidden = compiled(ENCODER)
     chosen = {"expand": Division(parts=3), "attend": Division(chunks=2)}
-    division = NodeDivisions({n.name: chosen[n.stage] for n in program.graph.nodes if n.stage in chosen})
+    division = NodeDivisions(
+        tuple((n.name, chosen[n.stage]) for n in program.graph.nodes if n.stage in chosen)
+    )
     divided = replace(program, graph=divide(program.graph, division))
     assert {node.stage for node in divided.graph.nodes if part_of(node)} == {"expand"}
     np.testing.assert_allclose(divided.run_clear(hidden), program.run_clear(hidden), atol=1e-9)

@@ -76,9 +76,11 @@ class Choices:
     def rendering(self, choice: Choice, variant: str) -> Rendering:
         """What a choice means."""
         chosen = [own[option] for own, option in zip(self.ways, choice.options, strict=True)]
-        divisions = {
-            node.name: way.division for run, way in zip(self.runs, chosen, strict=True) for node in run.nodes
-        }
+        divisions = tuple(
+            (node.name, way.division)
+            for run, way in zip(self.runs, chosen, strict=True)
+            for node in run.nodes
+        )
         where: dict[str, Place] = {}
         for way in chosen:
             where.update(way.where)

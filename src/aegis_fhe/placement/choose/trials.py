@@ -49,6 +49,8 @@ class Trials:
             yield found
             if self.fits(found):
                 most = middle - 1
+            elif found.evaluation.memory.keys > self.workload.memory_bytes:
+                return  # so are they in any number of chunks
             else:
                 fewest = middle + 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import msgspec
 
@@ -57,13 +58,17 @@ class Division:
 
 @dataclass(frozen=True)
 class NodeDivisions:
-    """A division for each node, by its name; those without one stay whole."""
+    """(name, division) of nodes; those without one stay whole."""
 
-    divisions: Mapping[str, Division]
+    divisions: tuple[tuple[str, Division], ...]
 
     def of(self, node: Node) -> Division:
         """That of the node."""
-        return self.divisions.get(node.name, Division())
+        return self._by_name.get(node.name, Division())
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Division]:
+        return dict(self.divisions)
 
 
 def even_ranges(count: int, parts: int) -> list[tuple[int, int]]:

@@ -20,6 +20,7 @@ from aegis_fhe.placement.schedule import TEAM, Assignment, Place, schedule
 from aegis_fhe.placement.timeline import simulate
 from aegis_fhe.placement.traffic import predict_traffic
 from aegis_fhe.program.graph import Graph, Node
+from aegis_fhe.program.long.divide import Division
 from aegis_fhe.program.long.shape_program import ShapeProgram
 from aegis_fhe.program.operators import Add, Input
 
@@ -49,6 +50,7 @@ class Prices:
         self.facts = graph_facts(program.graph, program.context, program.symbols, self.seen)
         self._group = ComputeSeconds(params, self.device, self.limbs, period)
         self._team = ComputeSeconds(params, self.device, MeshLimbs(self.mesh, self.limbs).team, period)
+        self._alone: dict[tuple[str, str, Division], Cost] = {}
         self._moved: dict[tuple[_Kind, ...], Cost] = {}
 
     @property
@@ -58,7 +60,13 @@ class Prices:
         return sum(self._group(self.facts.nodes[node.name]) for node in nodes)
 
     def alone(self, run: Run, way: Way) -> Cost:
-        """With all inputs where they are read."""
+        """With all inputs where they are read. Ways of one name and division are one way."""
+        key = run.name, way.name, way.division
+        if key not in self._alone:
+            self._alone[key] = self._simulated(run, way)
+        return self._alone[key]
+
+    def _simulated(self, run: Run, way: Way) -> Cost:
         readers: dict[str, list[Place]] = {value: [] for value in run.outside}
         for node in way.nodes:
             for value in set(node.inputs) & readers.keys():

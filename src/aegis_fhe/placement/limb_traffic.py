@@ -48,8 +48,8 @@ class LimbTraffic(SymbolicBackend):
             counts, collectives = self.counts, self.collectives
             self.counts, self.collectives = OperationCounts(), []
             try:
-                result = run(x)
-                self._circuits[key] = result, self.counts, self.collectives
+                # Copies: what is kept here must not keep the circuit's own values alive.
+                self._circuits[circuit, replace(x)] = replace(run(x)), self.counts, self.collectives
             finally:
                 self.counts, self.collectives = counts, collectives
         result, found, exchanges = self._circuits[key]

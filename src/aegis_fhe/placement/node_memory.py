@@ -6,7 +6,8 @@ Operators are written once, so a symbol lives exactly as long as the ciphertext 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
@@ -38,7 +39,23 @@ class NodeMemory(LimbTraffic):
         super().__init__(params, placement)
         self.params = params
         self.now = self.peak = 0
+        self._inside: dict[tuple[Hashable, Symbol], int] = {}
         self._blocks: dict[int, tuple[weakref.ref[Symbol], _Block | None]] = {}
+
+    def repeated(self, circuit: Hashable, x: Symbol, run: Callable[[Symbol], Symbol]) -> Symbol:
+        """Takes as much every time, beside what is held by then, and its result lives like any other."""
+
+        def measured(y: Symbol) -> Symbol:
+            before, self.peak = self.peak, self.now
+            start = self.now
+            result = run(y)
+            self._inside[circuit, replace(y)] = self.peak - start
+            self.peak = max(before, self.peak)
+            return result
+
+        found = super().repeated(circuit, x, measured)
+        self._during(self._inside[circuit, x])
+        return self._new(found)
 
     def _rows(self, level: int) -> int:
         return len(self.placement.q_limbs(level, 0))

@@ -6,30 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from aegis_fhe.circuits.bootstrap import presets
 from aegis_fhe.placement.compare import Comparison, speedup
-from aegis_fhe.placement.cost import load_device, load_network
 from aegis_fhe.placement.cure import find_cure
-from aegis_fhe.placement.evaluate import Machine
 from aegis_fhe.placement.report import describe_misfit
 from aegis_fhe.placement.workload import Workload
-from aegis_fhe.program.long.shape import Degrees, LayerShape
 
-SHAPE = LayerShape.encoder(features=64, heads=4, hidden=256)
-PLENTY = 1 << 50
+from .small_workload import small_workload
 
 
 @pytest.fixture(scope="module")
 def workload() -> Workload:
-    return Workload(
-        shape=SHAPE,
-        degrees=Degrees(),
-        tokens=64,
-        bootstrap=presets.insecure(10, levels_left=14),
-        machine=Machine(device=load_device("a100"), network=load_network("a100-nvlink")),
-        devices=2,
-        memory_bytes=PLENTY,
-    )
+    return small_workload()
 
 
 def test_speedup_is_against_one_device_without_a_limit(workload: Workload):

@@ -6,16 +6,14 @@ import functools
 
 import pytest
 
-from aegis_fhe.circuits.bootstrap import presets
 from aegis_fhe.cli.explanations import describe, describe_alternative
 from aegis_fhe.placement.compare import Comparison, Verdict
-from aegis_fhe.placement.cost import load_device, load_network
-from aegis_fhe.placement.evaluate import Machine
 from aegis_fhe.placement.explain import Explanation
 from aegis_fhe.placement.workload import Workload
-from aegis_fhe.program.long.shape import Degrees, LayerShape
+from aegis_fhe.program.long.shape import LayerShape
 
-PLENTY = 1 << 50
+from .small_workload import small_workload
+
 AGAIN = "computed again by every group that reads them"
 
 
@@ -29,16 +27,7 @@ def explained(strategy: str) -> tuple[Verdict, list[Explanation]]:
 
 def workload() -> Workload:
     """Two devices, two token blocks."""
-    return Workload(
-        shape=LayerShape.encoder(features=32, heads=4, hidden=64),
-        degrees=Degrees(),
-        tokens=64,
-        bootstrap=presets.insecure(10, levels_left=14),
-        machine=Machine(device=load_device("a100"), network=load_network("a100-nvlink")),
-        devices=2,
-        memory_bytes=PLENTY,
-        objective="bytes",
-    )
+    return small_workload(shape=LayerShape.encoder(features=32, heads=4, hidden=64), objective="bytes")
 
 
 def test_one_device_has_nothing_to_explain():

@@ -7,31 +7,19 @@ from dataclasses import replace
 
 import pytest
 
-from aegis_fhe.circuits.bootstrap import presets
 from aegis_fhe.placement.choose import Planned, Planning
 from aegis_fhe.placement.choose.planning import POINTS
 from aegis_fhe.placement.compare import AEGIS, Comparison
-from aegis_fhe.placement.cost import load_device, load_network
-from aegis_fhe.placement.evaluate import Machine
 from aegis_fhe.placement.front_report import describe_change
 from aegis_fhe.placement.mesh import Mesh
 from aegis_fhe.placement.workload import Objective, Workload
-from aegis_fhe.program.long.shape import Degrees, LayerShape
 
-PLENTY = 1 << 50
+from .small_workload import small_workload
 
 
 @pytest.fixture(scope="module")
 def workload() -> Workload:
-    return Workload(
-        shape=LayerShape.encoder(features=64, heads=4, hidden=256),
-        degrees=Degrees(),
-        tokens=64,
-        bootstrap=presets.insecure(10, levels_left=14),
-        machine=Machine(device=load_device("a100"), network=load_network("a100-nvlink")),
-        devices=2,
-        memory_bytes=PLENTY,
-    )
+    return small_workload()
 
 
 @pytest.fixture(scope="module")

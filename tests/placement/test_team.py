@@ -9,11 +9,12 @@ import pytest
 
 from aegis_fhe.circuits.bootstrap import presets
 from aegis_fhe.placement.cost import load_device, load_network
-from aegis_fhe.placement.evaluate import Evaluation, Machine, NodeSeconds, evaluate
+from aegis_fhe.placement.evaluate import Evaluation, Machine, evaluate
 from aegis_fhe.placement.facts import GraphFacts, graph_facts, nothing_seen
 from aegis_fhe.placement.limbs import LimbPlacement
 from aegis_fhe.placement.mesh import Mesh
 from aegis_fhe.placement.mesh_limbs import MeshLimbs
+from aegis_fhe.placement.node_seconds import FormSeconds
 from aegis_fhe.placement.schedule import TEAM, Assignment, Place, Schedule, schedule
 from aegis_fhe.placement.shape_memory import DeviceMemory, device_memory
 from aegis_fhe.placement.sharing import SharingSeconds
@@ -76,7 +77,7 @@ def test_a_team_of_everything_is_one_group_that_shares_limbs(tokens: int, limbs:
     device, network = load_device("h200"), load_network("pcie5")
 
     def seconds(p: Planned) -> float:
-        costs = NodeSeconds(p.plan, p.facts, program(), p.limbs, device)
+        costs = FormSeconds(program(), MeshLimbs(p.plan.mesh, p.limbs), device).of_plan(p.plan, p.facts)
         return simulate(p.plan, p.facts, costs, network, p.limbs, degree).seconds
 
     assert seconds(team) == pytest.approx(seconds(group))

@@ -9,13 +9,12 @@ from aegis_fhe.placement.cost import DeviceModel, Network
 from aegis_fhe.placement.facts import GraphFacts, Seen, graph_facts, nothing_seen
 from aegis_fhe.placement.limbs import LimbPlacement
 from aegis_fhe.placement.mesh_limbs import MeshLimbs
-from aegis_fhe.placement.node_seconds import ComputeSeconds
+from aegis_fhe.placement.node_seconds import FormSeconds
 from aegis_fhe.placement.schedule import Schedule, schedule
 from aegis_fhe.placement.shape_memory import DeviceMemory, device_memory
 from aegis_fhe.placement.strategies import Rendering
 from aegis_fhe.placement.timeline import Moving, Timeline, simulate
 from aegis_fhe.placement.traffic import Traffic, predict_traffic
-from aegis_fhe.program.graph import Node
 from aegis_fhe.program.long.shape_program import ShapeProgram
 
 # What a report calls the stages of a layer's graph.
@@ -98,7 +97,7 @@ def evaluate_schedule(
 ) -> Evaluation:
     """The same nodes in any places, each by groups or by all as in the rendering. divided: in its parts."""
     params, limbs = divided.bootstrap.params, rendering.limbs
-    seconds = NodeSeconds(plan, facts, divided, limbs, machine.device)
+    seconds = FormSeconds(divided, MeshLimbs(plan.mesh, limbs), machine.device).of_plan(plan, facts)
 
     def run(moving: Moving) -> Timeline:
         return simulate(plan, facts, seconds, machine.network, limbs, params.degree, moving=moving)
@@ -132,24 +131,3 @@ def _facts(
     shared = (node.name for node in program.graph.nodes if plan.assignment.form(node) == "shared")
     others = dict.fromkeys(shared, team_seen)
     return graph_facts(program.graph, program.context, program.symbols, seen, others)
-
-
-class NodeSeconds:
-    """Seconds of a node's operations on each device of its group or team, messages left out."""
-
-    def __init__(
-        self,
-        plan: Schedule,
-        facts: GraphFacts,
-        program: ShapeProgram,
-        limbs: LimbPlacement,
-        device: DeviceModel,
-    ) -> None:
-        params, period = program.bootstrap.params, program.plan.layout.sub_slots
-        self.form, self.facts = plan.assignment.form, facts
-        self.group = ComputeSeconds(params, device, limbs, period)
-        self.team = ComputeSeconds(params, device, MeshLimbs(plan.mesh, limbs).team, period)
-
-    def __call__(self, node: Node) -> float:
-        seconds = self.team if self.form(node) == "shared" else self.group
-        return seconds(self.facts.nodes[node.name])

@@ -18,10 +18,11 @@ from aegis_fhe.placement.coupling.operators import Couplings
 from aegis_fhe.placement.evaluate import Evaluation, Machine
 from aegis_fhe.placement.mesh_limbs import MeshLimbs
 from aegis_fhe.placement.moves import ValueMove
+from aegis_fhe.placement.schedule import is_sum
 from aegis_fhe.placement.traffic import LIMB_AXIS, TOKEN_AXIS, move_bytes
 from aegis_fhe.program.graph import Node
 from aegis_fhe.program.long.shape_program import ShapeProgram
-from aegis_fhe.program.operators import Add, Each, Refresh
+from aegis_fhe.program.operators import Each, Refresh
 
 _VERBS = {
     Coupling.CONTRACTED: "contracts",
@@ -129,7 +130,7 @@ class _Explainer:
         if signature.feature_block is not Coupling.INDEPENDENT and self._meets_own(node, move, role):
             return _sentence(reader, signature.feature_block, "feature", role)
         made = operator_name(maker)
-        if _adds(node) and maker.inputs:
+        if is_sum(node) and maker.inputs:
             return f"{reader} joins terms that {made} makes: {self._contraction(maker)}"
         behind = self._behind(node, move.destination, blocks)
         if behind is not None:
@@ -233,20 +234,8 @@ def _words(name: str) -> str:
     return "".join(f" {c.lower()}" if c.isupper() else c for c in name).strip()
 
 
-def _plain(role: str) -> str:
-    return f"its {role}"
-
-
 def _sentence(reader: str, coupling: Coupling, axis: str, role: str) -> str:
-    return f"{reader} {_VERBS[coupling]} the {axis} axis of {_plain(role)}"
-
-
-def _adds(node: Node) -> bool:
-    match node.operator:
-        case Add() | Each(operator=Add()):
-            return True
-        case _:
-            return False
+    return f"{reader} {_VERBS[coupling]} the {axis} axis of its {role}"
 
 
 def _limb_reason(kind: str, nodes: Iterable[Node], operations: set[str]) -> str:

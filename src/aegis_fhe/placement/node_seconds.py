@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.placement.cost import RESIDUE_BYTES, DeviceModel, Network, OperationCosts, row_messages
-from aegis_fhe.placement.facts import NodeFacts
+from aegis_fhe.placement.facts import GraphFacts, NodeFacts
 from aegis_fhe.placement.limbs import LimbPlacement
+from aegis_fhe.placement.mesh_limbs import MeshLimbs
+from aegis_fhe.placement.moves import Form
 from aegis_fhe.placement.plaintext_counts import chain_of
+from aegis_fhe.placement.schedule import Schedule
+from aegis_fhe.program.graph import Node
+from aegis_fhe.program.long.shape_program import ShapeProgram
 
 
 class ComputeSeconds:
@@ -27,6 +33,23 @@ class ComputeSeconds:
         if key not in self._known:
             self._known[key] = facts, self.costs.total_seconds(facts.counts.by_level)
         return self._known[key][1]
+
+
+class FormSeconds:
+    """The same for the nodes of one program on one mesh, as whole values or as the team's."""
+
+    def __init__(self, program: ShapeProgram, layout: MeshLimbs, device: DeviceModel) -> None:
+        params, period = program.bootstrap.params, program.plan.layout.sub_slots
+        placements: dict[Form, LimbPlacement] = {"whole": layout.limbs, "shared": layout.team}
+        self._of = {form: ComputeSeconds(params, device, p, period) for form, p in placements.items()}
+
+    def __call__(self, form: Form, facts: NodeFacts) -> float:
+        """On each device of a node's group, or of the team."""
+        return self._of[form](facts)
+
+    def of_plan(self, plan: Schedule, facts: GraphFacts) -> Callable[[Node], float]:
+        """By node of a plan."""
+        return lambda node: self(plan.assignment.form(node), facts.nodes[node.name])
 
 
 class ExchangeSeconds:

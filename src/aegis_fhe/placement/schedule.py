@@ -8,7 +8,8 @@ decides what crosses between groups: collectives are what is left.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, TypeAlias
@@ -86,6 +87,20 @@ class Schedule:
         """What one group computes, with the team's nodes, in order."""
         return [n for r in self.rounds for n in r.nodes if group in self.assignment.groups(n)]
 
+    def uses(self, group: int, results: Iterable[str]) -> dict[Form, Counter[str]]:
+        """How often a device of a group needs each value: for its nodes, moves that leave it, and results."""
+        left: dict[Form, Counter[str]] = {"whole": Counter(), "shared": Counter()}
+        kept = set(results)
+        for node in self.nodes_of(group):
+            own = left[self.assignment.form(node)]
+            own.update(node.inputs)
+            own.update(kept.intersection(node.outputs))
+        for one in self.rounds:
+            for move in (move for exchange in one.exchanges for move in exchange.moves):
+                if move.source == group:
+                    left[move.needs][move.value] += 1
+        return left
+
 
 def schedule(graph: Graph, assignment: Assignment) -> Schedule:
     """Rounds in the order of the graph. Raises CompatibilityError as `Assignment.groups`."""
@@ -134,7 +149,7 @@ class _Moves:
         """The moves that these nodes, those of a round, need, by stage and kind."""
         moves: list[tuple[ValueMove, bool]] = []
         for node in nodes:
-            adds, form = _is_sum(node), self.assignment.form(node)
+            adds, form = is_sum(node), self.assignment.form(node)
             for group in self.assignment.groups(node):
                 for value in dict.fromkeys(node.inputs):
                     here = self.since.setdefault((value, form), {})
@@ -166,7 +181,7 @@ class _Moves:
         return source
 
 
-def _is_sum(node: Node) -> bool:
+def is_sum(node: Node) -> bool:
     """Whether what arrives is added up: parts of a sum, each from a group of its own."""
     match node.operator:
         case Add() | Each(operator=Add()):

@@ -110,14 +110,8 @@ def _fullest(
     def size(value: str, form: Form) -> int:
         return _ciphertext_bytes(facts.symbols[value], params, layout, form, rank)
 
-    left: Counter[_Held] = Counter()
-    for one in plan.rounds:
-        left.update((m.value, m.needs) for e in one.exchanges for m in e.moves if m.source == group)
+    left, held = plan.uses(group, results), dict[_Held, int]()
     for node in plan.nodes_of(group):
-        left.update((value, form_of(node)) for value in node.inputs)
-    held: dict[_Held, int] = {}
-    for node in plan.nodes_of(group):
-        left.update((value, form_of(node)) for value in node.outputs if value in results)
         if isinstance(node.operator, Input):
             held.update({(value, form_of(node)): size(value, form_of(node)) for value in node.outputs})
     most = (0, 0)
@@ -129,7 +123,7 @@ def _fullest(
             most = max(most, (sum(held.values()), 0), key=sum)
             for move in exchange.moves:
                 if move.source == group:
-                    _use((move.value, move.needs), left, held)
+                    _use(move.value, move.needs, left, held)
         for node in one.nodes:
             if group not in plan.assignment.groups(node):
                 continue
@@ -138,14 +132,14 @@ def _fullest(
             most = max(most, (sum(held.values()), inside), key=sum)
             held.update({(value, form): size(value, form) for value in node.outputs})
             for value in node.inputs:
-                _use((value, form), left, held)
+                _use(value, form, left, held)
     return most
 
 
-def _use(value: _Held, left: Counter[_Held], held: dict[_Held, int]) -> None:
-    left[value] -= 1
-    if left[value] <= 0:
-        held.pop(value, None)
+def _use(value: str, form: Form, left: dict[Form, Counter[str]], held: dict[_Held, int]) -> None:
+    left[form][value] -= 1
+    if left[form][value] <= 0:
+        held.pop((value, form), None)
 
 
 def _ciphertext_bytes(symbol: Symbol, params: Parameters, layout: MeshLimbs, form: Form, rank: int) -> int:

@@ -12,7 +12,7 @@ from aegis_fhe.placement.limbs import LimbPlacement
 from aegis_fhe.placement.mesh import Mesh
 from aegis_fhe.placement.mesh_limbs import MeshLimbs
 from aegis_fhe.placement.moves import ValueMove
-from aegis_fhe.placement.node_seconds import ComputeSeconds, ExchangeSeconds
+from aegis_fhe.placement.node_seconds import ExchangeSeconds, FormSeconds
 from aegis_fhe.placement.traffic import move_messages
 from aegis_fhe.program.graph import Node
 from aegis_fhe.program.long.shape_program import ShapeProgram
@@ -64,11 +64,9 @@ class SharingSeconds:
         return cls(program, layout, device, network, seen, team_seen)
 
     def __post_init__(self) -> None:
-        params, period = self.program.bootstrap.params, self.program.plan.layout.sub_slots
         self.facts = self._facts(())
-        self._group = ComputeSeconds(params, self.device, self.layout.limbs, period)
-        self._team = ComputeSeconds(params, self.device, self.layout.team, period)
-        self._exchanges = ExchangeSeconds(self.network, params.degree)
+        self._computing = FormSeconds(self.program, self.layout, self.device)
+        self._exchanges = ExchangeSeconds(self.network, self.program.bootstrap.params.degree)
 
     def __call__(self, names: Collection[str]) -> Sharing:
         """Of nodes by name. Raises CompatibilityError for one that the program does not have."""
@@ -80,8 +78,8 @@ class SharingSeconds:
         alone = [self.facts.nodes[node.name] for node in nodes]
         together = [shared.nodes[node.name] for node in nodes]
         return Sharing(
-            alone=sum(self._group(one) + self._exchanges(one) for one in alone),
-            computing=sum(map(self._team, together)),
+            alone=sum(self._computing("whole", one) + self._exchanges(one) for one in alone),
+            computing=sum(self._computing("shared", one) for one in together),
             exchanging=sum(map(self._exchanges, together)),
             moving=self._moving(nodes),
         )

@@ -14,7 +14,7 @@ from aegis_fhe.placement.facts import GraphFacts, NodeFacts, Seen, graph_facts
 from aegis_fhe.placement.limbs import LimbPlacement
 from aegis_fhe.placement.mesh import Mesh
 from aegis_fhe.placement.mesh_limbs import MeshLimbs
-from aegis_fhe.placement.node_seconds import ComputeSeconds
+from aegis_fhe.placement.node_seconds import FormSeconds
 from aegis_fhe.placement.planner import Cost
 from aegis_fhe.placement.schedule import TEAM, Assignment, Place, schedule
 from aegis_fhe.placement.timeline import simulate
@@ -45,11 +45,9 @@ class Prices:
     facts: GraphFacts = field(init=False)
 
     def __post_init__(self) -> None:
-        params, period = self.program.bootstrap.params, self.program.plan.layout.sub_slots
         program = self.program
         self.facts = graph_facts(program.graph, program.context, program.symbols, self.seen)
-        self._group = ComputeSeconds(params, self.device, self.limbs, period)
-        self._team = ComputeSeconds(params, self.device, MeshLimbs(self.mesh, self.limbs).team, period)
+        self._computing = FormSeconds(program, MeshLimbs(self.mesh, self.limbs), self.device)
         self._alone: dict[tuple[str, str, Division], Cost] = {}
         self._moved: dict[tuple[_Kind, ...], Cost] = {}
 
@@ -57,7 +55,7 @@ class Prices:
     def total(self) -> float:
         """Seconds of all nodes, each once, one after the other, exchanges left out."""
         nodes = (node for node in self.program.graph.nodes if not isinstance(node.operator, Input))
-        return sum(self._group(self.facts.nodes[node.name]) for node in nodes)
+        return sum(self._computing("whole", self.facts.nodes[node.name]) for node in nodes)
 
     def alone(self, run: Run, way: Way) -> Cost:
         """With all inputs where they are read. Ways of one name and division are one way."""
@@ -80,11 +78,8 @@ class Prices:
             graph, self.program.context, self.facts.symbols, self.seen, dict.fromkeys(shared, self.team_seen)
         )
 
-        def seconds(node: Node) -> float:
-            costs = self._team if way.where.get(node.name) is TEAM else self._group
-            return costs(facts.nodes[node.name])
-
         plan = schedule(graph, Assignment(mesh=self.mesh, where={**where, **way.where}))
+        seconds = self._computing.of_plan(plan, facts)
         degree = self.program.bootstrap.params.degree
         timeline = simulate(plan, facts, seconds, self.network, self.limbs, degree, moving="eager")
         traffic = predict_traffic(plan, self.limbs, facts, degree)

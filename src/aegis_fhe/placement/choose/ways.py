@@ -107,12 +107,11 @@ def _attention(operator: StreamingAttention, setting: Setting) -> Iterator[tuple
         yield "giant steps", division, _parts(setting)
     yield "one group", Division(), lambda node: (operator.scores.group % setting.groups,)
     if setting.blocks >= setting.groups:
-        division = Division(queries=True, chunks=setting.chunks, parts=SHARES)
 
         def own_babies(node: Node) -> tuple[int, ...]:
             return setting.every if _turns_keys(node) else setting.block(node)
 
-        yield "blocks, own babies", division, own_babies
+        yield "blocks, own babies", _blocks(operator, setting), own_babies
 
 
 def _product(run: Run, operator: MatrixProduct, setting: Setting) -> Iterator[tuple[str, Division, Placing]]:

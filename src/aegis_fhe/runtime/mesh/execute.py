@@ -87,7 +87,7 @@ class _Run:
             raise CompatibilityError(
                 "this plan has nodes whose limbs all devices share: give the evaluator of the team"
             )
-        self._count_uses()
+        self.values.left = self.plan.uses(self.group, self.program.results)
         for name, value in inputs.items():
             if name in self.form_of:
                 self.values.here[self.form_of[name]][name] = value
@@ -116,16 +116,3 @@ class _Run:
             evaluator.exchange.node = node.stage
         run_node(node, evaluator, here, self.context)
         release(node, self.values.left[form], here)
-
-    def _count_uses(self) -> None:
-        """By this group's nodes, by results, and by moves that leave it."""
-        left, assignment = self.values.left, self.plan.assignment
-        for node in self.mine:
-            left[assignment.form(node)].update(node.inputs)
-        for name in self.program.results:
-            if name in self.form_of:
-                left[self.form_of[name]][name] += 1
-        for one in self.plan.rounds:
-            for move in (move for exchange in one.exchanges for move in exchange.moves):
-                if move.source == self.group:
-                    left[move.needs][move.value] += 1

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, cached_property
 
 from aegis_fhe.bench.drawn_layer import DrawnLayer, draw_layer
-from aegis_fhe.circuits.bootstrap import BootstrapPlan, SineModulus, presets
+from aegis_fhe.circuits.bootstrap import BootstrapPlan, presets
 from aegis_fhe.circuits.symbolic import Symbol
 from aegis_fhe.ckks import Ciphertext, EvaluationKeys, Evaluator, SlotVector
 from aegis_fhe.ckks.secret import SecretKey, encapsulation_keys, encrypt, evaluation_keys
@@ -45,16 +45,7 @@ class Encrypted:
 @cache
 def bootstrap() -> BootstrapPlan:
     """N = 2^9 with four strided digits, which one, two and four devices hold whole."""
-    plan = presets.plan(
-        9,
-        14,
-        to_coefficients=(4, 4),
-        to_slots=(3, 3, 2),
-        sine=SineModulus(width=2.0**-4.5, arcsine_degree=7),
-        special=8,
-        insecure=True,
-    )
-    return replace(plan, params=replace(plan.params, strided=True))
+    return presets.tiny(9)
 
 
 @cache

@@ -34,6 +34,21 @@ class MeshDevice:
             self.program, self.evaluator, self.communicators, own, context, team=self.team
         )
 
+    def reads(self, name: str) -> bool:
+        """Whether its group, or the team, computes with an input."""
+        plan, group = self.program.schedule, self.communicators.group
+        return any(name in node.outputs for node in plan.nodes_of(group))
+
+    def expand_keys(self) -> None:
+        """Draws the uniform halves of all keys now, as many as are kept: later it is time of a stage."""
+        own = [one for one in (self.evaluator, self.team) if one is not None]
+        for one in own:
+            if not isinstance(one.expanded, KeyRows):  # which has no halves of its own
+                digits = one.digit_keys.values() if isinstance(one, LimbEvaluator) else ()
+                relin = () if one.keys.relin is None else (one.keys.relin,)
+                for key in (*relin, *one.keys.rotations.values(), *digits):
+                    one.expanded.halves(key)
+
     @cached_property
     def evaluator(self) -> Evaluator:
         """Of its group."""

@@ -74,7 +74,7 @@ def require_room(stored: StoredPlan, available: int | None = None) -> None:
         each * stored.devices,
         f"{stored.devices} devices of {each / 2**30:.2f} GiB, as the plan predicts, on one machine",
         available=available_bytes() if available is None else available,
-        cure="run it where there is more memory, or plan for fewer devices, a shorter text or other parameters",
+        cure="run it where there is more memory, or plan for fewer devices or a shorter text",
     )
 
 

@@ -7,8 +7,8 @@ The figures are those of `report.plan_facts`, and nothing reads them again. A `p
 parameters and prediction are in it, so it may be cut out. It is read strictly. No weight, no range and no
 price is in it: who has the shape and the parameters makes the same program, and the plan says the rest.
 
-Nodes with the same place that follow each other are one entry, likewise divisions (`plan_runs`): a plan of
-BERT-base is a tenth of what it would be with an entry for each node.
+Nodes with the same place that follow each other are one entry, likewise divisions (`plan_runs`): half as
+many bytes. Plans of BERT-base for 2048 tokens on four devices take 2 to 15 kB.
 """
 
 from __future__ import annotations

@@ -313,5 +313,7 @@ def test_which_plan_of_a_file_is_meant(facts: Facts, tmp_path: Path):
     assert list(found.plans) == ["token", "aegis", "front 1"]
     assert found.plan() is found.plans["aegis"]
     assert found.plan("front 1") is found.plans["front 1"]
+    path.write_text(json.dumps({**facts, "strategies": {}, "front": [figures, figures]}))
+    assert read_plan_file(path).plan() == found.plans["front 1"]
     with pytest.raises(CompatibilityError, match="'single' in the file: it has token, aegis, front 1"):
         found.plan("single")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from aegis_fhe.bench.drawn_layer import DrawnLayer, draw_layer
+from aegis_fhe.placement.memory import PROCESS_BYTES
 from aegis_fhe.placement.plan_check import check_prediction
 from aegis_fhe.placement.plan_file import StoredPlan
 from aegis_fhe.placement.plan_storing import rendering_of
@@ -67,13 +68,14 @@ class DrawnProgram:
         return run_facts(self, found)
 
 
-def require_room(stored: StoredPlan, available: int | None = None) -> None:
-    """Raises CapacityError when the devices of a plan together take more memory than this machine has."""
+def require_room(stored: StoredPlan) -> None:
+    """Raises CapacityError when the devices of a plan, as processes, take more than this machine has."""
     each = sum(stored.memory.values())
     require_memory(
-        each * stored.devices,
-        f"{stored.devices} devices of {each / 2**30:.2f} GiB, as the plan predicts, on one machine",
-        available=available_bytes() if available is None else available,
+        (each + PROCESS_BYTES) * stored.devices,
+        f"to run {stored.devices} devices of {each / 2**30:.2f} GiB, as the plan predicts, on one machine, "
+        f"each in a process that takes {PROCESS_BYTES / 2**30:.2f} GiB itself,",
+        available=available_bytes(),
         cure="run it where there is more memory, or plan for fewer devices or a shorter text",
     )
 

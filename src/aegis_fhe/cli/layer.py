@@ -29,7 +29,7 @@ def layer(
     file: Annotated[Path, typer.Argument(help="A plan that `aegis plan ... -o FILE` wrote.")],
     strategy: Annotated[
         str | None,
-        typer.Option(help='Which of its plans, by default aegis; of a front "front 1" and so on.'),
+        typer.Option(help='Which of its plans: by default aegis; of a front "front 1", the fastest, ...'),
     ] = None,
     seed: Annotated[
         str | None, typer.Option(help="Reproducible weights, text and keys from this word.")

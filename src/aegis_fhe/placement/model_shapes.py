@@ -36,7 +36,6 @@ _GPT2 = LayerShape(
 _TINY = Degrees(squarings=1, newton_steps=0)
 
 MODELS = {
-    "tiny": ModelShape(layer=LayerShape.encoder(features=32, heads=2, hidden=64), layers=1, degrees=_TINY),
     "bert-base": ModelShape(layer=BERT_BASE, layers=12),
     "bert-large": ModelShape(layer=LayerShape.encoder(features=1024, heads=16, hidden=4096), layers=24),
     "minilm": ModelShape(layer=LayerShape.encoder(features=384, heads=12, hidden=1536), layers=6),
@@ -52,4 +51,5 @@ MODELS = {
         layers=32,
         degrees=_DECODER,
     ),
+    "tiny": ModelShape(layer=LayerShape.encoder(features=32, heads=2, hidden=64), layers=1, degrees=_TINY),
 }

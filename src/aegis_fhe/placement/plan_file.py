@@ -91,10 +91,10 @@ class PlanFile(msgspec.Struct, frozen=True, kw_only=True):
         return {**found, **{f"front {i}": one.plan for i, one in enumerate(self.front, 1)}}
 
     def plan(self, name: str | None = None) -> StoredPlan:
-        """One of them: by default the only one, or that of "aegis". Raises CompatibilityError."""
+        """One of them: by default that of "aegis", or else the first. Raises CompatibilityError."""
         plans = self.plans
         if name is None:
-            name = next(iter(plans)) if len(plans) == 1 else "aegis"
+            name = "aegis" if "aegis" in plans else next(iter(plans))
         if name not in plans:
             raise CompatibilityError(f"there is no plan {name!r} in the file: it has {', '.join(plans)}")
         return plans[name]

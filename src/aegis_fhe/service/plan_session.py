@@ -90,12 +90,13 @@ def run_plan(
         peak_bytes=tuple(report.peak_bytes for report in reports),
         seconds=seconds,
     )
-    _check_bytes(planned, run.received)
+    check_bytes(planned.prediction.traffic.received, run.received)
     return run
 
 
-def _check_bytes(planned: PlannedProgram, received: Sequence[Mapping[Key, int]]) -> None:
-    difference = first_difference(planned.prediction.traffic.received, received)
+def check_bytes(predicted: Sequence[Mapping[Key, int]], received: Sequence[Mapping[Key, int]]) -> None:
+    """Of every rank. Raises LedgerError naming the first rank, stage and kind that differ."""
+    difference = first_difference(predicted, received)
     if difference is not None:
         raise LedgerError(f"measured bytes are not those that were predicted: {difference}")
 

@@ -60,11 +60,18 @@ class DrawnProgram:
     def run(
         self, key_seed: bytes | None, *, say: Callable[[str], None] = lambda line: None
     ) -> dict[str, Any]:
-        """Facts of one run. Raises as `run_plan`."""
+        """Facts of one run. say: told each step, and what workers print. Raises as `run_plan`."""
         program = DecoderProgram.single(self.layer, f"drawn weights, {self.stored.model}")
         client = Client(program, seed=key_seed)
-        hidden = self.drawn.hidden
-        found = run_plan(self.stored, self.planned, program, client, hidden, say=say)
+        found = run_plan(
+            self.stored,
+            self.planned,
+            program,
+            client,
+            self.drawn.hidden,
+            say=say,
+            on_output=lambda rank, line: say(f"worker {rank}: {line}"),
+        )
         return run_facts(self, found)
 
 

@@ -50,6 +50,20 @@ def test_every_promised_figure_is_there(written: dict):
         assert 0 < facts["seconds"] <= facts["seconds_blocking"] * 1.001
 
 
+def most_received(plan: dict) -> int:
+    """By the rank that receives most."""
+    return max(sum(count for *_, count in one) for one in plan["received"])
+
+
+def test_every_strategy_has_a_plan_that_can_be_run(written: dict):
+    for name, facts in written["strategies"].items():
+        plan = facts["plan"]
+        assert (plan["strategy"], plan["devices"]) == (name, 1 if name == "single" else 2)
+        assert plan["parameters"]["fingerprint"] == written["parameters"]["fingerprint"]
+        assert most_received(plan) == facts["stages"]["total"]["bytes_received_per_device"]
+        assert sum(plan["memory"].values()) == facts["memory_bytes_per_device"]["total"]
+
+
 def test_what_speed_up_is_against(written: dict):
     """The best program of one device without a limit, and whether it fits one."""
     reference = written["one_device"]

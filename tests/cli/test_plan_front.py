@@ -12,6 +12,8 @@ import pytest
 from aegis_fhe.cli.main import main
 from aegis_fhe.observe.table import format_bytes
 
+from .test_plan import most_received
+
 OPTIONS = ["plan", "--model", "minilm", "--tokens", "64", "--devices", "2", "--objective", "front"]
 
 
@@ -31,6 +33,7 @@ def test_points_are_printed_drawn_and_written(capsys: pytest.CaptureFixture[str]
         assert point["bytes_received_per_device"] == point["stages"]["total"]["bytes_received_per_device"]
         assert point["efficiency"] == pytest.approx(facts["one_device"]["seconds"] / point["seconds"] / 2)
         assert point["memory_bytes_per_device"]["total"] <= 80 << 30
+        assert point["bytes_received_per_device"] == most_received(point["plan"])
         assert len(point["ways"]) == len(points[0]["ways"]) > 10
         assert format_bytes(point["bytes_received_per_device"]) in text
         assert (f"{number}, unlike {number - 1}, has " in text) is (number > 1)

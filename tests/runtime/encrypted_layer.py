@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, cached_property
 
-from aegis_fhe.circuits.bootstrap import BootstrapPlan, SineModulus, presets
+from aegis_fhe.bench.drawn_layer import DrawnLayer, draw_layer
+from aegis_fhe.circuits.bootstrap import BootstrapPlan, presets
 from aegis_fhe.circuits.symbolic import Symbol
 from aegis_fhe.ckks import Ciphertext, EvaluationKeys, Evaluator, SlotVector
 from aegis_fhe.ckks.secret import SecretKey, encapsulation_keys, encrypt, evaluation_keys
@@ -14,7 +15,6 @@ from aegis_fhe.program.long.divide import Division
 from aegis_fhe.program.long.shape import Degrees, LayerShape
 from aegis_fhe.program.long.shape_program import Packing
 from aegis_fhe.ring import native
-from program.long.layers import TinyLayer, tiny_layer
 
 SHAPE = LayerShape.encoder(features=8, heads=2, hidden=16)
 DEGREES = Degrees(exponential=15, squarings=0, reciprocal=15, newton_steps=0, inverse_sqrt=15, activation=15)
@@ -25,7 +25,7 @@ TOKENS = 16
 class Encrypted:
     """One layer with its keys, its inputs, and what one device makes of them."""
 
-    layer: TinyLayer
+    layer: DrawnLayer
     program: LongProgram
     secret: SecretKey
     keys: EvaluationKeys
@@ -45,16 +45,7 @@ class Encrypted:
 @cache
 def bootstrap() -> BootstrapPlan:
     """N = 2^9 with four strided digits, which one, two and four devices hold whole."""
-    plan = presets.plan(
-        9,
-        14,
-        to_coefficients=(4, 4),
-        to_slots=(3, 3, 2),
-        sine=SineModulus(width=2.0**-4.5, arcsine_degree=7),
-        special=8,
-        insecure=True,
-    )
-    return replace(plan, params=replace(plan.params, strided=True))
+    return presets.tiny(9)
 
 
 @cache
@@ -66,7 +57,7 @@ def encrypted(
     seed: bytes = b"layer",
 ) -> Encrypted:
     native.set_threads(1)
-    layer, plan = tiny_layer(shape, TOKENS), bootstrap()
+    layer, plan = draw_layer(shape, TOKENS), bootstrap()
     program = compile_layer(
         shape,
         layer.weights,

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from aegis_fhe.circuits.bootstrap import BootstrapPlan, presets
 from aegis_fhe.cli.explanations import print_explanations
+from aegis_fhe.cli.insecure import require_secure
 from aegis_fhe.cli.plan_front import FRONT, check_front, find_front, front_svg, print_front
 from aegis_fhe.errors import AegisError
 from aegis_fhe.observe.table import format_bytes, format_seconds, results_table
@@ -21,11 +22,14 @@ from aegis_fhe.placement.cost import load_device, load_network
 from aegis_fhe.placement.evaluate import STAGES, Evaluation, Machine
 from aegis_fhe.placement.front_report import front_facts
 from aegis_fhe.placement.model_shapes import MODELS
+from aegis_fhe.placement.plan_file import plan_document
+from aegis_fhe.placement.plan_storing import stored_plan
+from aegis_fhe.placement.planned_layer import PlannedLayer
 from aegis_fhe.placement.report import describe_misfit, describe_parameters, plan_facts
 from aegis_fhe.placement.workload import Objective, Workload
 
 # By how a command names them: what this system uses, and the limbs of the published one.
-PARAMETERS = {"ours": presets.n16, "published": presets.published}
+PARAMETERS = {"ours": presets.n16, "published": presets.published, "tiny": presets.tiny}
 _UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40, "GB": 10**9, "TB": 10**12}
 
 
@@ -45,13 +49,21 @@ def plan(
     ] = "time",
     parameters: Annotated[
         str,
-        typer.Option(help="ours, or published: 35 + 4 limbs as the published system has, for plans only."),
+        typer.Option(
+            help="ours; published: 35 + 4 limbs as the published system has, for plans only; or tiny, of no "
+            "security, to run a plan on any machine."
+        ),
     ] = "ours",
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Allow parameters of less than 128 bits of security.")
+    ] = False,
     explained: Annotated[
         bool, typer.Option("--explain", help="What forces each collective, what alternatives cost.")
     ] = False,
     plot: Annotated[Path | None, typer.Option(help="A file for the front as an SVG drawing.")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="A file for the JSON.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A file for the JSON, which aegis layer runs.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> None:
     """Predict bytes, seconds and memory of one layer on several devices, from shapes alone."""
@@ -63,7 +75,7 @@ def plan(
         shape=found.layer,
         degrees=found.degrees,
         tokens=tokens,
-        bootstrap=_parameters(parameters),
+        bootstrap=_parameters(parameters, insecure),
         machine=Machine(device=load_device(device), network=load_network(link)),
         devices=devices,
         memory_bytes=parse_bytes(device_memory),
@@ -89,7 +101,10 @@ def plan(
     if explained:
         facts["explanation"] = {n: [one.facts() for one in found] for n, found in explanations.items()}
     if output is not None:
-        output.write_text(json.dumps(facts, indent=1) + "\n")
+        layer = PlannedLayer.of_workload(model, workload)
+        stored = {name: stored_plan(layer, verdict.best) for name, verdict in verdicts.items()}
+        front = [stored_plan(layer, point.evaluation) for point in points]
+        output.write_text(plan_document(facts, stored, front))
     if as_json:
         typer.echo(json.dumps(facts))
         return
@@ -118,10 +133,12 @@ def _objective(text: str) -> Objective:
     return known[text]
 
 
-def _parameters(name: str) -> BootstrapPlan:
+def _parameters(name: str, insecure: bool) -> BootstrapPlan:
     if name not in PARAMETERS:
         raise AegisError(f"parameters {name!r} are unknown: expected {' or '.join(PARAMETERS)}")
-    return PARAMETERS[name]()
+    bootstrap = PARAMETERS[name]()
+    require_secure(bootstrap.params, insecure)
+    return bootstrap
 
 
 def _print_verdicts(

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from aegis_fhe.placement.cost import DeviceModel, Network
-from aegis_fhe.placement.facts import GraphFacts, Seen, graph_facts, nothing_seen
-from aegis_fhe.placement.limbs import LimbPlacement
+from aegis_fhe.placement.facts import GraphFacts, Seen
 from aegis_fhe.placement.mesh_limbs import MeshLimbs
 from aegis_fhe.placement.node_seconds import FormSeconds
+from aegis_fhe.placement.prediction import schedule_facts
 from aegis_fhe.placement.schedule import Schedule, schedule
-from aegis_fhe.placement.shape_memory import DeviceMemory, device_memory
+from aegis_fhe.placement.shape_memory import DeviceMemory, fullest_memory
 from aegis_fhe.placement.strategies import Rendering
 from aegis_fhe.placement.timeline import Timeline, simulate
 from aegis_fhe.placement.traffic import Traffic, predict_traffic
@@ -99,7 +99,8 @@ def evaluate(
     limbs = rendering.limbs
     divided = program.divided(rendering.division)
     plan = schedule(divided.graph, rendering.assignment(divided.graph))
-    facts = _facts(divided, plan, limbs, seen, team_seen)
+    context, params = divided.context, divided.bootstrap.params
+    facts = schedule_facts(divided.graph, context, divided.symbols, params, plan, limbs, seen, team_seen)
     return evaluate_schedule(rendering, divided, plan, machine, facts)
 
 
@@ -110,14 +111,6 @@ def evaluate_schedule(
     params, limbs = divided.bootstrap.params, rendering.limbs
     seconds = FormSeconds(divided, MeshLimbs(plan.mesh, limbs), machine.device).of_plan(plan, facts)
     timeline = simulate(plan, facts, seconds, machine.network, limbs, params.degree, moving="eager")
-
-    memory = max(
-        (
-            device_memory(plan, facts, params, limbs, group, divided.graph.results)
-            for group in range(plan.mesh.tokens)
-        ),
-        key=lambda found: found.total,
-    )
     return Evaluation(
         rendering=rendering,
         machine=machine,
@@ -127,18 +120,5 @@ def evaluate_schedule(
         seconds=seconds,
         traffic=predict_traffic(plan, limbs, facts, params.degree),
         timeline=timeline,
-        memory=memory,
+        memory=fullest_memory(plan, facts, params, limbs, divided.graph.results),
     )
-
-
-def _facts(
-    program: ShapeProgram, plan: Schedule, limbs: LimbPlacement, seen: Seen | None, team_seen: Seen | None
-) -> GraphFacts:
-    """Each node as those compute it that share its limbs."""
-    params = program.bootstrap.params
-    seen = nothing_seen(params, limbs) if seen is None else seen
-    if team_seen is None:
-        team_seen = nothing_seen(params, MeshLimbs(plan.mesh, limbs).team)
-    shared = (node.name for node in program.graph.nodes if plan.assignment.form(node) == "shared")
-    others = dict.fromkeys(shared, team_seen)
-    return graph_facts(program.graph, program.context, program.symbols, seen, others)

@@ -32,6 +32,9 @@ _GPT2 = LayerShape(
     biases=True,
 )
 
+# Of drawn weights, whose ranges are narrow: approximations are good to 23 bits.
+_TINY = Degrees(squarings=1, newton_steps=0)
+
 MODELS = {
     "bert-base": ModelShape(layer=BERT_BASE, layers=12),
     "bert-large": ModelShape(layer=LayerShape.encoder(features=1024, heads=16, hidden=4096), layers=24),
@@ -48,4 +51,5 @@ MODELS = {
         layers=32,
         degrees=_DECODER,
     ),
+    "tiny": ModelShape(layer=LayerShape.encoder(features=32, heads=2, hidden=64), layers=1, degrees=_TINY),
 }

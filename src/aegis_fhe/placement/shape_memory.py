@@ -61,6 +61,19 @@ def device_memory(
     )
 
 
+def fullest_memory(
+    plan: Schedule,
+    facts: GraphFacts,
+    params: Parameters,
+    limbs: LimbPlacement,
+    results: Sequence[str] = (),
+) -> DeviceMemory:
+    """Of the device that needs most, as `device_memory`."""
+    groups = range(plan.mesh.tokens)
+    found = (device_memory(plan, facts, params, limbs, group, results) for group in groups)
+    return max(found, key=lambda memory: memory.total)
+
+
 def _key_bytes(plan: Schedule, facts: GraphFacts, params: Parameters, layout: MeshLimbs, group: int) -> int:
     """Each key in the limbs that this device uses as one of its group, and of the team; once where the team's
     are among the others (`runtime.limbs.KeyRows`).

@@ -29,7 +29,9 @@ class JobFacts(msgspec.Struct, forbid_unknown_fields=True):
     tokens: int
 
 
-class _CiphertextFacts(msgspec.Struct, forbid_unknown_fields=True):
+class CiphertextFacts(msgspec.Struct, forbid_unknown_fields=True):
+    """Of one ciphertext in a file. seed: of its uniform half, where that is not in the file."""
+
     scale: float
     seed: str = ""
 
@@ -57,10 +59,10 @@ def load_input(program: ServedProgram, path: Path) -> EncryptedInput:
     """
     params = program.params
     with ContainerReader(path, INPUT_KIND) as reader:
-        facts = _job_facts(program, reader.metadata, path)
+        facts = job_facts(program, reader.metadata, path)
         blocks = {}
         for name, tensors, metadata in reader:
-            ciphertext = _ciphertext_facts(metadata, path, name)
+            ciphertext = ciphertext_facts(metadata, path, name)
             seed = _seed(ciphertext, path, name)
             if set(tensors) != {"body"}:
                 raise ContainerError(f"{path}: {name} holds {sorted(tensors)}, expected a body")
@@ -88,9 +90,9 @@ def load_results(program: ServedProgram, paths: Iterable[Path]) -> dict[str, Cip
     results: dict[str, Ciphertext] = {}
     for path in paths:
         with ContainerReader(path, RESULT_KIND) as reader:
-            _job_facts(program, reader.metadata, path)
+            job_facts(program, reader.metadata, path)
             for name, tensors, metadata in reader:
-                facts = _ciphertext_facts(metadata, path, name)
+                facts = ciphertext_facts(metadata, path, name)
                 if name not in symbols or set(tensors) != {"parts"}:
                     raise CompatibilityError(f"{path}: {name} is no result of the program")
                 if name in results:
@@ -115,7 +117,8 @@ def result_digest(params: Parameters, results: Mapping[str, Ciphertext]) -> str:
     return digest.hexdigest()
 
 
-def _job_facts(program: ServedProgram, metadata: Any, path: Path) -> JobFacts:
+def job_facts(program: ServedProgram, metadata: Any, path: Path) -> JobFacts:
+    """Raises ContainerError, and CompatibilityError for a file of another program or other parameters."""
     try:
         facts = msgspec.convert(metadata, JobFacts)
     except msgspec.ValidationError as error:
@@ -128,14 +131,15 @@ def _job_facts(program: ServedProgram, metadata: Any, path: Path) -> JobFacts:
     return facts
 
 
-def _ciphertext_facts(metadata: Any, path: Path, name: str) -> _CiphertextFacts:
+def ciphertext_facts(metadata: Any, path: Path, name: str) -> CiphertextFacts:
+    """Raises ContainerError."""
     try:
-        return msgspec.convert(metadata, _CiphertextFacts)
+        return msgspec.convert(metadata, CiphertextFacts)
     except msgspec.ValidationError as error:
         raise ContainerError(f"{path}: {name} is not described as a ciphertext should be: {error}") from error
 
 
-def _seed(facts: _CiphertextFacts, path: Path, name: str) -> bytes:
+def _seed(facts: CiphertextFacts, path: Path, name: str) -> bytes:
     try:
         seed = bytes.fromhex(facts.seed)
     except ValueError:

@@ -5,7 +5,7 @@ No worker imports this module.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from aegis_fhe.ckks.ciphertext import Ciphertext
 from aegis_fhe.ckks.secret import SecretKey, decrypt, encapsulation_keys, encrypt, evaluation_keys
 from aegis_fhe.ckks.slots import SlotVector
 from aegis_fhe.errors import LayoutError
@@ -95,7 +96,10 @@ class Client:
 
     def read_results(self, paths: Iterable[Path], tokens: int) -> DecryptedResult:
         """Decrypts the files of all workers. Raises what `load_results` raises."""
-        results = load_results(self.program, paths)
+        return self.decrypted(load_results(self.program, paths), tokens)
+
+    def decrypted(self, results: Mapping[str, Ciphertext], tokens: int) -> DecryptedResult:
+        """results: all of the program's, in order."""
         slots = [decrypt(self._secret, result).real.values for result in results.values()]
         return DecryptedResult(
             values=self.program.unpack(slots, tokens),

@@ -23,7 +23,7 @@ DECODER_MODULE = "aegis_fhe.service.decoder_worker"
 # Threads that spin for long while they wait take the cores from those they wait for when anything else runs:
 # on 2 busy cores, relinearise + rotate + rescale at N = 2^16 took 0.65 s spinning, 0.39 s sleeping. Some
 # microseconds of it bridge the gap between two kernels: a rotation on 2 idle cores took 20.0 ms, not 21.3.
-_ENVIRONMENT = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "5000"}
+WAITING = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "5000"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +117,7 @@ def run_job(
         WORKER_MODULE,
         program.params.kernel_path,
         files,
-        LaunchOptions(world_size=devices, threads=threads, environment=_ENVIRONMENT),
+        LaunchOptions(world_size=devices, threads=threads, environment=WAITING),
         on_progress,
         on_output,
     )
@@ -133,7 +133,7 @@ def run_decoder_job(
     on_output: Callable[[int, str], None] | None = None,
 ) -> JobReport:
     """As `run_job`, on one worker, which holds one layer's constants at a time. Raises WorkerError."""
-    options = LaunchOptions(world_size=1, threads=threads, environment=_ENVIRONMENT)
+    options = LaunchOptions(world_size=1, threads=threads, environment=WAITING)
     path = program.params.kernel_path
     return _merge(_launched(DECODER_MODULE, path, files, options, on_progress, on_output), 0)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aegis_fhe.bench.drawn_layer import draw_layer
 from aegis_fhe.circuits.bootstrap import presets as refreshing
 from aegis_fhe.ckks import Parameters, presets
 from aegis_fhe.program.clear import ClearBackend, ClearValue
@@ -18,7 +19,7 @@ from aegis_fhe.program.long.compile import LongProgram, compile_layer, compile_u
 from aegis_fhe.program.long.divide import Division, divide
 from aegis_fhe.program.long.shape import Degrees, LayerShape
 from aegis_fhe.program.operators import Context
-from program.long.layers import DECODER, ENCODER, UNEVEN, tiny_layer
+from program.long.layers import DECODER, ENCODER, UNEVEN
 from program.long.test_known import known
 from program.tiny import hidden_states, tiny_program
 
@@ -61,7 +62,7 @@ def of_long(program: LongProgram, hidden: np.ndarray) -> Program:
 
 def refreshed(shape: LayerShape, division: Division) -> Program:
     """Two token blocks of 16."""
-    layer = tiny_layer(shape, TOKENS)
+    layer = draw_layer(shape, TOKENS)
     plan = refreshing.insecure(9, levels_left=14)
     program = compile_layer(
         shape, layer.weights, layer.ranges, tokens=TOKENS, bootstrap=plan, degrees=DEGREES
@@ -72,7 +73,7 @@ def refreshed(shape: LayerShape, division: Division) -> Program:
 
 def in_rounds(most_scores: int | None) -> Program:
     """Scores that stay between passes, or are made again."""
-    layer = tiny_layer(ENCODER, TOKENS, rounds=1)
+    layer = draw_layer(ENCODER, TOKENS, rounds=1)
     program = compile_unrefreshed(
         ENCODER,
         layer.weights,
@@ -88,7 +89,7 @@ def in_rounds(most_scores: int | None) -> Program:
 
 def with_known() -> Program:
     """Offsets of keys and keys of public tokens are added in clear."""
-    layer = known(tiny_layer(DECODER, TOKENS), public=2)
+    layer = known(draw_layer(DECODER, TOKENS), public=2)
     program = compile_unrefreshed(
         DECODER,
         layer.weights,

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from aegis_fhe.bench.drawn_layer import draw_layer
 from aegis_fhe.circuits.bootstrap import presets
 from aegis_fhe.circuits.counts import OperationCounts
 from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
@@ -21,14 +22,14 @@ from aegis_fhe.program.long.score_chunks import ScoreChunk
 from aegis_fhe.program.long.shape import Degrees, LayerShape
 from aegis_fhe.program.long.slotwise import AddFeatures
 
-from .layers import DECODER, ENCODER, UNEVEN, tiny_layer
+from .layers import DECODER, ENCODER, UNEVEN
 
 DEGREES = Degrees(exponential=15, squarings=2, reciprocal=63, newton_steps=2, inverse_sqrt=31, activation=31)
 ROWS = frozenset({"output", "contract"})
 
 
 def compiled(shape: LayerShape, tokens: int = 24) -> tuple[LongProgram, np.ndarray]:
-    layer = tiny_layer(shape, tokens)
+    layer = draw_layer(shape, tokens)
     plan = presets.insecure(9, levels_left=14)
     program = compile_layer(
         shape, layer.weights, layer.ranges, tokens=tokens, bootstrap=plan, degrees=DEGREES

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from aegis_fhe.bench.drawn_layer import draw_layer
 from aegis_fhe.ckks import EvaluationKeys, Evaluator, SlotVector, presets
 from aegis_fhe.ckks.secret import SecretKey, decrypt, encrypt, evaluation_keys
 from aegis_fhe.program.long.compile import compile_unrefreshed
 from aegis_fhe.program.long.shape import Degrees, LayerShape
-
-from .layers import tiny_layer
 
 DECODER = LayerShape.decoder(features=16, heads=4, key_value_heads=2, head_dim=4, hidden=32)
 ENCODER = LayerShape.encoder(features=16, heads=4, hidden=32)
@@ -28,7 +27,7 @@ DEGREES = Degrees(exponential=15, squarings=1, reciprocal=31, inverse_sqrt=15, a
 )
 def test_encrypted_layer(shape: LayerShape, tokens: int, rounds: int, most_scores: int | None):
     """Both sides of the noise: below 2^-14 everywhere, and not a comparison of a thing with itself."""
-    layer = tiny_layer(shape, tokens, rounds=rounds)
+    layer = draw_layer(shape, tokens, rounds=rounds)
     program = compile_unrefreshed(
         shape,
         layer.weights,

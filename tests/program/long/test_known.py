@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from aegis_fhe.bench.drawn_layer import DrawnLayer, draw_layer
 from aegis_fhe.ckks import EvaluationKeys, Evaluator, SlotVector, presets
 from aegis_fhe.ckks.secret import SecretKey, decrypt, encrypt, evaluation_keys
 from aegis_fhe.errors import LayoutError, RangeError
@@ -14,7 +15,7 @@ from aegis_fhe.program.long.compile import LongProgram, compile_unrefreshed
 from aegis_fhe.program.long.shape import Degrees, LayerShape
 from aegis_fhe.program.ranges import Interval
 
-from .layers import DECODER, ENCODER, TinyLayer, tiny_layer
+from .layers import DECODER, ENCODER
 
 PRECISE = Degrees(
     exponential=31, squarings=2, reciprocal=127, newton_steps=2, inverse_sqrt=63, activation=127
@@ -22,7 +23,7 @@ PRECISE = Degrees(
 WIDER = 1.0  # of scores, for what the shifts below move them by
 
 
-def known(layer: TinyLayer, *, public: int = 0, seed: int = 3) -> TinyLayer:
+def known(layer: DrawnLayer, *, public: int = 0, seed: int = 3) -> DrawnLayer:
     """The same layer with shifts, and with so many public tokens."""
     rng, shape = np.random.default_rng(seed), layer.shape
     weights = dataclasses.replace(
@@ -43,7 +44,7 @@ def known(layer: TinyLayer, *, public: int = 0, seed: int = 3) -> TinyLayer:
     return dataclasses.replace(layer, weights=weights, ranges=ranges)
 
 
-def compiled(layer: TinyLayer, *, slots: int, tokens: int, degrees: Degrees, log_degree: int) -> LongProgram:
+def compiled(layer: DrawnLayer, *, slots: int, tokens: int, degrees: Degrees, log_degree: int) -> LongProgram:
     return compile_unrefreshed(
         layer.shape,
         layer.weights,
@@ -67,7 +68,7 @@ def compiled(layer: TinyLayer, *, slots: int, tokens: int, degrees: Degrees, log
 )
 def test_shifts_and_public_tokens_leave_the_layer_as_it_is(slots: int, tokens: int, public: int):
     """Results of encrypted tokens are the layer's own; a row out of place changes its query's softmax."""
-    layer = known(tiny_layer(DECODER, tokens), public=public)
+    layer = known(draw_layer(DECODER, tokens), public=public)
     program = compiled(layer, slots=slots, tokens=tokens, degrees=PRECISE, log_degree=slots.bit_length())
     found = program.run_clear(layer.hidden)
     np.testing.assert_allclose(found[public:], layer.result[public:], atol=2e-4)
@@ -75,14 +76,14 @@ def test_shifts_and_public_tokens_leave_the_layer_as_it_is(slots: int, tokens: i
 
 
 def test_shifts_without_a_causal_mask():
-    layer = known(tiny_layer(ENCODER, 16))
+    layer = known(draw_layer(ENCODER, 16))
     program = compiled(layer, slots=512, tokens=16, degrees=PRECISE, log_degree=10)
     np.testing.assert_allclose(program.run_clear(layer.hidden), layer.result, atol=2e-4)
 
 
 def test_nothing_of_public_tokens_is_encrypted():
     """Their rows may hold anything: neither the inputs nor the results change."""
-    layer = known(tiny_layer(DECODER, 16), public=2)
+    layer = known(draw_layer(DECODER, 16), public=2)
     program = compiled(layer, slots=512, tokens=16, degrees=PRECISE, log_degree=10)
     other = layer.hidden.copy()
     other[:2] = 1e6
@@ -98,7 +99,7 @@ def test_nothing_of_public_tokens_is_encrypted():
 
 def test_they_cost_no_level():
     """The same start level as without; additions alone, one for each column of K and of V."""
-    plain = tiny_layer(DECODER, 16)
+    plain = draw_layer(DECODER, 16)
     shifted = dataclasses.replace(plain, weights=known(plain, public=2).weights)
     programs = [
         compiled(layer, slots=512, tokens=16, degrees=PRECISE, log_degree=10) for layer in (plain, shifted)
@@ -114,7 +115,7 @@ def test_they_cost_no_level():
 def test_encrypted():
     """Ciphertexts equal the clear run within noise, and the layer within its approximations."""
     shape = LayerShape.decoder(features=16, heads=4, key_value_heads=2, head_dim=4, hidden=32)
-    layer = known(tiny_layer(shape, 16), public=2)
+    layer = known(draw_layer(shape, 16), public=2)
     degrees = Degrees(
         exponential=15, squarings=2, reciprocal=63, newton_steps=1, inverse_sqrt=15, activation=31
     )
@@ -137,14 +138,14 @@ def test_encrypted():
 
 
 def test_what_does_not_fit_is_refused():
-    layer = known(tiny_layer(ENCODER, 16), public=2)
+    layer = known(draw_layer(ENCODER, 16), public=2)
     with pytest.raises(LayoutError, match="causal mask"):
         compiled(layer, slots=512, tokens=16, degrees=PRECISE, log_degree=10)
-    layer = known(tiny_layer(DECODER, 16), public=16)
+    layer = known(draw_layer(DECODER, 16), public=16)
     with pytest.raises(LayoutError, match="leave nothing to encrypt"):
         compiled(layer, slots=512, tokens=16, degrees=PRECISE, log_degree=10)
     program = compiled(
-        known(tiny_layer(DECODER, 16), public=3), slots=512, tokens=16, degrees=PRECISE, log_degree=10
+        known(draw_layer(DECODER, 16), public=3), slots=512, tokens=16, degrees=PRECISE, log_degree=10
     )
     with pytest.raises(RangeError, match="compiled for 4 to 16"):
         program.run_clear(layer.hidden[:3])

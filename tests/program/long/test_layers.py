@@ -7,11 +7,12 @@ import dataclasses
 import numpy as np
 import pytest
 
+from aegis_fhe.bench.drawn_layer import DrawnLayer, draw_layer
 from aegis_fhe.ckks import Parameters, presets
 from aegis_fhe.program.long.compile import LongProgram, compile_unrefreshed
 from aegis_fhe.program.long.shape import Degrees, LayerShape
 
-from .layers import DECODER, ENCODER, UNEVEN, TinyLayer, tiny_layer
+from .layers import DECODER, ENCODER, UNEVEN
 
 # Enough for errors of about 1e-6: what is tested is the circuit.
 DEGREES = Degrees(exponential=31, squarings=2, reciprocal=63, newton_steps=2, inverse_sqrt=63, activation=127)
@@ -24,7 +25,7 @@ def parameters(log_degree: int):
     return of
 
 
-def compiled(layer: TinyLayer, tokens: int, log_degree: int) -> LongProgram:
+def compiled(layer: DrawnLayer, tokens: int, log_degree: int) -> LongProgram:
     return compile_unrefreshed(
         layer.shape,
         layer.weights,
@@ -52,7 +53,7 @@ LLAMA_LIKE_LAYERNORM = dataclasses.replace(DECODER, norm="layer", biases=True, g
     ],
 )
 def test_layer_equals_its_reference(shape: LayerShape, tokens: int, log_degree: int):
-    layer = tiny_layer(shape, tokens)
+    layer = draw_layer(shape, tokens)
     program = compiled(layer, tokens, log_degree)
     found = program.run_clear(layer.hidden)
     assert found.shape == layer.result.shape

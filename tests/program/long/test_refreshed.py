@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from aegis_fhe.bench.drawn_layer import draw_layer
 from aegis_fhe.circuits.bootstrap import presets
 from aegis_fhe.errors import LayoutError, LevelError, RangeError
 from aegis_fhe.program.graph import Node
@@ -15,7 +16,7 @@ from aegis_fhe.program.long.compile import compile_layer
 from aegis_fhe.program.long.shape import Degrees, LayerShape
 from aegis_fhe.program.operators import Refresh
 
-from .layers import DECODER, ENCODER, tiny_layer
+from .layers import DECODER, ENCODER
 
 DEGREES = Degrees(exponential=15, squarings=2, reciprocal=63, newton_steps=2, inverse_sqrt=31, activation=31)
 
@@ -23,14 +24,14 @@ DEGREES = Degrees(exponential=15, squarings=2, reciprocal=63, newton_steps=2, in
 @pytest.mark.parametrize("shape", [DECODER, ENCODER])
 def test_refreshed_layer_equals_its_reference(shape: LayerShape):
     """A sine's error at each bootstrap comes on top of the approximations'."""
-    layer, plan = tiny_layer(shape, 24), presets.insecure(10, levels_left=14)
+    layer, plan = draw_layer(shape, 24), presets.insecure(10, levels_left=14)
     program = compile_layer(shape, layer.weights, layer.ranges, tokens=24, bootstrap=plan, degrees=DEGREES)
     found = program.run_clear(layer.hidden)
     np.testing.assert_allclose(found, layer.result, atol=2e-3)
     refreshed = [node for node in program.graph.nodes if isinstance(node.operator, Refresh)]
     assert refreshed
     # A shorter text, on the same program.
-    shorter = tiny_layer(shape, 24)
+    shorter = draw_layer(shape, 24)
     part = program.run_clear(shorter.hidden[:17])
     assert part.shape == (17, shape.features)
     if shape.causal:
@@ -38,7 +39,7 @@ def test_refreshed_layer_equals_its_reference(shape: LayerShape):
 
 
 def test_what_does_not_fit_is_refused():
-    layer, plan = tiny_layer(DECODER, 16), presets.insecure(10, levels_left=14)
+    layer, plan = draw_layer(DECODER, 16), presets.insecure(10, levels_left=14)
     with pytest.raises(LevelError, match="no choice of bootstraps"):
         compile_layer(
             DECODER,
@@ -61,7 +62,7 @@ def test_what_does_not_fit_is_refused():
 @pytest.mark.parametrize(("shape", "rounds"), [(DECODER, 0), (ENCODER, 0), (DECODER, 1)])
 def test_nodes_are_data(shape: LayerShape, rounds: int):
     """A graph survives its way through JSON: every operator is one of the union, told by its tag."""
-    layer, plan = tiny_layer(shape, 16, rounds=rounds), presets.insecure(10, levels_left=14)
+    layer, plan = draw_layer(shape, 16, rounds=rounds), presets.insecure(10, levels_left=14)
     degrees = dataclasses.replace(DEGREES, rounds=((31, 0),) * rounds)
     program = compile_layer(shape, layer.weights, layer.ranges, tokens=16, bootstrap=plan, degrees=degrees)
     nodes = program.graph.nodes

@@ -9,6 +9,7 @@ import itertools
 import numpy as np
 import pytest
 
+from aegis_fhe.bench.drawn_layer import SHIFT, DrawnLayer, draw_layer, named_weights, reference_network
 from aegis_fhe.circuits.bootstrap import presets as refreshing
 from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
 from aegis_fhe.ckks import SlotVector, presets
@@ -26,7 +27,7 @@ from aegis_fhe.program.simulate.noise import Noise
 from aegis_fhe.program.simulate.outside import Outside
 from aegis_fhe.program.simulate.softmax import SimulatedAttention
 
-from .layers import DECODER, ENCODER, SHIFT, UNEVEN, TinyLayer, named, network_of, tiny_layer
+from .layers import DECODER, ENCODER, UNEVEN
 
 MODULI = (2**50, *(2**40 for _ in range(14)))
 SCALE = 2.0**40
@@ -36,7 +37,7 @@ PRECISE = Degrees(
 
 
 def compiled(
-    layer: TinyLayer, tokens: int, log_degree: int, *, most_scores: int | None, rounds: tuple[int, int]
+    layer: DrawnLayer, tokens: int, log_degree: int, *, most_scores: int | None, rounds: tuple[int, int]
 ) -> LongProgram:
     return compile_unrefreshed(
         layer.shape,
@@ -50,7 +51,7 @@ def compiled(
     )
 
 
-def attended(layer: TinyLayer, program: LongProgram) -> np.ndarray:
+def attended(layer: DrawnLayer, program: LongProgram) -> np.ndarray:
     """What the program's attention makes, [tokens, heads, head_dim]: O / D, summed over key blocks."""
     shape, layout, found = layer.shape, program.layout, {}
 
@@ -67,11 +68,13 @@ def attended(layer: TinyLayer, program: LongProgram) -> np.ndarray:
     return result[: len(layer.hidden)]
 
 
-def simulated(layer: TinyLayer) -> np.ndarray:
+def simulated(layer: DrawnLayer) -> np.ndarray:
     """The same by `program.simulate`, without noise, on exact Q, K and V."""
     shape, ranges, seen = layer.shape, layer.ranges, {}
-    network = network_of(shape, layer.weights)
-    evaluate(network, named(layer.weights), layer.hidden, observe=lambda n, i, _: seen.update({n.name: i}))
+    network = reference_network(shape)
+    evaluate(
+        network, named_weights(layer.weights), layer.hidden, observe=lambda n, i, _: seen.update({n.name: i})
+    )
     (node,) = (node for node in network.nodes if isinstance(node.operator, Attention))
     softmax = SoftmaxRanges(
         key_offset=tuple((0.0,) * shape.head_dim for _ in range(shape.heads)),
@@ -104,7 +107,7 @@ def simulated(layer: TinyLayer) -> np.ndarray:
 )
 def test_values(shape: LayerShape, tokens: int, log_degree: int, rounds: int):
     """The layer is the exact one; its attention is that of the simulated program; resident is recomputed."""
-    layer = tiny_layer(shape, tokens, rounds=rounds)
+    layer = draw_layer(shape, tokens, rounds=rounds)
     programs = [compiled(layer, tokens, log_degree, most_scores=most, rounds=(63, 0)) for most in (None, 0)]
     first, second = (program.run_clear(layer.hidden) for program in programs)
     np.testing.assert_allclose(first, layer.result, rtol=0, atol=2e-6)
@@ -113,7 +116,7 @@ def test_values(shape: LayerShape, tokens: int, log_degree: int, rounds: int):
 
 
 def test_a_shorter_text_on_the_same_program():
-    layer = tiny_layer(DECODER, 24, rounds=2)
+    layer = draw_layer(DECODER, 24, rounds=2)
     for most_scores in (None, 0):
         program = compiled(layer, 24, 10, most_scores=most_scores, rounds=(63, 0))
         np.testing.assert_allclose(program.run_clear(layer.hidden[:17]), layer.result[:17], atol=2e-6)
@@ -122,14 +125,14 @@ def test_a_shorter_text_on_the_same_program():
 @pytest.mark.parametrize("rounds", [0, 1])
 def test_a_text_that_leaves_token_blocks_empty(rounds: int):
     """Three blocks, of which the text fills less than one."""
-    layer = tiny_layer(DECODER, 40, rounds=rounds)
+    layer = draw_layer(DECODER, 40, rounds=rounds)
     program = compiled(layer, 40, 9, most_scores=None, rounds=(63, 0))
     np.testing.assert_allclose(program.run_clear(layer.hidden[:10]), layer.result[:10], atol=2e-6)
 
 
 def test_the_next_division_takes_a_round_factor_s_error_out():
     """1/D is off by percents, the result by nothing of it: shares of a query change by one factor."""
-    layer = tiny_layer(DECODER, 16, rounds=1)
+    layer = draw_layer(DECODER, 16, rounds=1)
     (interval,) = layer.ranges.rounds
     wider = dataclasses.replace(
         layer.ranges,
@@ -191,7 +194,7 @@ def test_a_mask_leaves_nothing_of_what_it_hides():
 @pytest.mark.parametrize("shape", [DECODER, ENCODER])
 def test_the_search_of_levels_is_exact(shape: LayerShape, rounds: int):
     """Without bootstraps a layer ends at level 0: as many levels as it takes, and none to spare."""
-    layer = tiny_layer(shape, 16, rounds=rounds)
+    layer = draw_layer(shape, 16, rounds=rounds)
     program = compiled(layer, 16, 10, most_scores=None, rounds=(31, 1))
     backend = SymbolicBackend(program.params.q, program.params.slots)
     columns = range(program.placement.columns)
@@ -203,7 +206,7 @@ def test_the_search_of_levels_is_exact(shape: LayerShape, rounds: int):
 @pytest.mark.parametrize("most_scores", [None, 0])
 def test_refreshed(most_scores):
     """With bootstraps: the denominators of the round and of the last division are refreshed aside."""
-    layer, plan = tiny_layer(DECODER, 24, rounds=1), refreshing.insecure(10, levels_left=14)
+    layer, plan = draw_layer(DECODER, 24, rounds=1), refreshing.insecure(10, levels_left=14)
     program = compile_layer(
         DECODER,
         layer.weights,
@@ -288,7 +291,7 @@ def test_scores_stay_where_there_is_room(most_scores, resident):
 
 
 def test_degrees_of_other_rounds_are_refused():
-    layer = tiny_layer(DECODER, 16, rounds=1)
+    layer = draw_layer(DECODER, 16, rounds=1)
     with pytest.raises(RangeError, match="1 rounds of normalise-and-square, the degrees 0"):
         compile_unrefreshed(
             DECODER,

@@ -12,6 +12,8 @@ about 2^150 operations (`security.sparse_security_bits`).
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan
 from aegis_fhe.circuits.bootstrap.sine import SineModulus
 from aegis_fhe.ckks.parameters import Parameters
@@ -75,6 +77,21 @@ def insecure(log_degree: int = 11, levels_left: int = 3, period: int | None = No
         period=period,
         insecure=True,
     )
+
+
+def tiny(log_degree: int = 11) -> BootstrapPlan:
+    """As `n16`, of no security, in four strided digits, so that 2 or 4 devices hold some whole."""
+    bits = log_degree - 1
+    found = plan(
+        log_degree,
+        14,
+        to_coefficients=split(bits, 2),
+        to_slots=split(bits, 3),
+        sine=SineModulus(width=2.0**-4.5, arcsine_degree=7),
+        special=SPECIAL + 1,
+        insecure=True,
+    )
+    return replace(found, params=replace(found.params, strided=True))
 
 
 def plan(

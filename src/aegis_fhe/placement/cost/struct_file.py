@@ -34,11 +34,15 @@ class _Stamp(msgspec.Struct):
 T = TypeVar("T", bound=Stamped)
 
 
-def read_struct(path: Path, kind: type[T], format: str, version: int, cure: str) -> T:
-    """The structure in a file. Raises ContainerError: unreadable, no JSON, of another kind or version, or a
+def read_struct(
+    path: Path, kind: type[T], format: str, version: int, cure: str, *, largest_bytes: int = LARGEST_BYTES
+) -> T:
+    """The structure in a file.
+
+    Raises ContainerError: unreadable, larger than `largest_bytes`, no JSON, of another kind or version, or a
     field that is missing, unknown or out of range; `cure` ends the message.
     """
-    data = _bytes_of(path)
+    data = _bytes_of(path, largest_bytes)
     try:
         stamp = msgspec.json.decode(data, type=_Stamp)
         if stamp.format != format:
@@ -58,12 +62,12 @@ def write_struct(path: Path, value: Stamped) -> None:
         raise ContainerError(f"{path} cannot be written: {error.strerror}; choose another place") from None
 
 
-def _bytes_of(path: Path) -> bytes:
+def _bytes_of(path: Path, largest_bytes: int) -> bytes:
     try:
         with path.open("rb") as file:
-            data = file.read(LARGEST_BYTES + 1)
+            data = file.read(largest_bytes + 1)
     except OSError as error:
         raise ContainerError(f"{path} cannot be read: {error.strerror}; check its name") from None
-    if len(data) > LARGEST_BYTES:
-        raise ContainerError(f"{path} has more than {LARGEST_BYTES} bytes; a few thousand are expected")
+    if len(data) > largest_bytes:
+        raise ContainerError(f"{path} has more than {largest_bytes} bytes, which no such file has")
     return data

@@ -55,6 +55,13 @@ class DecoderProgram:
             assert before.result_bound == after.hidden_bound, "a bound is handed over"
             assert before.placement == after.placement, "a placement is handed over"
 
+    @classmethod
+    def single(cls, layer: LongProgram, origin: str) -> DecoderProgram:
+        """One layer with its constants."""
+        digest, constants = constants_digest(layer.constants), layer.constants
+        bare = replace(layer, constants={})
+        return cls(layers=(bare,), constants=lambda index: constants, digests=(digest,), origin=origin)
+
     @property
     def params(self) -> Parameters:
         """Of every layer."""

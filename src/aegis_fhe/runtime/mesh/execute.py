@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from aegis_fhe.circuits.symbolic import Symbol
 from aegis_fhe.ckks.ciphertext import Ciphertext
@@ -44,6 +45,12 @@ class MeshProgram:
     def layout(self) -> MeshLimbs:
         """Which limbs lie where."""
         return MeshLimbs(self.schedule.mesh, self.limbs)
+
+    @cached_property
+    def forms(self) -> dict[str, Form]:
+        """In which form each value is made."""
+        form, nodes = self.schedule.assignment.form, (n for one in self.schedule.rounds for n in one.nodes)
+        return {value: form(node) for node in nodes for value in node.outputs}
 
 
 def execute_schedule(

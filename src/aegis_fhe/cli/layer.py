@@ -1,0 +1,106 @@
+"""`aegis layer`: one encrypted layer, computed by worker processes as a plan's file says.
+
+`run` takes a compiled model and texts. A plan has neither: its layer is of drawn weights, on a drawn text.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from aegis_fhe.bench.planned_run import DrawnProgram, require_room
+from aegis_fhe.cli.insecure import require_secure
+from aegis_fhe.cli.seed import seed_key, seed_number, warn_of_seed
+from aegis_fhe.errors import CompatibilityError
+from aegis_fhe.observe.table import format_bytes, format_seconds, results_table
+from aegis_fhe.placement.evaluate import STAGES
+from aegis_fhe.placement.model_shapes import MODELS
+from aegis_fhe.placement.plan_file import CURE, StoredPlan, read_plan_file
+from aegis_fhe.placement.planned_layer import PlannedLayer
+
+
+def layer(
+    file: Annotated[Path, typer.Argument(help="A plan that `aegis plan ... -o FILE` wrote.")],
+    strategy: Annotated[
+        str | None,
+        typer.Option(help='Which of its plans: by default aegis; of a front "front 1", the fastest, ...'),
+    ] = None,
+    seed: Annotated[
+        str | None, typer.Option(help="Reproducible weights, text and keys from this word.")
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Allow parameters of less than 128 bits of security.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No word on what is being done.")] = False,
+) -> None:
+    """Run one encrypted layer as a plan says, on worker processes of this machine."""
+    stored = read_plan_file(file).plan(strategy)
+    planned = _known_layer(stored)
+    require_secure(planned.bootstrap.params, insecure)
+    require_room(stored)
+    warn_of_seed(seed)
+    drawn = DrawnProgram.of(stored, planned, seed_number(seed))
+    facts = drawn.run(seed_key(seed), say=_silent if quiet or as_json else _say)
+    if as_json:
+        typer.echo(json.dumps(facts))
+    else:
+        _print(facts, planned.bootstrap.params.describe_security(), Console())
+
+
+def _known_layer(stored: StoredPlan) -> PlannedLayer:
+    """Raises CompatibilityError for a model of another shape than the one of that name here."""
+    found, model = PlannedLayer.of(stored), MODELS.get(stored.model)
+    if model is None:
+        raise CompatibilityError(
+            f"the plan was made for model {stored.model!r}, which is none of {', '.join(MODELS)}: {CURE}"
+        )
+    if (found.shape, found.degrees) != (model.layer, model.degrees):
+        raise CompatibilityError(f"the plan was made for another version of model {stored.model}: {CURE}")
+    return found
+
+
+def _print(facts: Mapping[str, Any], security: str, console: Console) -> None:
+    mesh = facts["mesh"]
+    title = (
+        f"{facts['model']}, {facts['tokens']} tokens, one layer, {facts['strategy']} {facts['rendering']} on "
+        f"{mesh['tokens']} x {mesh['limbs']} devices"
+    )
+    columns = ("stage", "seconds", *(f"rank {rank} received" for rank in range(facts["devices"])))
+    console.print(results_table(title, columns, [_stage_row(facts, name) for name in STAGES]))
+    memory, held = facts["predicted_memory_bytes"], max(facts["held_bytes"])
+    for line in (
+        "Bytes are those of the plan, for every rank, stage and kind of collective. Seconds are of the "
+        "slowest device, waiting included; "
+        + ", ".join(f"{name} {format_seconds(s)}" for name, s in facts["seconds"].items())
+        + ".",
+        f"Values and workspace: {format_bytes(held)} in the arena at most, without what had just arrived; "
+        f"predicted {format_bytes(memory['activations'] + memory['workspace'])}. With keys and weights "
+        f"{format_bytes(memory['total'])} are predicted; a process took "
+        f"{format_bytes(max(facts['peak_process_bytes']))}, Python and the client's files included.",
+        f"Error: {facts['bits']:.1f} bits below the exact layer, largest of all features over the rms; "
+        f"approximations {facts['bits_of_approximations']:.1f}, noise {facts['bits_of_noise']:.1f}.",
+        f"Weights and text were drawn. Workers had no secret key. {security}.",
+    ):
+        console.print(line, markup=False, highlight=False)
+
+
+def _stage_row(facts: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    own = STAGES[name]
+    seconds = sum(facts["stages"].get(stage, 0.0) for stage in own)
+    received = (sum(n for _, stage, _, n in one if stage in own) for one in facts["received_bytes"])
+    return (name, format_seconds(seconds), *map(format_bytes, received))
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _silent(line: str) -> None:
+    pass

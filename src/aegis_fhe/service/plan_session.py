@@ -1,0 +1,142 @@
+"""Client and the devices of a plan on one machine: one layer, encrypted, computed as the plan says."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from aegis_fhe.placement.plan_check import first_difference
+from aegis_fhe.placement.plan_file import StoredPlan
+from aegis_fhe.placement.traffic import Key
+from aegis_fhe.program.long.decoder_program import DecoderProgram
+from aegis_fhe.ring import native
+from aegis_fhe.runtime.launch import LaunchOptions, WorkerReport, launch
+from aegis_fhe.runtime.ledger import LedgerError
+from aegis_fhe.runtime.mesh.planned import PlannedProgram
+from aegis_fhe.service.client import Client
+from aegis_fhe.service.decoder_file import save_decoder
+from aegis_fhe.service.job import WAITING
+from aegis_fhe.service.plan_worker import DeviceReport
+from aegis_fhe.service.result_rows import join_rows
+
+Array = NDArray[np.float64]
+WORKER_MODULE = "aegis_fhe.service.plan_worker"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanRun:
+    """values: decrypted hidden states [tokens, features]. digest: of the result ciphertexts. devices: what
+    each rank reports. peak_bytes: of each process. seconds: of the steps, client's included.
+    """
+
+    values: Array
+    digest: str
+    devices: tuple[DeviceReport, ...]
+    peak_bytes: tuple[int, ...]
+    seconds: Mapping[str, float]
+
+    @property
+    def received(self) -> list[dict[Key, int]]:
+        """Bytes of each rank, as `Traffic.received`."""
+        return [{(axis, stage, kind): n for axis, stage, kind, n in one.received} for one in self.devices]
+
+
+def run_plan(
+    stored: StoredPlan,
+    planned: PlannedProgram,
+    program: DecoderProgram,
+    client: Client,
+    hidden: Array,
+    *,
+    say: Callable[[str], None] = lambda line: None,
+    on_output: Callable[[int, str], None] | None = None,
+) -> PlanRun:
+    """Writes plan, program, keys and ciphertexts, runs a worker for each device, decrypts.
+
+    program: the planned layer as one that files hold. hidden [tokens, features]: the text. Raises
+    WorkerError; LedgerError when a device received other bytes than were predicted.
+    """
+    seconds: dict[str, float] = {}
+
+    def step(name: str, action: Callable[[], Any]) -> Any:
+        say(name)
+        start = time.monotonic()
+        found = action()
+        seconds[name] = time.monotonic() - start
+        return found
+
+    with tempfile.TemporaryDirectory(prefix="aegis-") as temporary:
+        files = _Files(Path(temporary), planned.mesh.schedule.mesh.world_size)
+        files.plan.write_bytes(msgspec.json.encode(stored))
+        save_decoder(program, files.program)
+        step("encrypt", lambda: client.write_input(hidden, files.input))
+        step("keys", lambda: client.write_keys(files.keys, durable=False))
+        reports = step("devices", lambda: _launched(files, program, on_output))
+        devices = tuple(msgspec.convert(report.result, DeviceReport) for report in reports)
+        rows = step("join", lambda: join_rows(program, planned.mesh, files.results))
+        result = step("decrypt", lambda: client.decrypted(rows, len(hidden)))
+    run = PlanRun(
+        values=result.hidden,
+        digest=result.digest,
+        devices=devices,
+        peak_bytes=tuple(report.peak_bytes for report in reports),
+        seconds=seconds,
+    )
+    check_bytes(planned.prediction.traffic.received, run.received)
+    return run
+
+
+def check_bytes(predicted: Sequence[Mapping[Key, int]], received: Sequence[Mapping[Key, int]]) -> None:
+    """Of every rank. Raises LedgerError naming the first rank, stage and kind that differ."""
+    difference = first_difference(predicted, received)
+    if difference is not None:
+        raise LedgerError(f"measured bytes are not those that were predicted: {difference}")
+
+
+@dataclass(frozen=True)
+class _Files:
+    folder: Path
+    world_size: int
+
+    @property
+    def plan(self) -> Path:
+        return self.folder / "plan.json"
+
+    @property
+    def program(self) -> Path:
+        return self.folder / "program.aegis"
+
+    @property
+    def keys(self) -> Path:
+        return self.folder / "keys.aegis"
+
+    @property
+    def input(self) -> Path:
+        return self.folder / "input.aegis"
+
+    @property
+    def results(self) -> list[Path]:
+        return [self.folder / f"result-{rank}.aegis" for rank in range(self.world_size)]
+
+
+def _launched(
+    files: _Files, program: DecoderProgram, on_output: Callable[[int, str], None] | None
+) -> list[WorkerReport]:
+    config = {
+        "plan": str(files.plan),
+        "program": str(files.program),
+        "keys": str(files.keys),
+        "input": str(files.input),
+        "results": [str(path) for path in files.results],
+        "kernels": native.choose_path(program.params.kernel_path),
+    }
+    options = LaunchOptions(world_size=files.world_size, environment=WAITING)
+    return launch(WORKER_MODULE, config, options, on_output=on_output)

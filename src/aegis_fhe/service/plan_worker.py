@@ -1,0 +1,91 @@
+"""The worker of a plan: one device of its mesh. Reads plan, program, keys and ciphertexts, writes its rows.
+
+Knows no secret.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from aegis_fhe.runtime.garbage import no_collection
+from aegis_fhe.runtime.worker import WorkerContext, run_worker
+from aegis_fhe.service.worker import FORBIDDEN
+
+
+class PlanWorkerConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """Files; plan: of one plan alone (`StoredPlan`); results[r]: what rank r writes."""
+
+    plan: str
+    program: str
+    keys: str
+    input: str
+    results: list[str]
+    kernels: str
+
+
+class DeviceReport(msgspec.Struct, frozen=True, kw_only=True):
+    """received: [axis, stage, kind, bytes]; seconds: by stage, waiting for others included.
+
+    held_bytes: the most that values and workspace took of the arena, keys and what just arrived left out.
+    """
+
+    received: list[tuple[str, str, str, int]]
+    seconds: dict[str, float]
+    held_bytes: int
+    kernels: str
+    secret_modules: list[str]
+
+
+def work(context: WorkerContext) -> Any:
+    """One device's share of the layer."""
+    with no_collection():
+        from aegis_fhe.placement.plan_file import StoredPlan
+        from aegis_fhe.ring import native
+        from aegis_fhe.runtime.mesh import MeshDevice, connect_mesh
+        from aegis_fhe.runtime.mesh.planned import PlannedProgram
+        from aegis_fhe.service.ciphertexts_file import load_input
+        from aegis_fhe.service.decoder_file import open_decoder
+        from aegis_fhe.service.keys_file import load_keys
+        from aegis_fhe.service.result_rows import save_rows
+
+    config = msgspec.convert(context.config, PlanWorkerConfig)
+    world = context.connect()
+    native.set_threads(context.threads)
+    context.report("load", 0.0)
+    stored = msgspec.json.decode(Path(config.plan).read_bytes(), type=StoredPlan)
+    with open_decoder(Path(config.program)) as opened:
+        program = opened.with_kernels(config.kernels)
+        planned = PlannedProgram.of(stored, program.layer(0))
+        job = load_input(program, Path(config.input))
+        weight = program.bootstrap.weight
+        keys = load_keys(program.params, program.key_requests(), Path(config.keys), sparse_weight=weight)
+        communicators = connect_mesh(world, planned.mesh.schedule.mesh)
+        device = MeshDevice(planned.mesh, program.params, keys, communicators)
+        device.expand_keys()
+        arena = program.params.ring.arena
+        before = arena.bytes().in_use
+        arena.reset_peaks()
+        mine = {name: block for name, block in job.blocks.items() if device.reads(name)}
+        inputs = {name: block.expand(program.params) for name, block in mine.items()}
+        world.barrier("start")
+        context.report("run", 0.0)
+        execution = device.run(inputs, planned.layer.context(job.facts.tokens))
+        held_bytes = arena.bytes().peak_in_use - before
+        world.barrier("end")
+        save_rows(job.facts, execution.results, Path(config.results[context.rank]))
+    report = DeviceReport(
+        received=[(*key, count) for key, count in sorted(communicators.received().items())],
+        seconds=dict(execution.seconds),
+        held_bytes=held_bytes,
+        kernels=program.params.ring.path,
+        secret_modules=sorted(name for name in sys.modules if name.startswith(FORBIDDEN)),
+    )
+    return msgspec.to_builtins(report)
+
+
+if __name__ == "__main__":
+    run_worker(work, forbidden=FORBIDDEN)

@@ -12,25 +12,29 @@ Names load when they are first used, so a worker never imports the code that tou
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from aegis_fhe.lazy_names import load_on_use
 
 if TYPE_CHECKING:
-    from aegis_fhe.models.minilm import compile_sentence_encoder as compile_sentence_encoder
-    from aegis_fhe.models.text_encoder import TextEncoder as TextEncoder
-    from aegis_fhe.program import compile_attention as compile_attention
-    from aegis_fhe.program.encoder.module import compile as compile
-    from aegis_fhe.service.client import Client as Client
-    from aegis_fhe.service.session import run_session as run_session
-
-_HOME = {
-    "Client": "aegis_fhe.service.client",
-    "TextEncoder": "aegis_fhe.models.text_encoder",
-    "compile": "aegis_fhe.program.encoder.module",
-    "compile_attention": "aegis_fhe.program",
-    "compile_sentence_encoder": "aegis_fhe.models.minilm",
-    "run_session": "aegis_fhe.service.session",
-}
+    from aegis_fhe.models.minilm.recipe import compile_sentence_encoder
+    from aegis_fhe.models.text_encoder import TextEncoder
+    from aegis_fhe.program.compiler import compile_attention
+    from aegis_fhe.program.encoder.module import compile
+    from aegis_fhe.service.client import Client
+    from aegis_fhe.service.session import run_session
+else:
+    __getattr__ = load_on_use(
+        __name__,
+        {
+            "Client": "aegis_fhe.service.client",
+            "TextEncoder": "aegis_fhe.models.text_encoder",
+            "compile": "aegis_fhe.program.encoder.module",
+            "compile_attention": "aegis_fhe.program.compiler",
+            "compile_sentence_encoder": "aegis_fhe.models.minilm.recipe",
+            "run_session": "aegis_fhe.service.session",
+        },
+    )
 
 __all__ = [
     "Client",
@@ -40,9 +44,3 @@ __all__ = [
     "compile_sentence_encoder",
     "run_session",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'aegis_fhe' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOME[name]), name)

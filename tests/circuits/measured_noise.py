@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from aegis_fhe.circuits import NoiseBackend, NoiseValue
+from aegis_fhe.circuits.noise_backend import NoiseBackend, NoiseValue
 from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
 from aegis_fhe.ckks import EvaluationKeys, Evaluator, Parameters, SlotVector
 from aegis_fhe.ckks.secret import SecretKey, decrypt, encrypt, evaluation_keys

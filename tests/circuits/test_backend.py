@@ -6,7 +6,8 @@ import inspect
 
 import pytest
 
-from aegis_fhe.circuits import Backend, NoiseBackend
+from aegis_fhe.circuits.backend import Backend
+from aegis_fhe.circuits.noise_backend import NoiseBackend
 from aegis_fhe.circuits.symbolic import SymbolicBackend
 from aegis_fhe.ckks import Evaluator
 from aegis_fhe.program.clear import ClearBackend

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.polynomial import chebyshev
 
-from aegis_fhe.circuits import ChebyshevSeries, fit_exponential, interpolate
-from aegis_fhe.circuits.chebyshev import divide
+from aegis_fhe.circuits.chebyshev import ChebyshevSeries, divide, interpolate
+from aegis_fhe.circuits.exponential import fit_exponential
 from aegis_fhe.errors import RangeError
 
 erf = np.vectorize(math.erf)

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from aegis_fhe.circuits import fit_inverse_sqrt, fit_reciprocal
-from aegis_fhe.circuits.reciprocal import relative_error
+from aegis_fhe.circuits.inverse_sqrt import fit_inverse_sqrt
+from aegis_fhe.circuits.reciprocal import fit_reciprocal, relative_error
 from aegis_fhe.errors import RangeError
 
 INTERVALS = [(0.1, 1.0), (0.02, 1.3), (3.0, 40.0)]

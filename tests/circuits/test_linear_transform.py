@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aegis_fhe.circuits import PeriodicTransform, RotationLadder
+from aegis_fhe.circuits.linear_transform import PeriodicTransform
+from aegis_fhe.circuits.rotations import RotationLadder
 from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
 from aegis_fhe.ckks import KeyRequest
 from aegis_fhe.errors import LayoutError

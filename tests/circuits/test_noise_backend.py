@@ -12,7 +12,8 @@ import inspect
 import numpy as np
 import pytest
 
-from aegis_fhe.circuits import Backend, NoiseBackend
+from aegis_fhe.circuits.backend import Backend
+from aegis_fhe.circuits.noise_backend import NoiseBackend
 from aegis_fhe.ckks import Parameters, SlotVector, noise
 from aegis_fhe.errors import CompatibilityError, LevelError, ScaleError
 

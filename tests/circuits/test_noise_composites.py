@@ -11,15 +11,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aegis_fhe.circuits import (
-    ChebyshevSeries,
-    NoiseBackend,
-    PeriodicTransform,
-    RotationLadder,
-    evaluate_polynomial,
-)
+from aegis_fhe.circuits.chebyshev import ChebyshevSeries
+from aegis_fhe.circuits.linear_transform import PeriodicTransform
+from aegis_fhe.circuits.noise_backend import NoiseBackend
+from aegis_fhe.circuits.polynomial import evaluate_polynomial
 from aegis_fhe.circuits.products import multiply_plain
-from aegis_fhe.circuits.rotations import sum_of_rotations
+from aegis_fhe.circuits.rotations import RotationLadder, sum_of_rotations
 from aegis_fhe.ckks import SlotVector, presets
 
 from .measured_noise import measure

@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from aegis_fhe.circuits import ChebyshevSeries, evaluate_polynomial, polynomial_depth
+from aegis_fhe.circuits.chebyshev import ChebyshevSeries
+from aegis_fhe.circuits.polynomial import evaluate_polynomial, polynomial_depth
 from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
 from aegis_fhe.ckks import KeyRequest, presets
 from aegis_fhe.errors import LevelError

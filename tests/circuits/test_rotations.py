@@ -8,8 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from aegis_fhe.circuits import RotationLadder
-from aegis_fhe.circuits.rotations import sum_of_rotations
+from aegis_fhe.circuits.rotations import RotationLadder, sum_of_rotations
 from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
 from aegis_fhe.ckks import KeyRequest
 

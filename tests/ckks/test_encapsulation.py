@@ -9,7 +9,7 @@ import pytest
 
 from aegis_fhe.ckks import Ciphertext, Parameters, SlotVector
 from aegis_fhe.ckks.encapsulation import raise_modulus
-from aegis_fhe.ckks.keys import narrow_parameters
+from aegis_fhe.ckks.key_shape import narrow_parameters
 from aegis_fhe.ckks.secret import SecretKey, encapsulation_keys, encrypt
 from aegis_fhe.errors import CompatibilityError, LevelError, ParameterError
 from aegis_fhe.ring import find_primes

@@ -5,7 +5,8 @@ import sys
 
 PROGRAM = """
 import sys
-import aegis_fhe.ckks, aegis_fhe.ckks.evaluator, aegis_fhe.ckks.presets, aegis_fhe.ckks.noise
+from aegis_fhe.ckks import *
+import aegis_fhe.ckks.presets, aegis_fhe.ckks.noise
 loaded = sorted(name for name in sys.modules if name.startswith("aegis_fhe.ckks"))
 assert "aegis_fhe.ckks.evaluator" in loaded
 print(*[name for name in loaded if "secret" in name])

@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from aegis_fhe.ckks import Ciphertext, KeyRequest, keyswitch
-from aegis_fhe.ckks.keys import half_bytes, key_limbs, rotation_galois, uniform_half
+from aegis_fhe.ckks.key_request import rotation_galois
+from aegis_fhe.ckks.key_shape import half_bytes, key_limbs
+from aegis_fhe.ckks.keys import uniform_half
 from aegis_fhe.ckks.secret import generate_key
 from ring import elementary
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from aegis_fhe.ckks import KeyRequest, SlotVector, presets
-from aegis_fhe.ckks.keys import key_limbs
+from aegis_fhe.ckks.key_shape import key_limbs
 from aegis_fhe.ckks.secret import SecretKey, decrypt, encrypt, evaluation_keys
 from aegis_fhe.ring import native
 

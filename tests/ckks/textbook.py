@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from aegis_fhe.ckks import Ciphertext, EvaluationKeys, KeyRequest, Parameters
-from aegis_fhe.ckks.keys import key_limbs
+from aegis_fhe.ckks.key_shape import key_limbs
 from ring import elementary
 
 

@@ -13,7 +13,7 @@ from aegis_fhe.cli import demo as demo_module
 from aegis_fhe.cli import encrypted_run as run_module
 from aegis_fhe.cli.sample_lines import sample_lines
 from aegis_fhe.models.text_encoder import TextEncoder
-from aegis_fhe.placement import plan_tokens
+from aegis_fhe.placement.plan import plan_tokens
 from aegis_fhe.ring import native
 from aegis_fhe.runtime.launch import LaunchOptions
 from aegis_fhe.service import job as job_module

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from aegis_fhe.ckks import EvaluationKeys, Evaluator, presets
-from aegis_fhe.ckks.keys import KeyRequest
+from aegis_fhe.ckks.key_request import KeyRequest
 from aegis_fhe.ckks.secret import SecretKey, encrypt, evaluation_keys
 from aegis_fhe.ckks.slots import SlotVector
 from aegis_fhe.cli.params import describe

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aegis_fhe.errors import AegisError
-from aegis_fhe.placement import Plan, plan_tokens
+from aegis_fhe.placement.plan import Plan, plan_tokens
 from aegis_fhe.program import CompiledProgram
 from aegis_fhe.program.clear import ClearBackend, ClearValue
 from aegis_fhe.program.interpret import run_node

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from aegis_fhe.circuits import NoiseBackend, NoiseValue
+from aegis_fhe.circuits.noise_backend import NoiseBackend, NoiseValue
 from aegis_fhe.ckks import noise
 from aegis_fhe.program.interpret import run_graph
 

@@ -10,7 +10,7 @@ import torch
 from aegis_fhe.ckks import Ciphertext, EvaluationKeys, Evaluator, SlotVector
 from aegis_fhe.ckks.secret import SecretKey, encrypt, evaluation_keys
 from aegis_fhe.errors import AegisError, RangeError
-from aegis_fhe.placement import Plan, estimate_memory, plan_tokens
+from aegis_fhe.placement.plan import Plan, plan_tokens
 from aegis_fhe.program import CompiledProgram
 from aegis_fhe.program.graph import Node
 from aegis_fhe.program.interpret import run_graph
@@ -18,6 +18,7 @@ from aegis_fhe.runtime import executor
 from aegis_fhe.runtime.collectives import Communicator
 from aegis_fhe.runtime.executor import Execution, execute, share_of
 from aegis_fhe.runtime.ledger import Entry, LedgerError
+from aegis_fhe.runtime.memory_estimate import estimate_memory
 from aegis_fhe.runtime.transfers import Transfer
 from program.tiny import tiny_program
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from aegis_fhe.ckks import KeyRequest, KeySwitchKey, Parameters, presets
-from aegis_fhe.ckks.keys import half_bytes
+from aegis_fhe.ckks.key_shape import half_bytes
 from aegis_fhe.ckks.secret import SecretKey, evaluation_keys
 from aegis_fhe.errors import CapacityError, CompatibilityError, ContainerError, MissingKeyError
 from aegis_fhe.ring import native

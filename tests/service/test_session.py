@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from aegis_fhe.errors import AegisError, CapacityError, LayoutError, RangeError, WorkerError
-from aegis_fhe.placement import plan_tokens
+from aegis_fhe.placement.plan import plan_tokens
 from aegis_fhe.program import CompiledProgram
 from aegis_fhe.ring import native
 from aegis_fhe.runtime.launch import WorkerReport

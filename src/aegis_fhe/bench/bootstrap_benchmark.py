@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from aegis_fhe.bench.ring_benchmark import threads_set
-from aegis_fhe.circuits.bootstrap import Bootstrapper, BootstrapPlan
+from aegis_fhe.circuits.bootstrap.bootstrapper import Bootstrapper
+from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan
 from aegis_fhe.ckks.evaluator import Evaluator
 from aegis_fhe.ckks.keys import EvaluationKeys
 from aegis_fhe.ckks.secret import SecretKey, decrypt, encapsulation_keys, encrypt, evaluation_keys

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from aegis_fhe.bench.layer_benchmark import LayerText
-from aegis_fhe.circuits.bootstrap import BootstrapPlan
+from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan
 from aegis_fhe.errors import RangeError
 from aegis_fhe.models.decoder_recipe import MOST_BABIES
 from aegis_fhe.models.smollm2 import OneLayer, SmolLM2

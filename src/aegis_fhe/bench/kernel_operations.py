@@ -11,7 +11,7 @@ from torch import Tensor
 from aegis_fhe.bench.peer import PeerFacts, Unsupported
 from aegis_fhe.bench.timing import milliseconds
 from aegis_fhe.ckks.parameters import Parameters
-from aegis_fhe.ring import Ring
+from aegis_fhe.ring.ring import Ring
 
 PORTABLE_NAME = "64-bit Shoup, scalar (this library's portable path)"
 

@@ -11,11 +11,13 @@ import numpy as np
 from aegis_fhe.bench.device_calibration import clock
 from aegis_fhe.bench.ring_benchmark import threads_set
 from aegis_fhe.bench.scheme_operations import SchemeOperations
-from aegis_fhe.circuits.bootstrap import Bootstrapper, BootstrapPlan
-from aegis_fhe.ckks import Evaluator, SlotVector
+from aegis_fhe.circuits.bootstrap.bootstrapper import Bootstrapper
+from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan
+from aegis_fhe.ckks.evaluator import Evaluator
 from aegis_fhe.ckks.keys import EvaluationKeys
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.ckks.secret import SecretKey, encapsulation_keys, encrypt, evaluation_keys
+from aegis_fhe.ckks.slots import SlotVector
 from aegis_fhe.placement.cost import DeviceModel, OperationCosts
 from aegis_fhe.placement.plaintext_counts import bootstrap_counts, chain_of
 

@@ -9,20 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aegis_fhe.ckks import (
-    Ciphertext,
-    EvaluationKeys,
-    Evaluator,
-    KeyRequest,
-    KeySwitchKey,
-    Parameters,
-    SeededCiphertext,
-    SlotVector,
-)
-from aegis_fhe.ckks.keys import RELINEARISATION
+from aegis_fhe.ckks.ciphertext import Ciphertext, SeededCiphertext
+from aegis_fhe.ckks.evaluator import Evaluator
+from aegis_fhe.ckks.key_request import RELINEARISATION, KeyRequest
+from aegis_fhe.ckks.keys import EvaluationKeys, KeySwitchKey
+from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.ckks.secret import SecretKey, decrypt, encrypt
 from aegis_fhe.ckks.secret.decrypt import decrypt_coefficients
 from aegis_fhe.ckks.secret.keygen import generate_key
+from aegis_fhe.ckks.slots import SlotVector
 
 ROTATIONS = tuple(range(1, 9))
 

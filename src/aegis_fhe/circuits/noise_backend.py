@@ -39,7 +39,7 @@ from numpy.typing import ArrayLike, NDArray
 from aegis_fhe.circuits.slot_noise import SlotNoise, Weights, periodic_product, periodic_sum
 from aegis_fhe.ckks import noise
 from aegis_fhe.ckks.arithmetic import SCALE_TOLERANCE
-from aegis_fhe.ckks.keys import narrow_parameters
+from aegis_fhe.ckks.key_shape import narrow_parameters
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.ckks.slots import SlotVector
 from aegis_fhe.errors import CompatibilityError, LevelError, ScaleError

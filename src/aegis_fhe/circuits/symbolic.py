@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
 from aegis_fhe.circuits.counts import OperationCounts
-from aegis_fhe.ckks.keys import CONJUGATION, FROM_SPARSE, RELINEARISATION, TO_SPARSE
+from aegis_fhe.ckks.key_request import CONJUGATION, FROM_SPARSE, RELINEARISATION, TO_SPARSE
 from aegis_fhe.ckks.slots import SlotVector
 from aegis_fhe.errors import CompatibilityError, LayoutError, LevelError, ScaleError
 

@@ -10,16 +10,9 @@ import torch
 from aegis_fhe.ckks.ciphertext import Ciphertext
 from aegis_fhe.ckks.encoder import Encoder
 from aegis_fhe.ckks.evaluator import Evaluator
-from aegis_fhe.ckks.keys import (
-    FROM_SPARSE,
-    TO_SPARSE,
-    EncapsulationKeys,
-    EvaluationKeys,
-    KeyRequest,
-    KeySwitchKey,
-    half_shape,
-    narrow_parameters,
-)
+from aegis_fhe.ckks.key_request import FROM_SPARSE, TO_SPARSE, KeyRequest
+from aegis_fhe.ckks.key_shape import half_shape, narrow_parameters
+from aegis_fhe.ckks.keys import EncapsulationKeys, EvaluationKeys, KeySwitchKey
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.ckks.slots import SlotVector
 from aegis_fhe.ring.dry import DryRing

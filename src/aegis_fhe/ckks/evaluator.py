@@ -12,7 +12,8 @@ from aegis_fhe.ckks import encapsulation, keyswitch
 from aegis_fhe.ckks.arithmetic import require_two_components
 from aegis_fhe.ckks.ciphertext import Ciphertext
 from aegis_fhe.ckks.expanded_keys import EXPANDED_BYTES, ExpandedKeys
-from aegis_fhe.ckks.keys import CONJUGATION, RELINEARISATION, EvaluationKeys, KeyRequest, KeySwitchKey
+from aegis_fhe.ckks.key_request import CONJUGATION, RELINEARISATION, KeyRequest
+from aegis_fhe.ckks.keys import EvaluationKeys, KeySwitchKey
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.ckks.plain_products import PlainProducts
 from aegis_fhe.errors import CompatibilityError, MissingKeyError

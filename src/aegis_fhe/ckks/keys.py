@@ -2,68 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
+from aegis_fhe.ckks.key_request import TO_SPARSE, KeyRequest
+from aegis_fhe.ckks.key_shape import half_shape, key_limbs
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.errors import CompatibilityError, MissingKeyError
 from aegis_fhe.ring.keyswitching import KeyHalves
 from aegis_fhe.ring.sampling import uniform
-
-RELINEARISATION = "relin"
-CONJUGATION = "conj"
-TO_SPARSE, FROM_SPARSE = "to sparse", "from sparse"
-_NAMES = {
-    RELINEARISATION: "relinearisation",
-    CONJUGATION: "conjugation",
-    TO_SPARSE: "the way to the sparse secret",
-    FROM_SPARSE: "the way from the sparse secret",
-}
-
-
-@dataclass(frozen=True)
-class KeyRequest:
-    """Which key a program needs, and the highest level that uses it.
-
-    step: a rotation, "relin" or "conj"; "to sparse" and "from sparse" belong to `ckks.encapsulation`.
-    """
-
-    step: int | str
-    level: int
-
-    def __post_init__(self) -> None:
-        if isinstance(self.step, str) and self.step not in _NAMES:
-            raise CompatibilityError(f'key {self.step!r} is unknown; expected a step, "relin" or "conj"')
-
-    @property
-    def encapsulates(self) -> bool:
-        """Whether the key leads to the sparse secret of bootstrapping or back."""
-        return self.step in (TO_SPARSE, FROM_SPARSE)
-
-    def galois(self, degree: int) -> int | None:
-        """Galois element of the automorphism behind the key; None where there is none."""
-        if isinstance(self.step, str):
-            return conjugation_galois(degree) if self.step == CONJUGATION else None
-        return rotation_galois(self.step, degree)
-
-    def describe(self) -> str:
-        """For messages: `rotation by 5`, `conjugation`, `relinearisation`."""
-        if isinstance(self.step, str):
-            return _NAMES[self.step]
-        return f"rotation by {self.step}"
-
-
-def rotation_galois(step: int, degree: int) -> int:
-    """5^step mod 2N: rotates the slots `step` places to the left (steps modulo N/2)."""
-    return pow(5, step % (degree // 2), 2 * degree)
-
-
-def conjugation_galois(degree: int) -> int:
-    """2N - 1: conjugates every slot."""
-    return 2 * degree - 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -101,35 +50,6 @@ class KeySwitchKey:
     def stored_bytes(self) -> int:
         """Bytes on disk and on the wire: b and the seed."""
         return self.b.numel() * self.b.element_size() + len(self.seed)
-
-
-def narrow_parameters(params: Parameters) -> Parameters:
-    """The parameters of the key to the sparse secret: q_0, and p_0 as the one special prime.
-
-    Raises ParameterError unless q_0 < p_0.
-    """
-    name = f"{params.name}, narrow"
-    return replace(params, q=params.q[:1], p=params.p[:1], digit_size=1, name=name)
-
-
-def parameters_of(params: Parameters, request: KeyRequest) -> Parameters:
-    """The parameters that a requested key is made for: narrow ones for the way to the sparse secret."""
-    return narrow_parameters(params) if request.step == TO_SPARSE else params
-
-
-def key_limbs(params: Parameters, level: int) -> tuple[int, ...]:
-    """Ring limbs of the rows of a key or of a decomposed polynomial at `level`: q_0..q_level, then all p."""
-    return params.q_limbs(level) + params.p_limbs
-
-
-def half_shape(params: Parameters, level: int) -> tuple[int, int, int]:
-    """[digit, limb, N] of either half of a key at `level`."""
-    return len(params.digits(level)), len(key_limbs(params, level)), params.degree
-
-
-def half_bytes(params: Parameters, level: int) -> int:
-    """Bytes of b of one key at `level`, which is what is stored; expanded in memory a key is twice this."""
-    return math.prod(half_shape(params, level)) * 8
 
 
 def uniform_half(params: Parameters, level: int, seed: bytes) -> torch.Tensor:

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from aegis_fhe.ckks.keys import key_limbs
+from aegis_fhe.ckks.key_shape import key_limbs
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.ring.keyswitching import Digits, KeyHalves
 

@@ -1,4 +1,8 @@
-"""CKKS parameters: checked once where they are built, immutable afterwards."""
+"""CKKS parameters: checked once where they are built, immutable afterwards.
+
+Plain numbers. Torch and the compiled kernels load with `ring` and `encoder`, at their first use, and kernels
+with a named kernel path: plans are made on machines that have neither.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from aegis_fhe.ckks.encoder import Encoder
 from aegis_fhe.ckks.security import STANDARD_BITS, describe_security, max_log_qp, security_bits
 from aegis_fhe.errors import LevelError, ParameterError, SecurityError
-from aegis_fhe.ring import Ring, find_primes, native
-from aegis_fhe.ring.primes import MAX_PRIME_BITS, is_prime
+from aegis_fhe.ring.primes import MAX_PRIME_BITS, find_primes, is_prime
+
+if TYPE_CHECKING:
+    from aegis_fhe.ckks.encoder import Encoder
+    from aegis_fhe.ring.ring import Ring
 
 LOG_DEGREES = range(5, 18)
 
@@ -51,7 +57,7 @@ class Parameters:
         _check_shape(self)
         _check_moduli(self)
         _check_digits(self)
-        native.choose_path(self.kernel_path)
+        _check_kernel_path(self)
         if self.security_bits < STANDARD_BITS and not self.insecure:
             bound = max_log_qp(self.log_degree)
             allowed = f"at most {bound} bits" if bound else "no modulus at all (degree below 2^13)"
@@ -157,11 +163,15 @@ class Parameters:
     @cached_property
     def ring(self) -> Ring:
         """The ring of all primes, q then p; built at first use."""
+        from aegis_fhe.ring.ring import Ring
+
         return Ring(self.degree, self.q + self.p, self.kernel_path)
 
     @cached_property
     def encoder(self) -> Encoder:
         """The encoder of this degree; built at first use."""
+        from aegis_fhe.ckks.encoder import Encoder
+
         return Encoder(self.degree)
 
     def fingerprint(self) -> str:
@@ -227,6 +237,14 @@ def _check_moduli(params: Parameters) -> None:
             raise ParameterError(f"modulus {modulus} is not an integer between 3 and 2^{MAX_PRIME_BITS}")
         if modulus % (2 * params.degree) != 1 or not is_prime(modulus):
             raise ParameterError(f"modulus {modulus} is not a prime that is 1 mod 2N = {2 * params.degree}")
+
+
+def _check_kernel_path(params: Parameters) -> None:
+    """The default path can run wherever kernels can: a ring finds it."""
+    if params.kernel_path is not None:
+        from aegis_fhe.ring import native
+
+        native.choose_path(params.kernel_path)
 
 
 def _check_digits(params: Parameters) -> None:

@@ -12,7 +12,8 @@ from rich.console import Console
 from aegis_fhe.bench import provenance
 from aegis_fhe.bench.device_calibration import calibrate_device
 from aegis_fhe.bench.model_check import check_model
-from aegis_fhe.circuits.bootstrap import BootstrapPlan, presets
+from aegis_fhe.circuits.bootstrap import presets
+from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan
 from aegis_fhe.cli import machine
 from aegis_fhe.observe.table import format_seconds, results_table
 from aegis_fhe.placement.cost import KERNELS, DeviceFile, write_device_file

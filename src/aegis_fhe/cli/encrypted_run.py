@@ -11,15 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from aegis_fhe.ckks.keys import half_bytes, parameters_of
+from aegis_fhe.ckks.key_shape import half_bytes, parameters_of
 from aegis_fhe.cli.seed import seed_key, warn_of_seed
 from aegis_fhe.cli.session_bars import print_worker_line, run_under_bars, session_facts, warn_of_security
 from aegis_fhe.errors import AegisError
 from aegis_fhe.observe.table import format_bytes, format_seconds, results_table
-from aegis_fhe.placement import MemoryEstimate, plan_tokens
+from aegis_fhe.placement.plan import plan_tokens
 from aegis_fhe.program.compiled import CompiledProgram
 from aegis_fhe.runtime.executor import share_of
 from aegis_fhe.runtime.memory import peak_bytes
+from aegis_fhe.runtime.memory_estimate import MemoryEstimate
 from aegis_fhe.service.client import Client
 from aegis_fhe.service.job import require_memory
 from aegis_fhe.service.session import SessionResult, run_session

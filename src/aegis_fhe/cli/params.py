@@ -11,13 +11,13 @@ from rich.table import Table
 
 from aegis_fhe.ckks import presets
 from aegis_fhe.ckks.dry_run import key_switch_workspace_bytes
-from aegis_fhe.ckks.keys import half_bytes
+from aegis_fhe.ckks.key_shape import half_bytes
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.ckks.security import max_log_qp
 from aegis_fhe.cli.search import show_search
 from aegis_fhe.errors import ParameterError
 from aegis_fhe.observe.table import format_bytes, results_table
-from aegis_fhe.placement.memory import ciphertext_bytes
+from aegis_fhe.runtime.memory_estimate import ciphertext_bytes
 
 FAMILIES = {"n14": presets.n14, "n15": presets.n15, "n16": presets.n16}
 LEVEL_COLUMNS = ("level", "2 parts", "3 parts", "fresh, stored", "key", "key, stored", "key switch")

@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from aegis_fhe.circuits.bootstrap import BootstrapPlan, presets
+from aegis_fhe.circuits.bootstrap import presets
+from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan
 from aegis_fhe.cli.explanations import print_explanations
 from aegis_fhe.cli.insecure import require_secure
 from aegis_fhe.cli.plan_front import FRONT, check_front, find_front, front_svg, print_front

@@ -9,7 +9,8 @@ from typing import Any
 
 import typer
 
-from aegis_fhe.ckks.keys import KeyRequest, half_bytes, parameters_of
+from aegis_fhe.ckks.key_request import KeyRequest
+from aegis_fhe.ckks.key_shape import half_bytes, parameters_of
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.ckks.security import STANDARD_BITS
 from aegis_fhe.observe.progress import Progress

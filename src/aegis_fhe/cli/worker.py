@@ -14,7 +14,7 @@ from rich.console import Console
 from aegis_fhe.errors import CompatibilityError
 from aegis_fhe.observe.progress import Progress
 from aegis_fhe.observe.table import format_bytes, format_seconds, results_table
-from aegis_fhe.placement import plan_tokens
+from aegis_fhe.placement.plan import plan_tokens
 from aegis_fhe.program.served import ServedProgram
 from aegis_fhe.runtime.events import ProgressEvent
 from aegis_fhe.runtime.executor import share_of

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from aegis_fhe.circuits.bootstrap import BootstrapPlan, presets
+from aegis_fhe.circuits.bootstrap import presets
+from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan
 from aegis_fhe.errors import RangeError
 from aegis_fhe.models.decoder_model import DecoderModel
 from aegis_fhe.models.network_calibration import calibrate_network

@@ -9,7 +9,7 @@ from itertools import islice
 
 from aegis_fhe.circuits.counts import OperationCounts
 from aegis_fhe.circuits.symbolic import Symbol
-from aegis_fhe.ckks.keys import half_bytes, parameters_of
+from aegis_fhe.ckks.key_shape import half_bytes, parameters_of
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.placement.cost import RESIDUE_BYTES
 from aegis_fhe.placement.facts import GraphFacts

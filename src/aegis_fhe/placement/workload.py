@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from aegis_fhe.circuits.bootstrap import BootstrapPlan
+from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan
 from aegis_fhe.placement.evaluate import Machine
 from aegis_fhe.program.long.shape import Degrees, LayerShape
 

@@ -12,10 +12,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from aegis_fhe.circuits.bootstrap import BootstrapPlan
+from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan
 from aegis_fhe.circuits.counts import OperationCounts
 from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
-from aegis_fhe.ckks.keys import KeyRequest
+from aegis_fhe.ckks.key_request import KeyRequest
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.errors import CompatibilityError, ContainerError, RangeError
 from aegis_fhe.program.clear import ClearBackend

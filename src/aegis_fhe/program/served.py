@@ -7,9 +7,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from aegis_fhe.circuits.bootstrap import BootstrapPlan
+from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan
 from aegis_fhe.circuits.symbolic import Symbol
-from aegis_fhe.ckks.keys import KeyRequest
+from aegis_fhe.ckks.key_request import KeyRequest
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.program.returns import Returns
 

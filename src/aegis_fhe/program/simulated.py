@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from aegis_fhe.ckks import noise
-from aegis_fhe.ckks.keys import narrow_parameters
+from aegis_fhe.ckks.key_shape import narrow_parameters
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.program.clear import Array, ClearBackend, ClearValue
 

@@ -5,8 +5,25 @@ conversion, automorphisms and sampling. The kernels are C++ (`csrc/`), chosen at
 same bits.
 """
 
-from aegis_fhe.ring import native, sampling
-from aegis_fhe.ring.primes import find_primes
-from aegis_fhe.ring.ring import Ring
+from __future__ import annotations
 
-__all__ = ["Ring", "find_primes", "native", "sampling"]
+from typing import TYPE_CHECKING
+
+from aegis_fhe.lazy_names import load_on_use
+
+if TYPE_CHECKING:
+    from aegis_fhe.ring.primes import find_primes
+    from aegis_fhe.ring.ring import Ring
+else:
+    __getattr__ = load_on_use(
+        __name__,
+        {
+            "Ring": "aegis_fhe.ring.ring",
+            "find_primes": "aegis_fhe.ring.primes",
+        },
+    )
+
+__all__ = [
+    "Ring",
+    "find_primes",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aegis_fhe.circuits.bootstrap import Bootstrapper
+from aegis_fhe.circuits.bootstrap.bootstrapper import Bootstrapper
 from aegis_fhe.ckks.ciphertext import Ciphertext
 from aegis_fhe.errors import CompatibilityError
 

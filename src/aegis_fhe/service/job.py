@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 from aegis_fhe.errors import CapacityError
-from aegis_fhe.placement import MemoryEstimate, estimate_memory, plan_tokens
+from aegis_fhe.placement.plan import plan_tokens
 from aegis_fhe.program.compiled import CompiledProgram
 from aegis_fhe.program.long.decoder_program import DecoderProgram
 from aegis_fhe.ring import native
@@ -16,6 +16,7 @@ from aegis_fhe.runtime.events import ProgressEvent
 from aegis_fhe.runtime.launch import LaunchOptions, WorkerReport, launch
 from aegis_fhe.runtime.ledger import Ledger, merge
 from aegis_fhe.runtime.memory import available_bytes
+from aegis_fhe.runtime.memory_estimate import MemoryEstimate, estimate_memory
 
 WORKER_MODULE = "aegis_fhe.service.worker"
 DECODER_MODULE = "aegis_fhe.service.decoder_worker"

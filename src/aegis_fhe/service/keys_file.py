@@ -11,17 +11,9 @@ from typing import Any
 import msgspec
 import torch
 
-from aegis_fhe.ckks.keys import (
-    FROM_SPARSE,
-    TO_SPARSE,
-    EncapsulationKeys,
-    EvaluationKeys,
-    KeyRequest,
-    KeySwitchKey,
-    half_bytes,
-    key_limbs,
-    parameters_of,
-)
+from aegis_fhe.ckks.key_request import FROM_SPARSE, TO_SPARSE, KeyRequest
+from aegis_fhe.ckks.key_shape import half_bytes, key_limbs, parameters_of
+from aegis_fhe.ckks.keys import EncapsulationKeys, EvaluationKeys, KeySwitchKey
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.errors import AegisError, CompatibilityError, ContainerError
 from aegis_fhe.ring.threads import for_each

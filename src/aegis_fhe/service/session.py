@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aegis_fhe.placement import MemoryEstimate
 from aegis_fhe.program.compiled import CompiledProgram
 from aegis_fhe.program.long.decoder_program import DecoderProgram
 from aegis_fhe.runtime.events import ProgressEvent
+from aegis_fhe.runtime.memory_estimate import MemoryEstimate
 from aegis_fhe.service.client import Client, DecryptedResult
 from aegis_fhe.service.decoder_file import save_decoder
 from aegis_fhe.service.job import JobFiles, JobReport, require_memory, run_decoder_job, run_job

@@ -38,7 +38,7 @@ def work(context: WorkerContext) -> Any:
 
     with no_collection():
         from aegis_fhe.ckks.evaluator import Evaluator
-        from aegis_fhe.placement import plan_tokens
+        from aegis_fhe.placement.plan import plan_tokens
         from aegis_fhe.ring import native
         from aegis_fhe.runtime.executor import execute, share_of
         from aegis_fhe.service.ciphertexts_file import load_input, save_results

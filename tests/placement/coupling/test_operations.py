@@ -20,7 +20,7 @@ from aegis_fhe.ckks import (
     keyswitch,
     presets,
 )
-from aegis_fhe.ckks.keys import key_limbs
+from aegis_fhe.ckks.key_shape import key_limbs
 from aegis_fhe.ckks.secret import SecretKey, evaluation_keys
 from aegis_fhe.errors import ParameterError
 from aegis_fhe.placement.coupling import CIPHERTEXT_AXES, Coupling, Signature

@@ -20,7 +20,7 @@ from aegis_fhe.circuits.linear_transform import PeriodicTransform
 from aegis_fhe.circuits.products import complex_parts
 from aegis_fhe.circuits.rotations import sum_of_rotations
 from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
-from aegis_fhe.ckks.keys import KeyRequest
+from aegis_fhe.ckks.key_request import KeyRequest
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.ckks.security import STANDARD_BITS, sparse_security_bits
 from aegis_fhe.errors import (

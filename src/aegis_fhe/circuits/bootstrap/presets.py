@@ -17,7 +17,7 @@ from dataclasses import replace
 from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan
 from aegis_fhe.circuits.bootstrap.sine import SineModulus
 from aegis_fhe.ckks.parameters import Parameters
-from aegis_fhe.ring import find_primes
+from aegis_fhe.ring.primes import find_primes
 
 WIDE_BITS, LEVEL_BITS = 50, 40
 SPECIAL = 7

@@ -9,7 +9,7 @@ from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan
 from aegis_fhe.circuits.bootstrap.precision import predicted_bits
 from aegis_fhe.circuits.bootstrap.presets import plan, split
 from aegis_fhe.circuits.bootstrap.sine import SineModulus
-from aegis_fhe.ckks.keys import half_bytes
+from aegis_fhe.ckks.key_shape import half_bytes
 from aegis_fhe.errors import ParameterError, SecurityError
 
 COSINES = ((30, 3), (22, 4), (62, 2))

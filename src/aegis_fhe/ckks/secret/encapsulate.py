@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from aegis_fhe.ckks.keys import FROM_SPARSE, TO_SPARSE, EncapsulationKeys, KeyRequest, narrow_parameters
+from aegis_fhe.ckks.key_request import FROM_SPARSE, TO_SPARSE, KeyRequest
+from aegis_fhe.ckks.key_shape import narrow_parameters
+from aegis_fhe.ckks.keys import EncapsulationKeys
 from aegis_fhe.ckks.secret.keygen import SecretKey, switching_key
 from aegis_fhe.ckks.secret.randomness import draw_key
 from aegis_fhe.ring.sampling import sparse_ternary

@@ -9,7 +9,9 @@ from functools import cached_property
 
 import torch
 
-from aegis_fhe.ckks.keys import KeyRequest, KeySwitchKey, digit_label, key_limbs
+from aegis_fhe.ckks.key_request import KeyRequest
+from aegis_fhe.ckks.key_shape import key_limbs
+from aegis_fhe.ckks.keys import KeySwitchKey, digit_label
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.ckks.secret.randomness import draw_key
 from aegis_fhe.errors import LevelError

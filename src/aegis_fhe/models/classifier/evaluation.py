@@ -11,7 +11,7 @@ from aegis_fhe.models.classifier.checkpoint import TextClassifier
 from aegis_fhe.models.classifier.recipe import compile_classifier
 from aegis_fhe.models.datasets.rotten_tomatoes import Review
 from aegis_fhe.models.evaluation import Evaluation
-from aegis_fhe.program import CompiledProgram
+from aegis_fhe.program.compiled import CompiledProgram
 from aegis_fhe.program.encoder import EncoderRanges
 from aegis_fhe.program.encoder.noise_bits import noise_bits
 from aegis_fhe.program.encoder.simulate import SimulatedEncoder

@@ -8,7 +8,7 @@ from aegis_fhe.errors import RangeError
 from aegis_fhe.models.classifier.checkpoint import TextClassifier
 from aegis_fhe.models.minilm.recipe import TOKENS, calibrate
 from aegis_fhe.models.ranges_file import read_ranges
-from aegis_fhe.program import CompiledProgram
+from aegis_fhe.program.compiled import CompiledProgram
 from aegis_fhe.program.encoder import EncoderRanges, compile_encoder
 
 # In the checkpoint's folder, where a training wrote them.

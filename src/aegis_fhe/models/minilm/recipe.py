@@ -14,7 +14,7 @@ from aegis_fhe.models.encoder_calibration import calibrate_encoder
 from aegis_fhe.models.near_bounds import NearBounds
 from aegis_fhe.models.sample_texts import windows
 from aegis_fhe.models.text_encoder import TextEncoder
-from aegis_fhe.program import CompiledProgram
+from aegis_fhe.program.compiled import CompiledProgram
 from aegis_fhe.program.encoder import EncoderRanges, compile_encoder
 
 Array = NDArray[np.float64]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from aegis_fhe.models.minilm.recipe import compile_sentence_encoder
 from aegis_fhe.models.text_encoder import TextEncoder
-from aegis_fhe.program import CompiledProgram
+from aegis_fhe.program.compiled import CompiledProgram
 from aegis_fhe.program.encoder import EncoderRanges
 from aegis_fhe.program.encoder.simulate import SimulatedEncoder
 from aegis_fhe.program.simulate.noise import Noise

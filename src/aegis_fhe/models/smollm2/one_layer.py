@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aegis_fhe.circuits.bootstrap import BootstrapPlan
+from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan
 from aegis_fhe.errors import RangeError
 from aegis_fhe.models.network_calibration import calibrate_network
 from aegis_fhe.models.smollm2.checkpoint import SmolLM2

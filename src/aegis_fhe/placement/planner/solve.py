@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from aegis_fhe.errors import CapacityError
 from aegis_fhe.placement.planner.chain import best_of_chain
-from aegis_fhe.placement.planner.integer import IntegerProgram, Objective
 from aegis_fhe.placement.planner.problem import Choice, Limits, Problem, nothing_fits
+
+if TYPE_CHECKING:
+    from aegis_fhe.placement.planner.integer import Objective
 
 # The next point of a front has fewer bytes by this much, relative: nearer ones the solver cannot tell apart.
 _STEP = 2e-6
@@ -25,6 +28,9 @@ def solve(problem: Problem, objective: Objective = "seconds", limits: Limits | N
         if not found:
             raise nothing_fits(within)
         return min(found, key=lambda choice: (getattr(choice.cost, objective), getattr(choice.cost, other)))
+    # Not before it is needed: scipy takes longer to load than a chain to solve.
+    from aegis_fhe.placement.planner.integer import IntegerProgram
+
     program = IntegerProgram(problem)
     best = program.least(objective, within)
     bound = getattr(best.cost, objective) * (1 + 1e-12)

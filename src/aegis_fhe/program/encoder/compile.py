@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from aegis_fhe.circuits.bootstrap import BootstrapPlan, presets
+from aegis_fhe.circuits.bootstrap import presets
+from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan
 from aegis_fhe.errors import LayoutError, UnsupportedModuleError
 from aegis_fhe.program.attention_fits import Array
 from aegis_fhe.program.attention_layer import KEY_BLOCKS

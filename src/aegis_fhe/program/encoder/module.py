@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from aegis_fhe.circuits.bootstrap import BootstrapPlan
+from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan
 from aegis_fhe.errors import UnsupportedModuleError
 from aegis_fhe.program.capture import capture_network
 from aegis_fhe.program.compiled import CompiledProgram

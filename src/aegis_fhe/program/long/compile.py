@@ -9,9 +9,9 @@ from typing import TypeVar
 import numpy as np
 
 from aegis_fhe.circuits.backend import Backend
-from aegis_fhe.circuits.bootstrap import BootstrapPlan
+from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan
 from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
-from aegis_fhe.ckks.keys import KeyRequest
+from aegis_fhe.ckks.key_request import KeyRequest
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.errors import LayoutError, RangeError
 from aegis_fhe.program.clear import ClearBackend

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from aegis_fhe.circuits.bootstrap import BootstrapPlan
+from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan
 from aegis_fhe.errors import RangeError
 from aegis_fhe.program.long.compile import layer_plan, layer_program
 from aegis_fhe.program.long.decoder import DecoderLayer

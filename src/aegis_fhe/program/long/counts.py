@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from aegis_fhe.circuits.bootstrap import BootstrapPlan
+from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan
 from aegis_fhe.circuits.counts import OperationCounts
 from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
-from aegis_fhe.ckks.keys import KeyRequest, half_bytes, parameters_of
+from aegis_fhe.ckks.key_request import KeyRequest
+from aegis_fhe.ckks.key_shape import half_bytes, parameters_of
 from aegis_fhe.errors import LevelError
 from aegis_fhe.program.graph import Graph, Node
 from aegis_fhe.program.interpret import release, uses

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from aegis_fhe.circuits.bootstrap import BootstrapPlan
+from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan
 from aegis_fhe.circuits.counts import OperationCounts
 from aegis_fhe.circuits.symbolic import Symbol
 from aegis_fhe.program.known_nodes import KnownNodes

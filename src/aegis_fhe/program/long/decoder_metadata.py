@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from aegis_fhe.circuits.bootstrap import BootstrapPlan
+from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.errors import ContainerError
 from aegis_fhe.program.graph import Graph

@@ -13,10 +13,10 @@ import msgspec
 import numpy as np
 
 from aegis_fhe.circuits.backend import Backend
-from aegis_fhe.circuits.bootstrap import BootstrapPlan
+from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan
 from aegis_fhe.circuits.counts import OperationCounts
 from aegis_fhe.circuits.symbolic import SCALE_TOLERANCE, Symbol
-from aegis_fhe.ckks.keys import KeyRequest
+from aegis_fhe.ckks.key_request import KeyRequest
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.errors import LevelError
 from aegis_fhe.program.clear import ClearBackend

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aegis_fhe.circuits.bootstrap import BootstrapPlan
+from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan
 from aegis_fhe.ckks.slots import SlotVector
 from aegis_fhe.program.layout import TokenMajorLayout
 from aegis_fhe.program.selection import Where, select

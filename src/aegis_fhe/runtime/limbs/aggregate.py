@@ -15,7 +15,7 @@ import torch
 
 from aegis_fhe.ckks import keyswitch
 from aegis_fhe.ckks.ciphertext import Ciphertext
-from aegis_fhe.ckks.keys import key_limbs
+from aegis_fhe.ckks.key_shape import key_limbs
 from aegis_fhe.placement.limbs import Rows
 from aegis_fhe.ring.keyswitching import Digits
 

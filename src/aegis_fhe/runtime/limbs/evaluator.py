@@ -15,7 +15,8 @@ import torch
 from aegis_fhe.ckks import keyswitch
 from aegis_fhe.ckks.ciphertext import Ciphertext
 from aegis_fhe.ckks.evaluator import Evaluator
-from aegis_fhe.ckks.keys import EvaluationKeys, rotation_galois
+from aegis_fhe.ckks.key_request import rotation_galois
+from aegis_fhe.ckks.keys import EvaluationKeys
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.errors import CompatibilityError, LevelError, MissingKeyError
 from aegis_fhe.placement.limbs import LimbPlacement

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from aegis_fhe.ckks.expanded_keys import ExpandedKeys
-from aegis_fhe.ckks.keys import KeySwitchKey, key_limbs
+from aegis_fhe.ckks.key_shape import key_limbs
+from aegis_fhe.ckks.keys import KeySwitchKey
 from aegis_fhe.placement.limbs import LimbPlacement
 from aegis_fhe.ring.keyswitching import KeyHalves
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 
 from aegis_fhe.ckks.ciphertext import Ciphertext, require_scale
-from aegis_fhe.ckks.keys import EncapsulationKeys, EvaluationKeys, KeySwitchKey, digit_label, key_limbs
+from aegis_fhe.ckks.key_shape import key_limbs
+from aegis_fhe.ckks.keys import EncapsulationKeys, EvaluationKeys, KeySwitchKey, digit_label
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.placement.limbs import LimbPlacement
 from aegis_fhe.ring.sampling import uniform

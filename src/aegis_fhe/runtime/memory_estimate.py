@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from aegis_fhe.ckks.ciphertext import Ciphertext
 from aegis_fhe.ckks.dry_run import dry_evaluator, dry_input
 from aegis_fhe.ckks.evaluator import Evaluator
-from aegis_fhe.ckks.keys import half_bytes, parameters_of
+from aegis_fhe.ckks.key_shape import half_bytes, parameters_of
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.placement.cost.chain import RESIDUE_BYTES
 from aegis_fhe.placement.plan import Plan

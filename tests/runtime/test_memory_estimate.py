@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from aegis_fhe.ckks import EvaluationKeys, Evaluator, KeySwitchKey, Parameters, SlotVector, presets
-from aegis_fhe.ckks.keys import half_bytes
+from aegis_fhe.ckks.key_shape import half_bytes
 from aegis_fhe.ckks.secret import SecretKey, encrypt, evaluation_keys
-from aegis_fhe.placement import estimate_memory, plan_tokens
-from aegis_fhe.placement.memory import PROCESS_BYTES, ciphertext_bytes
+from aegis_fhe.placement.plan import plan_tokens
 from aegis_fhe.program import CompiledProgram
 from aegis_fhe.ring.arena import SLACK_BYTES
 from aegis_fhe.runtime.collectives import Communicator
 from aegis_fhe.runtime.executor import execute
+from aegis_fhe.runtime.memory_estimate import PROCESS_BYTES, ciphertext_bytes, estimate_memory
 from program.tiny import tiny_program
 
 

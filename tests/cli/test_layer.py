@@ -11,7 +11,7 @@ import pytest
 
 from aegis_fhe.bench import planned_run
 from aegis_fhe.cli.main import main
-from aegis_fhe.placement.memory import PROCESS_BYTES
+from aegis_fhe.runtime.memory_estimate import PROCESS_BYTES
 
 from .conftest import Answer
 

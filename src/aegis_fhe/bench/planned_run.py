@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from aegis_fhe.bench.drawn_layer import DrawnLayer, draw_layer
-from aegis_fhe.placement.memory import PROCESS_BYTES
 from aegis_fhe.placement.plan_check import check_prediction
 from aegis_fhe.placement.plan_file import StoredPlan
 from aegis_fhe.placement.plan_storing import rendering_of
@@ -20,6 +19,7 @@ from aegis_fhe.program.long.compile import LongProgram, compile_layer
 from aegis_fhe.program.long.decoder_program import DecoderProgram
 from aegis_fhe.program.long.layout import Array
 from aegis_fhe.runtime.memory import available_bytes, require_memory
+from aegis_fhe.runtime.memory_estimate import PROCESS_BYTES
 from aegis_fhe.runtime.mesh.planned import PlannedProgram
 from aegis_fhe.service.client import Client
 from aegis_fhe.service.plan_session import PlanRun, run_plan

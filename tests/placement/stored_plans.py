@@ -81,7 +81,7 @@ def of_planner(count: int, seed: int = 1) -> Iterator[Evaluation]:
 def figures() -> dict[str, Any]:
     """Of some plan: nothing reads them."""
     verdict = comparison().verdict("single")
-    return plan_facts(MODEL, 1, workload(), {"single": verdict}, verdict)
+    return plan_facts(MODEL, 1, workload(), {"single": verdict}, comparison().one_device)
 
 
 def written(found: Evaluation, path: Path) -> StoredPlan:

@@ -208,7 +208,8 @@ def test_no_change_of_one_character_is_taken_for_another_plan(facts: Facts, tmp_
             continue
         plan = json.loads(other)
         same = {key for key in plan if plan[key] == figures["plan"][key]}
-        assert {"places", "division", "mesh", "limbs", "packing", "received", "memory"} <= same
+        # A number that divides nothing here may change: the graph that was divided by it is the same.
+        assert {"places", "graph", "mesh", "limbs", "packing", "received", "memory"} <= same
 
 
 @pytest.mark.parametrize("end", [0, 1, 100, -2, -40])

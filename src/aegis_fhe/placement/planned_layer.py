@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from aegis_fhe.circuits.bootstrap import BootstrapPlan
+from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.errors import AegisError, CompatibilityError, ContainerError
 from aegis_fhe.placement.plan_file import CURE, StoredParameters, StoredPlan

@@ -100,11 +100,11 @@ class Planning:
     def _prices(self, packing: Packing, mesh: Mesh) -> Prices:
         machine, program, limbs = self.workload.machine, self.program(packing), self._limbs(mesh)
         seen, team = (self.seen(p, program) for p in (limbs, MeshLimbs(mesh, limbs).team))
-        facts = self._facts(packing)
-        return Prices(program, mesh, limbs, machine.device, machine.network, seen, team, facts)
+        symbols = self._facts(packing).symbols
+        return Prices(program, mesh, limbs, machine.device, machine.network, seen, team, symbols)
 
     def _facts(self, packing: Packing) -> GraphFacts:
-        """Of the program, undivided, on one device."""
+        """Of the program, undivided, on one device: what it computes is the same however limbs lie."""
         if packing not in self.facts:
             program = self.program(packing)
             seen = self.seen(whole(program.bootstrap.params), program)

@@ -31,8 +31,8 @@ _Kind = tuple[int, int, Place, tuple[int, ...], bool]
 
 @dataclass
 class Prices:
-    """Of one undivided program on one mesh. limbs: of a group; facts: of the program undivided, whole on one
-    device: operations and levels are the same however limbs lie.
+    """Of one undivided program on one mesh. limbs: of a group; symbols: of the program's values, which are
+    looked for where they are not known.
 
     Seconds of a way are those until its last group is done, exchanges overlapped as far as its order allows.
     """
@@ -44,10 +44,14 @@ class Prices:
     network: Network
     seen: Seen
     team_seen: Seen
-    facts: GraphFacts
+    symbols: Mapping[str, Symbol] | None = None
 
     def __post_init__(self) -> None:
-        self._computing = FormSeconds(self.program, MeshLimbs(self.mesh, self.limbs), self.device)
+        program, known = self.program, self.symbols
+        if known is None:
+            known = graph_facts(program.graph, program.context, program.symbols, self.seen).symbols
+        self._symbols = known
+        self._computing = FormSeconds(program, MeshLimbs(self.mesh, self.limbs), self.device)
         self._alone: dict[tuple[str, str, Division], Cost] = {}
         self._moved: dict[tuple[_Kind, ...], Cost] = {}
 
@@ -69,7 +73,7 @@ class Prices:
         graph = Graph((*inputs, *way.nodes), ())
         shared = (name for name, place in way.where.items() if place is TEAM)
         facts = graph_facts(
-            graph, self.program.context, self.facts.symbols, self.seen, dict.fromkeys(shared, self.team_seen)
+            graph, self.program.context, self._symbols, self.seen, dict.fromkeys(shared, self.team_seen)
         )
 
         plan = schedule(graph, Assignment(mesh=self.mesh, where={**where, **way.where}))
@@ -83,7 +87,7 @@ class Prices:
         """holders, readers: by value. All that moves leaves at once and nothing overlaps it."""
         kinds: list[_Kind] = []
         for value, places in readers.items():
-            symbol = self.facts.symbols[value]
+            symbol = self._symbols[value]
             groups = {group for place in set(places) if place is not TEAM for group in place}
             whole = tuple(sorted(groups))
             kinds.append((symbol.level, symbol.components, holders[value], whole, TEAM in places))

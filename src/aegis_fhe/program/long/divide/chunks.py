@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import msgspec
 
@@ -36,7 +37,7 @@ def chunked(names: AttentionNames, division: Division, steps: Sequence[tuple[int
         if index + 1 < len(ranges):
             yield from names.babies(division.parts, *ranges[index + 1])
         for part in parts:
-            yield part.scores(index, chunk)
+            yield from part.scores(index, chunk)
     for part in parts:
         yield part.sums(len(ranges) - 1)
     if len(steps) > 1:
@@ -54,11 +55,6 @@ class _Part:
     giants: tuple[int, int]
     number: int
     count: int
-
-    @property
-    def attention(self) -> StreamingAttention:
-        """This part of it."""
-        return msgspec.structs.replace(self.names.operator, queries=self.blocks, giants=self.giants)
 
     @property
     def block(self) -> int:
@@ -85,9 +81,8 @@ class _Part:
             queries = self.names.queries[block]
             yield self._node(turn, queries, self._queries(block), f".queries{block}")
 
-    def scores(self, index: int, chunk: tuple[int, int]) -> Node:
-        """One chunk of babies."""
-        queries = [x for block in range(*self.blocks) for x in self._queries(block)]
+    def scores(self, index: int, chunk: tuple[int, int]) -> Iterator[Node]:
+        """One chunk of babies, a node for each block of queries and giant step: sums replace those before."""
         babies = [
             f"{x}.{self.names.node.name}.turned{j}"
             for grids in (self.names.keys, self.names.values)
@@ -95,28 +90,34 @@ class _Part:
             for x in grid
             for j in range(*chunk)
         ]
-        before = self._partial(index - 1) if index else []
-        operator = ScoreChunk(self.attention, *chunk)
-        return self._node(
-            operator, [*queries, *babies, *before], self._partial(index), f"{self.role}.chunk{index}"
-        )
+        for block, i in product(range(*self.blocks), range(*self.giants)):
+            queries = [self._turned(x, i) for x in self.names.queries[block]]
+            before = self._partial(index - 1, block, i) if index else []
+            operator = ScoreChunk(self._attention((block, block + 1), (i, i + 1)), *chunk)
+            inputs, role = [*queries, *babies, *before], f".chunk{index}.{block}.{i}"
+            yield self._node(operator, inputs, self._partial(index, block, i), role)
 
     def sums(self, last: int) -> Node:
         """O and D of this part's giant steps."""
         made = [f"{x}~{self.number}" for x in self.outputs] if self.count > 1 else self.outputs
-        return self._node(GiantSums(self.attention), self._partial(last), made, f"{self.role}.giants")
+        places = product(range(*self.blocks), range(*self.giants))
+        terms = [x for block, i in places for x in self._partial(last, block, i)]
+        operator = GiantSums(self._attention(self.blocks, self.giants))
+        return self._node(operator, terms, made, f"{self.role}.giants")
+
+    def _attention(self, queries: tuple[int, int], giants: tuple[int, int]) -> StreamingAttention:
+        return msgspec.structs.replace(self.names.operator, queries=queries, giants=giants)
 
     def _queries(self, block: int) -> list[str]:
-        columns = self.names.queries[block]
-        return [f"{x}.{self.names.node.name}.turned-{i}" for x in columns for i in range(*self.giants)]
+        return [self._turned(x, i) for x in self.names.queries[block] for i in range(*self.giants)]
 
-    def _partial(self, index: int) -> list[str]:
-        """Names of the sums behind a chunk: [query block][giant step][O and D]."""
-        found = []
-        for block in range(*self.blocks):
-            own = [*self.names.sums[block], self.names.denominators[block]]
-            found += [f"{x}.chunk{index}.{i}" for i in range(*self.giants) for x in own]
-        return found
+    def _turned(self, value: str, i: int) -> str:
+        return f"{value}.{self.names.node.name}.turned-{i}"
+
+    def _partial(self, index: int, block: int, i: int) -> list[str]:
+        """Names of the sums behind a chunk: O and D of one block of queries and giant step."""
+        own = [*self.names.sums[block], self.names.denominators[block]]
+        return [f"{x}.chunk{index}.{i}" for x in own]
 
     def _node(
         self, operator: Babies | ScoreChunk | GiantSums, x: Sequence[str], y: Sequence[str], role: str

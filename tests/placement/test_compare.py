@@ -20,16 +20,16 @@ def workload() -> Workload:
 
 
 def test_speedup_is_against_one_device_without_a_limit(workload: Workload):
-    free = Comparison(workload).verdict("single")
+    comparison = Comparison(workload)
+    free, one_device = comparison.verdict("single"), comparison.one_device
     assert free.fits
-    assert free.best is free.unlimited
-    assert speedup(free.best, free) == 1
-    tight = Comparison(replace(workload, memory_bytes=free.unlimited.memory.total - 1))
+    assert speedup(free.best, one_device) == 1
+    tight = Comparison(replace(workload, memory_bytes=one_device.memory.total - 1))
     single, token = tight.verdict("single"), tight.verdict("token")
-    assert single.unlimited.timeline.seconds == free.unlimited.timeline.seconds
-    assert single.best.timeline.seconds > single.unlimited.timeline.seconds
-    assert speedup(single.best, single) < 1
-    assert speedup(token.best, single) == free.best.timeline.seconds / token.best.timeline.seconds
+    assert tight.one_device.timeline.seconds == one_device.timeline.seconds
+    assert single.best.timeline.seconds > one_device.timeline.seconds
+    assert speedup(single.best, one_device) < 1
+    assert speedup(token.best, one_device) == free.best.timeline.seconds / token.best.timeline.seconds
 
 
 def test_a_cure_is_a_plan_that_fits(workload: Workload):

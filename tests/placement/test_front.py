@@ -49,12 +49,13 @@ def test_it_is_what_nobody_beats_of_all_that_is_evaluated(workload: Workload, po
     comparison = Comparison(workload)
     planning = Planning(workload, comparison.program, comparison.seen_by)
     every = []
-    for trials in planning._trials(lambda mesh: mesh == Mesh(tokens=2)):
-        choices = trials._choices(1)
-        sampled, whole = choices.front(POINTS), choices.front()
-        assert len(sampled) == len({c.options for c in sampled}) <= POINTS
-        assert {sampled[0].options, sampled[-1].options} == {whole[0].options, whole[-1].options}
-        every += [trials._plan(1, choice).cost for choice in sampled]
+    for trials in planning._trials(lambda mesh, bound: mesh == Mesh(tokens=2)):
+        for chunks in trials.best_chunks():
+            choices = trials._choices(chunks)
+            sampled, whole = choices.front(POINTS), choices.front()
+            assert len(sampled) == len({c.options for c in sampled}) <= POINTS
+            assert {sampled[0].options, sampled[-1].options} == {whole[0].options, whole[-1].options}
+            every += [trials._plan(chunks, choice).cost for choice in sampled]
     assert [p.cost for p in points] == sorted(
         c for c in set(every) if not any(e != c and e[0] <= c[0] and e[1] <= c[1] for e in every)
     )

@@ -12,7 +12,7 @@ from aegis_fhe.errors import CompatibilityError, ParameterError
 from aegis_fhe.placement.limbs import LimbPlacement
 from aegis_fhe.placement.mesh import Mesh
 from aegis_fhe.placement.mesh_limbs import MeshLimbs
-from aegis_fhe.placement.moves import Form, ValueMove, Way
+from aegis_fhe.placement.moves import Arrival, Form, ValueMove, Way
 from aegis_fhe.placement.schedule import TEAM, Assignment, Place, Schedule, schedule
 from aegis_fhe.program.graph import Graph, Node
 from aegis_fhe.program.operators import Add, Input, Multiply
@@ -47,19 +47,19 @@ def replay(plan: Schedule) -> None:
     """Walks through the rounds as the devices do; a gathered value is whole when all its parts are there."""
     groups = range(plan.mesh.tokens)
     held: dict[int, set[Part]] = {group: set() for group in groups}
-    moved: set[ValueMove] = set()
+    moved: set[Arrival] = set()
     for one in plan.rounds:
-        arriving: dict[tuple[int, Part], list[ValueMove]] = {}
+        arriving: dict[tuple[int, Part], list[Arrival]] = {}
         for exchange in one.exchanges:
-            for move in exchange.moves:
+            for move, to in exchange.arrivals:
                 assert (move.value, move.needs) in held[move.source]  # from an earlier round
-                assert (move.value, move.makes) not in held[move.destination]
-                assert move not in moved
-                moved.add(move)
-                arriving.setdefault((move.destination, (move.value, move.makes)), []).append(move)
-        for (group, part), moves in arriving.items():
-            sources = [move.source for move in moves]
-            assert sources == list(groups) if moves[0].way == "gather" else len(sources) == 1
+                assert (move.value, move.makes) not in held[to]
+                assert (move, to) not in moved
+                moved.add((move, to))
+                arriving.setdefault((to, (move.value, move.makes)), []).append((move, to))
+        for (group, part), arrivals in arriving.items():
+            sources = [move.source for move, _ in arrivals]
+            assert sources == list(groups) if arrivals[0][0].way == "gather" else len(sources) == 1
             held[group].add(part)
         for n in one.nodes:
             form = plan.assignment.form(n)
@@ -78,14 +78,14 @@ def test_every_value_is_there_when_it_is_read(case: tuple[Graph, Assignment]):
     assert sorted(done) == sorted(n.name for n in graph.nodes)
     # Each move serves a node of its destination that does not have its input there in the form it takes.
     made = {n.name: (assignment.form(n), assignment.groups(n)) for n in graph.nodes}
-    for move in (m for one in plan.rounds for exchange in one.exchanges for m in exchange.moves):
+    for move, to in (a for one in plan.rounds for exchange in one.exchanges for a in exchange.arrivals):
         readers = [n for n in graph.nodes if move.value in n.inputs and assignment.form(n) == move.makes]
-        assert any(move.destination in assignment.groups(n) for n in readers)
+        assert any(to in assignment.groups(n) for n in readers)
         form, groups = made[move.value]
         assert form == move.needs
-        assert form != move.makes or move.destination not in groups
+        assert form != move.makes or to not in groups
         # Nothing crosses to a group that computed the whole value.
-        assert move.way != "scatter" or move.source == move.destination or move.destination not in groups
+        assert move.way != "scatter" or move.source == to or to not in groups
 
 
 def test_limbs_of_moves_are_those_that_the_destination_lacks():
@@ -94,8 +94,8 @@ def test_limbs_of_moves_are_those_that_the_destination_lacks():
     groups, devices = range(3), range(2)
 
     def moved(way: Way, source: int, destination: int, device: int, level: int) -> tuple[int, ...]:
-        move = ValueMove(value="x", source=source, destination=destination, stage="s", way=way)
-        return layout.moved(move, level, device)
+        move = ValueMove(value="x", source=source, destinations=(destination,), stage="s", way=way)
+        return layout.moved(move, destination, level, device)
 
     for level in range(11):
         for m in devices:
@@ -122,14 +122,12 @@ def test_kinds_of_moves_to_and_from_the_team():
     where: dict[str, Place] = {"a": (1,), "b": TEAM, "c": (0,), "d": (0, 1, 2), "e": (0,)}
     plan = schedule(Graph(nodes, ("c", "d", "e")), Assignment(mesh=Mesh(tokens=3), where=where))
     found = [
-        (e.stage, e.kind, [(m.source, m.destination) for m in e.moves])
-        for r in plan.rounds
-        for e in r.exchanges
+        (e.stage, e.kind, [(m.source, to) for m, to in e.arrivals]) for r in plan.rounds for e in r.exchanges
     ]
     assert found == [
         ("spread", "scatter", [(1, 0), (1, 1), (1, 2)]),
         ("one", "gather", [(0, 0), (1, 0), (2, 0)]),
-        ("all", "gather", [(0, 1), (1, 1), (2, 1), (0, 2), (1, 2), (2, 2)]),
+        ("all", "gather", [(0, 1), (0, 2), (1, 1), (1, 2), (2, 1), (2, 2)]),
     ]
     everywhere = {**where, "c": (0, 1, 2)}
     plan = schedule(Graph(nodes, ("c", "d", "e")), Assignment(mesh=Mesh(tokens=3), where=everywhere))
@@ -149,7 +147,7 @@ def test_kinds_of_collectives():
     where: dict[str, Place] = {"a": (0,), "b": (1,), "c": (2,), "all0": (0,), "all1": (1,), "all2": (2,)}
     where |= {"root": (0, 1, 2), "sum": (1,), "one": (0,)}
     plan = schedule(Graph(nodes, ("one",)), Assignment(mesh=Mesh(tokens=3), where=where))
-    kinds = [(e.stage, e.kind, len(e.moves)) for one in plan.rounds for e in one.exchanges]
+    kinds = [(e.stage, e.kind, len([*e.arrivals])) for one in plan.rounds for e in one.exchanges]
     assert kinds == [("gather", "all_gather", 6), ("reduce", "reduce_scatter", 2), ("send", "exchange", 1)]
     alone = {**where, "b": (0,), "c": (0,)}
     plan = schedule(Graph(nodes, ("one",)), Assignment(mesh=Mesh(tokens=3), where=alone))

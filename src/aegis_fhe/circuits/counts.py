@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from aegis_fhe.ckks.key_request import KeyRequest
 from aegis_fhe.ckks.parameters import Parameters
@@ -31,19 +31,22 @@ class OperationCounts:
         self.add("key switch", level)
         self.need(step, level)
 
-    def hoisted_rotation(self, step: int, level: int) -> None:
-        """A rotation whose ModUp is counted apart."""
-        self.add("rotation", level)
-        self.need(step, level)
+    def hoisted_rotations(self, steps: Sequence[int], level: int) -> None:
+        """Rotations whose ModUp is counted apart."""
+        self.add("rotation", level, len(steps))
+        for step in steps:
+            self.need(step, level)
 
-    def accumulated_rotation(self, step: int, level: int) -> None:
-        """A rotation added up in the extended basis: its ModUp and ModDown are counted apart."""
-        self.add("accumulated rotation", level)
-        self.need(step, level)
+    def accumulated_rotations(self, steps: Sequence[int], level: int) -> None:
+        """Rotations added up in the extended basis: their ModUp and ModDown are counted apart."""
+        self.add("accumulated rotation", level, len(steps))
+        for step in steps:
+            self.need(step, level)
 
     def need(self, step: int | str, level: int) -> None:
         """The key for `step` is used at `level`."""
-        self.keys[step] = max(level, self.keys.get(step, 0))
+        if level > self.keys.get(step, -1):
+            self.keys[step] = level
 
     def include(self, other: OperationCounts) -> None:
         """All operations and keys of another count."""

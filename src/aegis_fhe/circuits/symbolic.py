@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
 from aegis_fhe.circuits.counts import OperationCounts
 from aegis_fhe.ckks.key_request import CONJUGATION, FROM_SPARSE, RELINEARISATION, TO_SPARSE
@@ -19,13 +19,25 @@ SCALE_TOLERANCE = 2.0**-30
 HEADROOM_BITS = 4.0
 
 
-@dataclass(frozen=True)
+@dataclass(unsafe_hash=True, slots=True)
 class Symbol:
-    """What is known of a ciphertext without its data."""
+    """What is known of a ciphertext without its data; never changed.
+
+    Plans make millions: frozen ones would take three times as long. held: lives as long as the symbol.
+    """
 
     level: int
     scale: float
     components: int = 2
+    held: object = field(default=None, compare=False, repr=False)
+
+    def copy(self) -> Symbol:
+        """Another object, equal, which holds nothing."""
+        return self.like(self.level, self.scale, self.components)
+
+    def like(self, level: int, scale: float, components: int) -> Symbol:
+        """What becomes of it where only these change."""
+        return Symbol(level, scale, components)
 
 
 class SymbolicBackend:
@@ -81,18 +93,18 @@ class SymbolicBackend:
     def negate(self, x: Symbol) -> Symbol:
         """Unchanged."""
         self.counts.add("add", x.level)
-        return replace(x)
+        return x.copy()
 
     def add_plain(self, x: Symbol, v: SlotVector) -> Symbol:
         """Unchanged."""
         self._fits(v)
         self.counts.add("plain add", x.level)
-        return replace(x)
+        return x.copy()
 
     def add_scalar(self, x: Symbol, c: float) -> Symbol:
         """Unchanged."""
         self.counts.add("add", x.level)
-        return replace(x)
+        return x.copy()
 
     def mul_plain(self, x: Symbol, v: SlotVector, scale: float) -> Symbol:
         """Scales multiply."""
@@ -108,7 +120,8 @@ class SymbolicBackend:
         level = min(x.level for x in xs)
         products = sum(plain is not None for row in rows for plain in row)
         self.counts.add("plain product", level, products)
-        return [self._scaled(replace(xs[0], level=level), xs[0].scale * scale) for _ in rows]
+        first = xs[0]
+        return [self._scaled(Symbol(level, 1.0, first.components), first.scale * scale) for _ in rows]
 
     def mul_scalar(self, x: Symbol, c: float, scale: float) -> Symbol:
         """Scales multiply."""
@@ -120,12 +133,12 @@ class SymbolicBackend:
     def mul_integer(self, x: Symbol, m: int) -> Symbol:
         """Unchanged."""
         self.counts.add("add", x.level)
-        return replace(x)
+        return x.copy()
 
     def mul_i(self, x: Symbol) -> Symbol:
         """Unchanged."""
         self.counts.add("add", x.level)
-        return replace(x)
+        return x.copy()
 
     def multiply(self, x: Symbol, y: Symbol) -> Symbol:
         """Three components; scales multiply."""
@@ -134,11 +147,7 @@ class SymbolicBackend:
     def multiply_sum(self, xs: Sequence[Symbol], ys: Sequence[Symbol]) -> Symbol:
         """Three components; scales multiply."""
         self._same_length(xs, ys)
-        for x in (*xs, *ys):
-            self._two_components(x)
-        self._same_scale(xs)
-        self._same_scale(ys)
-        level = min(value.level for value in (*xs, *ys))
+        level = min(self._factors(xs), self._factors(ys))
         self.counts.add("product", level, len(xs))
         return self._scaled(Symbol(level, 1.0, 3), xs[0].scale * ys[0].scale)
 
@@ -147,7 +156,7 @@ class SymbolicBackend:
         if x.components == 2:
             return x
         self.counts.key_switch(RELINEARISATION, x.level)
-        return replace(x, components=2)
+        return x.like(x.level, x.scale, 2)
 
     def rescale(self, x: Symbol) -> Symbol:
         """One level down."""
@@ -163,7 +172,7 @@ class SymbolicBackend:
         """Fewer limbs, free."""
         if not 0 <= level <= x.level:
             raise LevelError(f"cannot drop from level {x.level} to level {level}")
-        return replace(x, level=level)
+        return x.like(level, x.scale, x.components)
 
     def rotate(self, x: Symbol, step: int) -> Symbol:
         """One rotation."""
@@ -175,26 +184,21 @@ class SymbolicBackend:
         moving = [step % self._slots for step in steps if step % self._slots]
         if moving:
             self.counts.add("mod up", x.level)
-        for step in moving:
-            self.counts.hoisted_rotation(step, x.level)
-        return [replace(x) if step % self._slots else x for step in steps]
+            self.counts.hoisted_rotations(moving, x.level)
+        return [x.copy() if step % self._slots else x for step in steps]
 
     def rotate_sum(self, xs: Sequence[Symbol], steps: Sequence[int]) -> Symbol:
         """An inner product for each step that is not zero, one ModDown."""
         self._same_length(xs, steps)
-        self._same_scale(xs)
-        for x in xs:
-            self._two_components(x)
-        level = min(x.level for x in xs)
+        level = self._factors(xs)
         moved = {id(x) for x, step in zip(xs, steps, strict=True) if step % self._slots}
         moving = [step % self._slots for step in steps if step % self._slots]
         self.counts.add("mod up", level, len(moved))
-        for step in moving:
-            self.counts.accumulated_rotation(step, level)
         if moving:
+            self.counts.accumulated_rotations(moving, level)
             self.counts.add("mod down", level)
         self.counts.add("add", level, len(xs) - 1)
-        return replace(xs[0], level=level)
+        return Symbol(level, xs[0].scale)
 
     def rotate_sum_rescale(self, xs: Sequence[Symbol], steps: Sequence[int]) -> Symbol:
         """As rotate_sum, one level down; the rescaling comes with the ModDown, where there is one."""
@@ -206,7 +210,7 @@ class SymbolicBackend:
         """One key switch."""
         self._two_components(x)
         self.counts.key_switch(CONJUGATION, x.level)
-        return replace(x)
+        return x.copy()
 
     def raise_modulus(self, x: Symbol) -> Symbol:
         """Level 0 -> the highest; two key switches, and one bootstrap counted."""
@@ -217,16 +221,16 @@ class SymbolicBackend:
         self.counts.key_switch(TO_SPARSE, 0)
         self.counts.key_switch(FROM_SPARSE, top)
         self.counts.add("bootstrap", top)
-        return replace(x, level=top)
+        return x.like(top, x.scale, x.components)
 
     def with_scale(self, x: Symbol, scale: float) -> Symbol:
         """Another reading of the same integers."""
-        return replace(x, scale=scale)
+        return x.like(x.level, scale, x.components)
 
     def _rescaled(self, x: Symbol) -> Symbol:
         if x.level == 0:
             raise LevelError("no level is left to rescale: give the program more levels")
-        return self._scaled(replace(x, level=x.level - 1), x.scale / self._moduli[x.level])
+        return self._scaled(x.like(x.level - 1, x.scale, x.components), x.scale / self._moduli[x.level])
 
     def _scaled(self, x: Symbol, scale: float) -> Symbol:
         if math.log2(scale) + HEADROOM_BITS > self._log_q[x.level + 1]:
@@ -234,11 +238,24 @@ class SymbolicBackend:
                 f"scale 2^{math.log2(scale):.1f} leaves no room for a message under the "
                 f"{self._log_q[x.level + 1]:.0f} bits of level {x.level}"
             )
-        return replace(x, scale=scale)
+        return x.like(x.level, scale, x.components)
+
+    def _factors(self, xs: Sequence[Symbol]) -> int:
+        """The lowest level of relinearised values of one scale."""
+        first = xs[0]
+        level, scale = first.level, first.scale
+        for x in xs:
+            if x.components != 2 or x.scale != scale:
+                self._two_components(x)
+                self._same_scale([first, x])
+            if x.level < level:
+                level = x.level
+        return level
 
     def _same_scale(self, xs: Sequence[Symbol]) -> None:
+        first = xs[0].scale
         for x in xs:
-            if abs(x.scale / xs[0].scale - 1.0) > SCALE_TOLERANCE:
+            if x.scale != first and abs(x.scale / first - 1.0) > SCALE_TOLERANCE:
                 raise ScaleError(
                     f"scales 2^{math.log2(xs[0].scale):.6f} and 2^{math.log2(x.scale):.6f} cannot be added"
                 )

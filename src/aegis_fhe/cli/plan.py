@@ -19,7 +19,7 @@ from aegis_fhe.errors import AegisError
 from aegis_fhe.observe.table import format_bytes, format_seconds, results_table
 from aegis_fhe.placement.compare import AEGIS, Comparison, Verdict, speedup
 from aegis_fhe.placement.cost import load_device, load_network
-from aegis_fhe.placement.evaluate import STAGES, Machine
+from aegis_fhe.placement.evaluate import STAGES, Evaluation, Machine
 from aegis_fhe.placement.front_report import front_facts
 from aegis_fhe.placement.model_shapes import MODELS
 from aegis_fhe.placement.report import describe_misfit, describe_parameters, plan_facts
@@ -74,15 +74,16 @@ def plan(
     known = comparison.names
     if strategy not in known:
         raise AegisError(f"strategy {strategy!r} is unknown: expected one of {', '.join(known)}")
-    single = comparison.verdict("single")
-    points = find_front(comparison, single) if whole_front else []
+    one_device = comparison.one_device
+    points = find_front(comparison) if whole_front else []
     names = (known if compare else [strategy]) if not whole_front else [*comparison.strategies()] * compare
-    verdicts = {name: single if name == "single" else comparison.verdict(name) for name in names}
+    verdicts = {name: comparison.verdict(name) for name in names}
     if not whole_front and not compare and not verdicts[strategy].fits:
-        raise AegisError(describe_misfit(strategy, {"single": single, **verdicts}, workload))
-    facts = plan_facts(model, found.layers, workload, verdicts, single)
+        verdicts = {"single": comparison.verdict("single"), **verdicts}
+        raise AegisError(describe_misfit(strategy, verdicts, workload))
+    facts = plan_facts(model, found.layers, workload, verdicts, one_device)
     if whole_front:
-        facts.update(objective=FRONT, front=front_facts(points, single))
+        facts.update(objective=FRONT, front=front_facts(points, one_device))
     if plot is not None:
         plot.write_text(front_svg(model, workload, points, verdicts))
     explanations = {name: comparison.explain(v.best) for name, v in verdicts.items()} if explained else {}
@@ -95,10 +96,10 @@ def plan(
         return
     console = Console()
     if points:
-        print_front(points, single, console)
+        print_front(points, one_device, console)
     if verdicts:
-        _print_verdicts(model, workload, verdicts, single, console)
-    _print_notes(workload, single, console)
+        _print_verdicts(model, workload, verdicts, one_device, console)
+    _print_notes(workload, one_device, console)
     for name, reasons in explanations.items():
         print_explanations(name, reasons)
 
@@ -125,11 +126,11 @@ def _parameters(name: str) -> BootstrapPlan:
 
 
 def _print_verdicts(
-    model: str, workload: Workload, verdicts: Mapping[str, Verdict], single: Verdict, console: Console
+    model: str, workload: Workload, verdicts: Mapping[str, Verdict], one_device: Evaluation, console: Console
 ) -> None:
     title = f"{model}, {workload.tokens} tokens, one layer, {workload.devices} devices"
     columns = ("strategy", "rendering", "fits", "predicted", "speed-up", "efficiency", "memory")
-    console.print(results_table(title, columns, [_time_row(n, v, single) for n, v in verdicts.items()]))
+    console.print(results_table(title, columns, [_time_row(n, v, one_device) for n, v in verdicts.items()]))
     title = "bytes received by the device that receives most"
     console.print(results_table(title, ("strategy", *STAGES), [_byte_row(n, v) for n, v in verdicts.items()]))
     console.print(f"Of each strategy the rendering of least {workload.objective} that fits is shown.")
@@ -138,25 +139,24 @@ def _print_verdicts(
             console.print(describe_misfit(name, verdicts, workload))
 
 
-def _print_notes(workload: Workload, single: Verdict, console: Console) -> None:
+def _print_notes(workload: Workload, one_device: Evaluation, console: Console) -> None:
     machine = workload.machine
     console.print(f"Parameters: {describe_parameters(workload)}.")
     console.print(
         f"Bytes are exact. Seconds are predicted for {machine.device.name} on {machine.network.name}: "
         f"{machine.device.provenance}. Speed-up is against the best program of one device without a limit to "
-        f"its memory{_one_device(single, workload)}."
+        f"its memory{_one_device(one_device, workload)}."
     )
 
 
-def _one_device(single: Verdict, workload: Workload) -> str:
-    found = single.unlimited
+def _one_device(found: Evaluation, workload: Workload) -> str:
     fits = "fits" if found.memory.total <= workload.memory_bytes else "does not fit"
     seconds, memory = format_seconds(found.timeline.seconds), format_bytes(found.memory.total)
     return f" ({found.rendering.variant}: {seconds}, {memory}, which {fits})"
 
 
-def _time_row(name: str, verdict: Verdict, single: Verdict) -> tuple[str, ...]:
-    best, gain = verdict.best, speedup(verdict.best, single)
+def _time_row(name: str, verdict: Verdict, one_device: Evaluation) -> tuple[str, ...]:
+    best, gain = verdict.best, speedup(verdict.best, one_device)
     return (
         name,
         best.rendering.variant,

@@ -43,19 +43,19 @@ def check_front(objective: str, strategy: str, plot: Path | None, *, explained: 
         )
 
 
-def find_front(comparison: Comparison, single: Verdict) -> list[Planned]:
+def find_front(comparison: Comparison) -> list[Planned]:
     """Raises AegisError, with what is lacking, when nothing fits."""
     points = comparison.front()
     if not points:
-        verdicts = {"single": single, AEGIS: comparison.verdict(AEGIS)}
+        verdicts = {"single": comparison.verdict("single"), AEGIS: comparison.verdict(AEGIS)}
         raise AegisError(describe_misfit(AEGIS, verdicts, comparison.workload))
     return points
 
 
-def print_front(points: Sequence[Planned], single: Verdict, console: Console) -> None:
+def print_front(points: Sequence[Planned], one_device: Evaluation, console: Console) -> None:
     """From the fastest on."""
     rows: list[tuple[Cell, ...]] = [
-        (number, *_figures(point.evaluation, single)) for number, point in enumerate(points, 1)
+        (number, *_figures(point.evaluation, one_device)) for number, point in enumerate(points, 1)
     ]
     title = f"the front of {AEGIS}: {len(points)} plans that fit and that no other beats in bytes and seconds"
     console.print(results_table(title, _COLUMNS, rows))
@@ -89,8 +89,8 @@ def _place(found: Evaluation) -> tuple[float, float]:
     return float(found.traffic.most), found.timeline.seconds
 
 
-def _figures(found: Evaluation, single: Verdict) -> tuple[str, ...]:
-    gain = speedup(found, single)
+def _figures(found: Evaluation, one_device: Evaluation) -> tuple[str, ...]:
+    gain = speedup(found, one_device)
     return (
         format_bytes(found.traffic.most),
         format_seconds(found.timeline.seconds),

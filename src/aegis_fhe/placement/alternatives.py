@@ -11,7 +11,7 @@ from aegis_fhe.placement.cost import RESIDUE_BYTES
 from aegis_fhe.placement.evaluate import Evaluation, Machine, evaluate_schedule
 from aegis_fhe.placement.facts import nothing_seen
 from aegis_fhe.placement.limbs import LimbPlacement
-from aegis_fhe.placement.moves import ValueMove
+from aegis_fhe.placement.moves import Arrival
 from aegis_fhe.placement.node_seconds import ComputeSeconds
 from aegis_fhe.placement.schedule import TEAM, Assignment, Place, schedule
 from aegis_fhe.program.graph import Node
@@ -41,7 +41,7 @@ class Alternatives:
     program: ShapeProgram
     machine: Machine
 
-    def of(self, moves: Sequence[ValueMove], readers: Sequence[Node]) -> tuple[Alternative, ...]:
+    def of(self, moves: Sequence[Arrival], readers: Sequence[Node]) -> tuple[Alternative, ...]:
         """For values that move to their readers."""
         found = [self._again(moves), self._later(moves, readers), self._lower(moves, readers)]
         found.append(self._sharing(readers))
@@ -62,23 +62,24 @@ class Alternatives:
         )
         return (whole,)
 
-    def _again(self, moves: Sequence[ValueMove]) -> Alternative | None:
+    def _again(self, moves: Sequence[Arrival]) -> Alternative | None:
         """Every group computes for itself what it reads; what that takes moves instead."""
         makers = {value: node.name for node in self.program.graph.nodes for value in node.outputs}
         where: dict[str, Place] = dict(self.found.plan.assignment.where)
         inputs = {node.name for node in self.program.graph.nodes if not node.inputs}
-        if {makers[move.value] for move in moves} & inputs:
+        if {makers[move.value] for move, _ in moves} & inputs:
             return None
-        for move in moves:
+        for move, group in moves:
             own = where[makers[move.value]]
             if own is TEAM:
                 return None
-            where[makers[move.value]] = tuple(sorted({*own, move.destination}))
+            if group not in own:
+                where[makers[move.value]] = tuple(sorted((*own, group)))
         return self._evaluated("computed again by every group that reads them", where)
 
-    def _later(self, moves: Sequence[ValueMove], readers: Sequence[Node]) -> Alternative | None:
+    def _later(self, moves: Sequence[Arrival], readers: Sequence[Node]) -> Alternative | None:
         """Each reader is computed where all that moves to it lies, and what it makes moves."""
-        source = {move.value: move.source for move in moves}
+        source = {move.value: move.source for move, _ in moves}
         where: dict[str, Place] = dict(self.found.plan.assignment.where)
         for node in readers:
             groups = {source[value] for value in node.inputs if value in source}
@@ -97,9 +98,9 @@ class Alternatives:
             memory_bytes=found.memory.total,
         )
 
-    def _lower(self, moves: Sequence[ValueMove], readers: Sequence[Node]) -> Alternative | None:
+    def _lower(self, moves: Sequence[Arrival], readers: Sequence[Node]) -> Alternative | None:
         """At the lowest level at which the first reader still makes the same; None where that is theirs."""
-        node, moved = readers[0], {move.value for move in moves}
+        node, moved = readers[0], {move.value for move, _ in moves}
         highest = max(self.found.facts.symbols[value].level for value in moved)
         level = highest
         expected = self._results(node, moved, level)
@@ -108,11 +109,11 @@ class Alternatives:
         if level == highest:
             return None
         received: dict[int, int] = {}
-        for move in moves:
+        for move, group in moves:
             symbol = self.found.facts.symbols[move.value]
             rows = min(level, symbol.level) + 1
             size = symbol.components * rows * self.program.bootstrap.params.degree * RESIDUE_BYTES
-            received[move.destination] = received.get(move.destination, 0) + size
+            received[group] = received.get(group, 0) + size
         name = f"dropped to level {level} before they move"
         return Alternative(name=name, received_bytes=max(received.values()), whole_layer=False)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from aegis_fhe.errors import CapacityError, LayoutError, LevelError
 from aegis_fhe.placement.choose import Planned, Planning
@@ -30,15 +31,11 @@ BABIES = (None, 1024, 256, 64)
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """The best rendering that fits, or of those that do not the one that lacks least.
-
-    unlimited: the best one whatever memory it takes.
-    """
+    """The best rendering that fits, or of those that do not the one that lacks least."""
 
     best: Evaluation
     fits: bool
     tried: int
-    unlimited: Evaluation
 
 
 @dataclass
@@ -79,8 +76,17 @@ class Comparison:
         limit = self.workload.memory_bytes
         fitting = [e for e in found if e.memory.total <= limit]
         best = min(fitting, key=self.cost) if fitting else min(found, key=lambda e: e.memory.total)
-        unlimited = min(found, key=self.cost)
-        return Verdict(best=best, fits=bool(fitting), tried=len(found), unlimited=unlimited)
+        return Verdict(best=best, fits=bool(fitting), tried=len(found))
+
+    @cached_property
+    def one_device(self) -> Evaluation:
+        """What speed-up is against: the fastest program of one device, with all the memory it wants."""
+        found = [
+            evaluate(one, program, self.workload.machine, self.seen_by(one.limbs, program))
+            for one in single(self.workload.bootstrap.params, self.workload.tokens)
+            if (program := self._program(one.packing)) is not None
+        ]
+        return min(found, key=lambda one: one.timeline.seconds)
 
     def front(self) -> list[Planned]:
         """Between the time and the bytes of the strategy AEGIS; empty when nothing fits."""
@@ -100,9 +106,8 @@ class Comparison:
         for most in BABIES:
             packing = replace(rendering.packing, most_babies=most)
             variant = rendering.variant if most is None else f"{rendering.variant} b{most}"
-            try:
-                program = self.program(packing)
-            except (LayoutError, LevelError):
+            program = self._program(packing)
+            if program is None:
                 return
             seen = self.seen_by(rendering.limbs, program)
             one = replace(rendering, packing=packing, variant=variant)
@@ -125,7 +130,14 @@ class Comparison:
             )
         return self.programs[packing]
 
+    def _program(self, packing: Packing) -> ShapeProgram | None:
+        """None where no choice of bootstraps carries it."""
+        try:
+            return self.program(packing)
+        except (LayoutError, LevelError):
+            return None
 
-def speedup(found: Evaluation, single_device: Verdict) -> float:
-    """Against the best program of one device that had all the memory it wants."""
-    return single_device.unlimited.timeline.seconds / found.timeline.seconds
+
+def speedup(found: Evaluation, one_device: Evaluation) -> float:
+    """Against `Comparison.one_device`."""
+    return one_device.timeline.seconds / found.timeline.seconds

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from aegis_fhe.placement.cost import DeviceModel, Network
 from aegis_fhe.placement.facts import GraphFacts, Seen, graph_facts, nothing_seen
@@ -13,8 +15,9 @@ from aegis_fhe.placement.node_seconds import FormSeconds
 from aegis_fhe.placement.schedule import Schedule, schedule
 from aegis_fhe.placement.shape_memory import DeviceMemory, device_memory
 from aegis_fhe.placement.strategies import Rendering
-from aegis_fhe.placement.timeline import Moving, Timeline, simulate
+from aegis_fhe.placement.timeline import Timeline, simulate
 from aegis_fhe.placement.traffic import Traffic, predict_traffic
+from aegis_fhe.program.graph import Node
 from aegis_fhe.program.long.shape_program import ShapeProgram
 
 # What a report calls the stages of a layer's graph.
@@ -36,17 +39,25 @@ class Machine:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """One layer of one rendering. timeline: with exchanges that overlap computing as far as the order of
-    nodes lets them; blocking: as the executor of today waits for them. memory: of the fullest device.
+    """One layer of one rendering. seconds: of each node, on a device of its group or the team. timeline: with
+    exchanges that overlap computing as far as the order of nodes lets them. memory: of the fullest device.
     """
 
     rendering: Rendering
+    machine: Machine
+    degree: int
     plan: Schedule
     facts: GraphFacts
+    seconds: Callable[[Node], float]
     traffic: Traffic
     timeline: Timeline
-    blocking: Timeline
     memory: DeviceMemory
+
+    @cached_property
+    def blocking(self) -> Timeline:
+        """As the executor of today waits for exchanges."""
+        limbs, network = self.rendering.limbs, self.machine.network
+        return simulate(self.plan, self.facts, self.seconds, network, limbs, self.degree, moving="blocking")
 
     def received(self, stage: str) -> int:
         """Bytes of a reported stage, on the device that receives most of it."""
@@ -98,9 +109,7 @@ def evaluate_schedule(
     """The same nodes in any places, each by groups or by all as in the rendering. divided: in its parts."""
     params, limbs = divided.bootstrap.params, rendering.limbs
     seconds = FormSeconds(divided, MeshLimbs(plan.mesh, limbs), machine.device).of_plan(plan, facts)
-
-    def run(moving: Moving) -> Timeline:
-        return simulate(plan, facts, seconds, machine.network, limbs, params.degree, moving=moving)
+    timeline = simulate(plan, facts, seconds, machine.network, limbs, params.degree, moving="eager")
 
     memory = max(
         (
@@ -111,11 +120,13 @@ def evaluate_schedule(
     )
     return Evaluation(
         rendering=rendering,
+        machine=machine,
+        degree=params.degree,
         plan=plan,
         facts=facts,
+        seconds=seconds,
         traffic=predict_traffic(plan, limbs, facts, params.degree),
-        timeline=run("eager"),
-        blocking=run("blocking"),
+        timeline=timeline,
         memory=memory,
     )
 

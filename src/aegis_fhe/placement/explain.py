@@ -17,9 +17,9 @@ from aegis_fhe.placement.coupling.operations import OPERATIONS
 from aegis_fhe.placement.coupling.operators import Couplings
 from aegis_fhe.placement.evaluate import Evaluation, Machine
 from aegis_fhe.placement.mesh_limbs import MeshLimbs
-from aegis_fhe.placement.moves import ValueMove
+from aegis_fhe.placement.moves import Arrival
 from aegis_fhe.placement.schedule import is_sum
-from aegis_fhe.placement.traffic import LIMB_AXIS, TOKEN_AXIS, move_bytes
+from aegis_fhe.placement.traffic import LIMB_AXIS, TOKEN_AXIS, MoveBytes
 from aegis_fhe.program.graph import Node
 from aegis_fhe.program.long.shape_program import ShapeProgram
 from aegis_fhe.program.operators import Each, Refresh
@@ -71,7 +71,7 @@ def explain(found: Evaluation, program: ShapeProgram, machine: Machine) -> list[
 class _Group:
     """moves with the nodes that read them."""
 
-    moves: list[ValueMove] = field(default_factory=list)
+    moves: list[Arrival] = field(default_factory=list)
     readers: dict[str, Node] = field(default_factory=dict)
     reasons: dict[str, None] = field(default_factory=dict)
 
@@ -81,8 +81,10 @@ class _Explainer:
         self.found, self.facts = found, found.facts
         self.divided = program.divided(found.rendering.division)
         self.couplings = Couplings(program.bootstrap.params, program.context)
-        self.layout = MeshLimbs(found.plan.mesh, found.rendering.limbs)
-        self.degree = program.bootstrap.params.degree
+        layout = MeshLimbs(found.plan.mesh, found.rendering.limbs)
+        self.sizes = MoveBytes(layout, self.facts, program.bootstrap.params.degree)
+        self.known: dict[tuple[str, str, str, int, int], str] = {}
+        self.roles: dict[str, dict[str, str]] = {}
         self.makers = {value: node for node in self.divided.graph.nodes for value in node.outputs}
         self.readers: dict[str, list[Node]] = {}
         for node in self.divided.graph.nodes:
@@ -105,34 +107,49 @@ class _Explainer:
                 for value in dict.fromkeys(node.inputs):
                     readers.setdefault(value, []).append(node)
             for exchange in one.exchanges:
-                for move in exchange.moves:
-                    node = self._reader(move, readers.get(move.value, ()))
+                for move, destination in exchange.arrivals:
+                    node = self._reader(destination, readers.get(move.value, ()))
                     group = groups.setdefault((exchange.stage, exchange.kind, operator_name(node)), _Group())
-                    group.moves.append(move)
+                    group.moves.append((move, destination))
                     group.readers[node.name] = node
-                    group.reasons.update(dict.fromkeys([self._reason(node, move, blocks)]))
+                    group.reasons[self._known_reason(node, move.value, destination, blocks)] = None
         return groups
 
-    def _reader(self, move: ValueMove, nodes: Iterable[Node]) -> Node:
+    def _reader(self, destination: int, nodes: Iterable[Node]) -> Node:
         groups = self.found.plan.assignment.groups
-        return next(node for node in nodes if move.destination in groups(node))
+        return next(node for node in nodes if destination in groups(node))
 
-    def _reason(self, node: Node, move: ValueMove, blocks: Coherence) -> str:
+    def _known_reason(self, node: Node, value: str, destination: int, blocks: Coherence) -> str:
+        """Values of one role and block that go to one place go there for one reason."""
+        own, maker = blocks.token_block[value], self.makers[value].name
+        key = node.name, self._role(node, value), maker, own, destination
+        if key not in self.known:
+            self.known[key] = self._reason(node, value, destination, blocks)
+        return self.known[key]
+
+    def _role(self, node: Node, value: str) -> str:
+        """Of a value among a node's inputs, where it stands first."""
+        if node.name not in self.roles:
+            places = self.couplings.of(node, self.facts.symbols).places.inputs
+            pairs = zip(reversed(node.inputs), reversed(places), strict=True)
+            self.roles[node.name] = {name: place.role for name, place in pairs}
+        return self.roles[node.name][value]
+
+    def _reason(self, node: Node, value: str, destination: int, blocks: Coherence) -> str:
         """The axis along which the node needs this value where it is not."""
-        value, coupling = move.value, self.couplings.of(node, self.facts.symbols)
-        role = coupling.places.inputs[node.inputs.index(value)].role
+        role, coupling = self._role(node, value), self.couplings.of(node, self.facts.symbols)
         signature, reader, maker = coupling.roles[role], operator_name(node), self.makers[value]
         other_block = any(blocks.token_block[value] != blocks.token_block[y] for y in node.outputs)
         if isinstance(node.operator, Refresh):
             return "refresh gathers its values: two of them share a bootstrap"
         if signature.token_block is not Coupling.INDEPENDENT and other_block:
             return _sentence(reader, signature.token_block, "token", role)
-        if signature.feature_block is not Coupling.INDEPENDENT and self._meets_own(node, move, role):
+        if signature.feature_block is not Coupling.INDEPENDENT and self._meets_own(node, destination, role):
             return _sentence(reader, signature.feature_block, "feature", role)
         made = operator_name(maker)
         if is_sum(node) and maker.inputs:
             return f"{reader} joins terms that {made} makes: {self._contraction(maker)}"
-        behind = self._behind(node, move.destination, blocks)
+        behind = self._behind(node, destination, blocks)
         if behind is not None:
             return f"{behind}, behind {reader}"
         return f"no coupling: what {reader} takes lies together, the plan computes it and {made} apart"
@@ -160,11 +177,11 @@ class _Explainer:
                         return _sentence(operator_name(reader), own, "token", place.role)
         return None
 
-    def _meets_own(self, node: Node, move: ValueMove, role: str) -> bool:
-        """Whether some value of the role is made where this one goes: if none is, all could have stayed."""
+    def _meets_own(self, node: Node, destination: int, role: str) -> bool:
+        """Whether some value of the role is made where others go: if none is, all could have stayed."""
         groups, places = self.found.plan.assignment.groups, self.couplings.of(node, self.facts.symbols).places
         own = (x for x, place in zip(node.inputs, places.inputs, strict=True) if place.role == role)
-        return any(move.destination in groups(self.makers[x]) for x in own)
+        return any(destination in groups(self.makers[x]) for x in own)
 
     def _contraction(self, maker: Node) -> str:
         roles = self.couplings.of(maker, self.facts.symbols).roles
@@ -176,7 +193,7 @@ class _Explainer:
 
     def _moved(self, key: tuple[str, str, str], group: _Group) -> Explanation:
         stage, kind, reader = key
-        values = dict.fromkeys(move.value for move in group.moves)
+        values = dict.fromkeys(move.value for move, _ in group.moves)
         return Explanation(
             stage=stage,
             kind=kind,
@@ -189,11 +206,11 @@ class _Explainer:
             alternatives=self.alternatives.of(group.moves, list(group.readers.values())),
         )
 
-    def _most(self, moves: Sequence[ValueMove]) -> int:
+    def _most(self, moves: Sequence[Arrival]) -> int:
         received: dict[int, int] = {}
-        for move in moves:
-            for device, size in enumerate(move_bytes(move, self.layout, self.facts, self.degree)):
-                rank = self.found.plan.mesh.rank(move.destination, device)
+        for move, group in moves:
+            for device, size in enumerate(self.sizes(move, group)):
+                rank = self.found.plan.mesh.rank(group, device)
                 received[rank] = received.get(rank, 0) + size
         return max(received.values())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TypeAlias
 
 from aegis_fhe.circuits.counts import OperationCounts
@@ -28,6 +28,16 @@ class NodeFacts:
     collectives: tuple[RowCollective, ...] = ()
     rows: int = 0
 
+    @cached_property
+    def rows_received(self) -> Mapping[tuple[str, int], int]:
+        """By kind of collective and device of those that share limbs."""
+        found: dict[tuple[str, int], int] = {}
+        for collective in self.collectives:
+            for device, rows in enumerate(collective.received):
+                key = collective.operation, device
+                found[key] = found.get(key, 0) + rows
+        return found
+
 
 @dataclass(frozen=True, kw_only=True)
 class GraphFacts:
@@ -37,12 +47,12 @@ class GraphFacts:
     symbols: Mapping[str, Symbol]
 
 
-Seen: TypeAlias = KnownNodes[NodeMemory]
+Seen: TypeAlias = KnownNodes[NodeFacts]
 
 
 def nothing_seen(params: Parameters, limbs: LimbPlacement) -> Seen:
     """For graphs on these parameters and this placement, all of one context."""
-    return KnownNodes(partial(NodeMemory, params, limbs))
+    return KnownNodes(partial(NodeMemory, params, limbs), _facts)
 
 
 def graph_facts(
@@ -63,6 +73,9 @@ def graph_facts(
         if isinstance(node.operator, Input):
             nodes[node.name] = NodeFacts(OperationCounts())
         else:
-            found = others.get(node.name, seen).run(node, symbols, context)
-            nodes[node.name] = NodeFacts(found.counts, tuple(found.collectives), found.peak)
+            nodes[node.name] = others.get(node.name, seen).run(node, symbols, context)
     return GraphFacts(nodes=nodes, symbols=symbols)
+
+
+def _facts(found: NodeMemory) -> NodeFacts:
+    return NodeFacts(found.counts, tuple(found.collectives), found.peak)

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from aegis_fhe.placement.choose import Planned
-from aegis_fhe.placement.compare import Verdict
+from aegis_fhe.placement.evaluate import Evaluation
 from aegis_fhe.placement.report import evaluation_facts
 
 
-def front_facts(points: Sequence[Planned], single: Verdict) -> list[dict[str, Any]]:
+def front_facts(points: Sequence[Planned], one_device: Evaluation) -> list[dict[str, Any]]:
     """From the fastest to the fewest bytes; each as a strategy's plan, with the way of every operator."""
     return [
         {
             "bytes_received_per_device": point.evaluation.traffic.most,
-            **evaluation_facts(point.evaluation, single),
+            **evaluation_facts(point.evaluation, one_device),
             "ways": dict(point.ways),
         }
         for point in points

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from aegis_fhe.circuits.counts import OperationCounts
 from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
@@ -40,6 +40,7 @@ class LimbTraffic(SymbolicBackend):
             tuple[Hashable, Symbol], tuple[Symbol, OperationCounts, list[RowCollective]]
         ] = {}
         self._known: dict[tuple[str, int], tuple[Rows, ...]] = {}
+        self._noted: dict[tuple[str, str, int, int], RowCollective] = {}
 
     def repeated(self, circuit: Hashable, x: Symbol, run: Callable[[Symbol], Symbol]) -> Symbol:
         """Run once for each x; operations and exchanges are noted down again from then on."""
@@ -49,13 +50,13 @@ class LimbTraffic(SymbolicBackend):
             self.counts, self.collectives = OperationCounts(), []
             try:
                 # Copies: what is kept here must not keep the circuit's own values alive.
-                self._circuits[circuit, replace(x)] = replace(run(x)), self.counts, self.collectives
+                self._circuits[circuit, x.copy()] = run(x).copy(), self.counts, self.collectives
             finally:
                 self.counts, self.collectives = counts, collectives
         result, found, exchanges = self._circuits[key]
         self.counts.include(found)
         self.collectives += exchanges
-        return replace(result)
+        return result.copy()
 
     def received_bytes(self, rank: int) -> dict[tuple[str, str], int]:
         """Bytes that a device receives for each (node, operation), zeros left out."""
@@ -88,10 +89,10 @@ class LimbTraffic(SymbolicBackend):
 
     def rotate_many(self, x: Symbol, steps: Sequence[int]) -> list[Symbol]:
         """One gather for all rotations, a division for each."""
-        moving = [step for step in steps if step % self.slots]
+        moving = sum(1 for step in steps if step % self.slots) if self.placement.world_size > 1 else 0
         if moving:
             self._gather(x.level)
-        for _ in moving:
+        for _ in range(moving):
             self._divide(x.level)
         return super().rotate_many(x, steps)
 
@@ -158,15 +159,36 @@ class LimbTraffic(SymbolicBackend):
         return self._known[key]
 
     def _note(self, operation: str, moves: tuple[Rows, ...], components: int) -> None:
-        ranks = range(self.placement.world_size)
-        received = tuple(components * rows_received(moves, rank) for rank in ranks)
-        if any(received):
-            self.collectives.append(
-                RowCollective(
-                    node=self.node,
-                    operation=operation,
-                    moves=moves,
-                    components=components,
-                    received=received,
-                )
+        """Equal ones are one object, which keeps its moves and with them their identity."""
+        if not moves:
+            return
+        key = self.node, operation, id(moves), components
+        if key not in self._noted:
+            ranks = range(self.placement.world_size)
+            self._noted[key] = RowCollective(
+                node=self.node,
+                operation=operation,
+                moves=moves,
+                components=components,
+                received=tuple(components * rows_received(moves, rank) for rank in ranks),
             )
+        self.collectives.append(self._noted[key])
+
+
+def exchanges_of_operation(
+    placement: LimbPlacement, operation: str, level: int
+) -> list[tuple[tuple[Rows, ...], int]]:
+    """(moves, components) of an operation by its name in `OperationCounts`, sums not aggregated.
+
+    Less than what is noted where a rescale goes with a key switch, for which its limb crosses besides.
+    """
+    gather, divide = (placement.gather(level), 1), (placement.gather_specials(level), 2)
+    found = {
+        "mod up": [gather],
+        "mod down": [divide],
+        "rotation": [divide],
+        "key switch": [gather, divide],
+        "rescale": [(placement.drop(level), 2)],
+        "bootstrap": [(placement.base(), 2)],
+    }
+    return [(moves, components) for moves, components in found.get(operation, []) if moves]

@@ -37,9 +37,9 @@ class MeshLimbs:
         placement, device = self._place(form, rank)
         return placement.p_limbs(device)
 
-    def moved(self, move: ValueMove, level: int, device: int) -> tuple[int, ...]:
-        """Limbs that go from device `device` of the source to device `device` of the destination."""
-        end = move.source if move.way == "gather" else move.destination
+    def moved(self, move: ValueMove, destination: int, level: int, device: int) -> tuple[int, ...]:
+        """Limbs that go from device `device` of the source to device `device` of one destination."""
+        end = move.source if move.way == "gather" else destination
         form: Form = "whole" if move.way == "copy" else "shared"
         return self.held(form, level, self.mesh.rank(end, device))
 

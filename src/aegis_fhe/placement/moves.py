@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 # Of a value on a group: all limbs, as its devices share them; or those that its devices have in the team.
 Form = Literal["whole", "shared"]
@@ -21,16 +21,16 @@ FORMS: dict[Way, tuple[Form, Form]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class ValueMove:
-    """A ciphertext goes from one group to another, each device sending limbs to its like.
+    """A ciphertext goes from one group to others, ascending, each device sending limbs to its like.
 
     way: all limbs of a whole value ("copy"), those that the destination has in the team ("scatter"), or those
-    that the source has in the team ("gather"; one move from every group makes a whole value). Source and
-    destination are one group where a device takes its part of what it has itself: nothing crosses.
+    that the source has in the team ("gather"; one move from every group makes a whole value). The source is a
+    destination too where a device takes its part of what it has itself: nothing crosses.
     """
 
     value: str
     source: int
-    destination: int
+    destinations: tuple[int, ...]
     stage: str
     way: Way = "copy"
 
@@ -44,6 +44,15 @@ class ValueMove:
         """Of the value at its destination."""
         return FORMS[self.way][1]
 
+    @property
+    def arrivals(self) -> Iterator[Arrival]:
+        """One for each destination."""
+        return ((self, group) for group in self.destinations)
+
+
+Arrival: TypeAlias = tuple[ValueMove, int]
+"""A move and one of its destinations."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Exchange:
@@ -53,11 +62,21 @@ class Exchange:
     kind: Kind
     moves: tuple[ValueMove, ...]
 
+    @property
+    def arrivals(self) -> Iterator[Arrival]:
+        """Of all moves."""
+        return (arrival for move in self.moves for arrival in move.arrivals)
+
+    @property
+    def groups(self) -> set[int]:
+        """All that send or receive."""
+        return {group for move in self.moves for group in (move.source, *move.destinations)}
+
 
 def exchanges_of(moves: Iterable[tuple[ValueMove, bool]], groups: int) -> tuple[Exchange, ...]:
     """Moves by stage and kind, in the order in which the first of each appears.
 
-    With each move: whether what arrives is added up, so that parts of a sum come from groups of their own.
+    With each move: whether what arrives is added up everywhere, parts of a sum from groups of their own.
     """
     by_value: dict[tuple[str, str, Way], list[tuple[ValueMove, bool]]] = {}
     for move, adds in moves:
@@ -77,8 +96,9 @@ def _kind(way: Way, moves: Sequence[tuple[ValueMove, bool]], groups: int) -> Kin
     if way == "scatter":
         return "scatter"
     if way == "gather":
-        return "all_gather" if len({move.destination for move, _ in moves}) == groups > 1 else "gather"
-    everyone, adds = len(moves) == groups - 1, all(adds for _, adds in moves)
+        return "all_gather" if len(moves[0][0].destinations) == groups > 1 else "gather"
+    everyone = sum(len(move.destinations) for move, _ in moves) == groups - 1
+    adds = all(adds for _, adds in moves)
     # Between two groups one move is both.
     if everyone and not (adds and groups == 2):
         return "all_gather"

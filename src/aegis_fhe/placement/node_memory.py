@@ -5,9 +5,7 @@ Operators are written once, so a symbol lives exactly as long as the ciphertext 
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
@@ -40,7 +38,8 @@ class NodeMemory(LimbTraffic):
         self.params = params
         self.now = self.peak = 0
         self._inside: dict[tuple[Hashable, Symbol], int] = {}
-        self._blocks: dict[int, tuple[weakref.ref[Symbol], _Block | None]] = {}
+        self._specials = len(placement.p_limbs(0))
+        self._digit_rows: dict[int, int] = {}
 
     def repeated(self, circuit: Hashable, x: Symbol, run: Callable[[Symbol], Symbol]) -> Symbol:
         """Takes as much every time, beside what is held by then, and its result lives like any other."""
@@ -49,7 +48,7 @@ class NodeMemory(LimbTraffic):
             before, self.peak = self.peak, self.now
             start = self.now
             result = run(y)
-            self._inside[circuit, replace(y)] = self.peak - start
+            self._inside[circuit, y.copy()] = self.peak - start
             self.peak = max(before, self.peak)
             return result
 
@@ -58,30 +57,27 @@ class NodeMemory(LimbTraffic):
         return self._new(found)
 
     def _rows(self, level: int) -> int:
-        return len(self.placement.q_limbs(level, 0))
+        return level // self.placement.world_size + 1
 
     def _extended(self, level: int) -> int:
-        return self._rows(level) + len(self.placement.p_limbs(0))
+        return self._rows(level) + self._specials
 
     def _digits(self, level: int) -> int:
-        return len(self.params.digits(level)) * self._extended(level)
+        if level not in self._digit_rows:
+            self._digit_rows[level] = len(self.params.digits(level)) * self._extended(level)
+        return self._digit_rows[level]
 
     def _during(self, rows: int) -> None:
         self.peak = max(self.peak, self.now + rows)
 
-    def _remember(self, x: Symbol, block: _Block | None) -> Symbol:
-        key = id(x)
-        self._blocks[key] = weakref.ref(x, lambda _: self._blocks.pop(key, None)), block
+    def _new(self, x: Symbol) -> Symbol:
+        x.held = _Block(self, x.components * self._rows(x.level))
+        self.peak = max(self.peak, self.now)
         return x
 
-    def _new(self, x: Symbol) -> Symbol:
-        found = self._remember(x, _Block(self, x.components * self._rows(x.level)))
-        self._during(0)
-        return found
-
     def _view(self, x: Symbol, of: Symbol) -> Symbol:
-        known = self._blocks.get(id(of))
-        return x if x is of else self._remember(x, known[1] if known else None)
+        x.held = of.held
+        return x
 
     def add(self, x: Symbol, y: Symbol) -> Symbol:
         """A sum of its own."""
@@ -159,14 +155,13 @@ class NodeMemory(LimbTraffic):
     def rotate_many(self, x: Symbol, steps: Sequence[int]) -> list[Symbol]:
         """Digits stay while the rotations are made one by one."""
         found, digits = super().rotate_many(x, steps), self._digits(x.level)
-        made = []
+        applied, rows = digits + self._applied(x.level), x.components * self._rows(x.level)
         for y in found:
             if y is not x:
-                self._during(digits + self._applied(x.level))
-                y = self._new(y)
-                self._during(digits)
-            made.append(y)
-        return made
+                self.peak = max(self.peak, self.now + applied)
+                y.held = _Block(self, rows)
+                self.peak = max(self.peak, self.now + digits)
+        return found
 
     def conjugate(self, x: Symbol) -> Symbol:
         """As one rotation."""
@@ -199,8 +194,7 @@ class NodeMemory(LimbTraffic):
 
     def _applied(self, level: int) -> int:
         """A product, its quotient, and what the division takes."""
-        specials = len(self.placement.p_limbs(0))
-        return 2 * self._extended(level) + 3 * self._rows(level) + specials
+        return 2 * self._extended(level) + 3 * self._rows(level) + self._specials
 
     def _summed(self, xs: Sequence[Symbol], steps: Sequence[int], level: int) -> None:
         """With inputs gathered; or aggregated: own digits and their sum in all limbs, what is not turned."""
@@ -218,4 +212,4 @@ class NodeMemory(LimbTraffic):
         digits = self._digits(level)
         first = max(level + 1 + extended, 0 if beside else 2 * extended)
         self._during(digits + first + beside)
-        self._during(2 * extended + 2 * rows + len(self.placement.p_limbs(0)))
+        self._during(2 * extended + 2 * rows + self._specials)

@@ -21,15 +21,15 @@ ADVICE = {
 }
 
 
-def strategy_facts(verdict: Verdict, single: Verdict) -> dict[str, Any]:
+def strategy_facts(verdict: Verdict, one_device: Evaluation) -> dict[str, Any]:
     """What a plan's JSON says of one strategy."""
     tried = {"renderings_tried": verdict.tried, "fits": verdict.fits}
-    return {**evaluation_facts(verdict.best, single), **tried}
+    return {**evaluation_facts(verdict.best, one_device), **tried}
 
 
-def evaluation_facts(found: Evaluation, single: Verdict) -> dict[str, Any]:
+def evaluation_facts(found: Evaluation, one_device: Evaluation) -> dict[str, Any]:
     """Of one rendering; bytes are of the device that receives most, of one layer."""
-    gain = speedup(found, single)
+    gain = speedup(found, one_device)
     return {
         "rendering": found.rendering.variant,
         "seconds": found.timeline.seconds,
@@ -43,7 +43,7 @@ def evaluation_facts(found: Evaluation, single: Verdict) -> dict[str, Any]:
 
 
 def plan_facts(
-    model: str, layers: int, workload: Workload, verdicts: Mapping[str, Verdict], single: Verdict
+    model: str, layers: int, workload: Workload, verdicts: Mapping[str, Verdict], one_device: Evaluation
 ) -> dict[str, Any]:
     """A whole plan; all figures are of one of the model's equal layers."""
     params = workload.bootstrap.params
@@ -70,8 +70,8 @@ def plan_facts(
             "security_bits": params.security_bits,
             "fingerprint": params.fingerprint(),
         },
-        "one_device": _one_device(single, workload),
-        "strategies": {name: strategy_facts(verdict, single) for name, verdict in verdicts.items()},
+        "one_device": _one_device(one_device, workload),
+        "strategies": {name: strategy_facts(verdict, one_device) for name, verdict in verdicts.items()},
     }
 
 
@@ -106,9 +106,8 @@ def _cure(name: str, verdicts: Mapping[str, Verdict], workload: Workload, larges
     return f"{found.strategy} on {devices} fits with {found.memory_bytes / 2**30:.2f} GiB each"
 
 
-def _one_device(single: Verdict, workload: Workload) -> dict[str, Any]:
-    """What every speed-up is against: the best program of one device, whatever memory it takes."""
-    found = single.unlimited
+def _one_device(found: Evaluation, workload: Workload) -> dict[str, Any]:
+    """What every speed-up is against."""
     return {
         "rendering": found.rendering.variant,
         "seconds": found.timeline.seconds,

@@ -12,11 +12,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cache, cached_property
+from itertools import groupby
 from typing import Final, TypeAlias
 
 from aegis_fhe.errors import CompatibilityError
 from aegis_fhe.placement.mesh import Mesh
-from aegis_fhe.placement.moves import Exchange, Form, ValueMove, exchanges_of
+from aegis_fhe.placement.moves import Exchange, Form, ValueMove, Way, exchanges_of
 from aegis_fhe.program.graph import Graph, Node
 from aegis_fhe.program.operators import Add, Each
 
@@ -44,23 +46,29 @@ class Assignment:
 
         Raises CompatibilityError for a node that nobody computes, or a group that does not exist.
         """
-        found = self.where.get(node.name, ())
-        if found is TEAM:
-            return tuple(range(self.mesh.tokens))
-        if (
-            not found
-            or list(found) != sorted(set(found))
-            or not 0 <= found[0] <= found[-1] < self.mesh.tokens
-        ):
-            raise CompatibilityError(
-                f"node {node.name} is computed by groups {list(found)} of {self.mesh.tokens}: this plan is "
-                "not one of this program"
-            )
-        return found
+        place = self.where.get(node.name, ())
+        if place not in self._known:
+            found = tuple(range(self.mesh.tokens)) if place is TEAM else place
+            if (
+                not found
+                or list(found) != sorted(set(found))
+                or not 0 <= found[0] <= found[-1] < self.mesh.tokens
+            ):
+                raise CompatibilityError(
+                    f"node {node.name} is computed by groups {list(found)} of {self.mesh.tokens}: this plan "
+                    "is not one of this program"
+                )
+            self._known[place] = found
+        return self._known[place]
 
     def form(self, node: Node) -> Form:
         """In which form a node has its inputs and values on each group that takes part."""
         return "shared" if self.where.get(node.name) is TEAM else "whole"
+
+    @cached_property
+    def _known(self) -> dict[Place, tuple[int, ...]]:
+        """Groups of places that were found valid."""
+        return {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +93,11 @@ class Schedule:
 
     def nodes_of(self, group: int) -> list[Node]:
         """What one group computes, with the team's nodes, in order."""
-        return [n for r in self.rounds for n in r.nodes if group in self.assignment.groups(n)]
+        return [node for nodes in self.rounds_of(group) for node in nodes]
+
+    def rounds_of(self, group: int) -> list[list[Node]]:
+        """The same round by round."""
+        return self._by_group[group]
 
     def uses(self, group: int, results: Iterable[str]) -> dict[Form, Counter[str]]:
         """How often a device of a group needs each value: for its nodes, moves that leave it, and results."""
@@ -95,34 +107,69 @@ class Schedule:
             own = left[self.assignment.form(node)]
             own.update(node.inputs)
             own.update(kept.intersection(node.outputs))
-        for one in self.rounds:
-            for move in (move for exchange in one.exchanges for move in exchange.moves):
-                if move.source == group:
-                    left[move.needs][move.value] += 1
+        for move in (move for moves in self.leaving(group) for move in moves):
+            left[move.needs][move.value] += 1
         return left
+
+    def arriving(self, group: int) -> list[list[ValueMove]]:
+        """Exchange by exchange, the moves that a group is a destination of."""
+        return self._arriving[group]
+
+    def leaving(self, group: int) -> list[list[ValueMove]]:
+        """Exchange by exchange, the moves whose source a group is."""
+        return self._leaving[group]
+
+    @cached_property
+    def _exchanges(self) -> list[Exchange]:
+        return [exchange for one in self.rounds for exchange in one.exchanges]
+
+    @cached_property
+    def _arriving(self) -> list[list[list[ValueMove]]]:
+        found: list[list[list[ValueMove]]] = [[[] for _ in self._exchanges] for _ in range(self.mesh.tokens)]
+        for index, exchange in enumerate(self._exchanges):
+            for move, group in exchange.arrivals:
+                found[group][index].append(move)
+        return found
+
+    @cached_property
+    def _leaving(self) -> list[list[list[ValueMove]]]:
+        found: list[list[list[ValueMove]]] = [[[] for _ in self._exchanges] for _ in range(self.mesh.tokens)]
+        for index, exchange in enumerate(self._exchanges):
+            for move in exchange.moves:
+                found[move.source][index].append(move)
+        return found
+
+    @cached_property
+    def _by_group(self) -> list[list[list[Node]]]:
+        found: list[list[list[Node]]] = [[[] for _ in self.rounds] for _ in range(self.mesh.tokens)]
+        for index, one in enumerate(self.rounds):
+            for node in one.nodes:
+                for group in self.assignment.groups(node):
+                    found[group][index].append(node)
+        return found
 
 
 def schedule(graph: Graph, assignment: Assignment) -> Schedule:
     """Rounds in the order of the graph. Raises CompatibilityError as `Assignment.groups`."""
-    levels = _round_of_nodes(graph, assignment)
-    planner = _Moves(graph, assignment)
+    number, planner = _round_of_nodes(graph, assignment), _Moves(graph, assignment)
     rounds = []
-    for index in range(1 + max(levels.values(), default=0)):
-        nodes = tuple(node for node in graph.nodes if levels[node.name] == index)
-        rounds.append(Round(exchanges=planner.before(index, nodes), nodes=nodes))
+    for _, found in groupby(graph.nodes, key=lambda node: number[node.name]):
+        nodes = tuple(found)
+        rounds.append(Round(exchanges=planner.before(nodes), nodes=nodes))
     return Schedule(assignment=assignment, rounds=tuple(rounds))
 
 
 def _round_of_nodes(graph: Graph, assignment: Assignment) -> dict[str, int]:
     """In the graph's order, which bounds what is held: a round ends where a value of it must move."""
-    made: dict[str, tuple[int, Form, tuple[int, ...]]] = {}
+    made: dict[str, tuple[int, Form, int]] = {}
     found: dict[str, int] = {}
     current = 0
     for node in graph.nodes:
-        groups, form = assignment.groups(node), assignment.form(node)
+        groups, form = _mask(assignment.groups(node)), assignment.form(node)
         for value in node.inputs:
             when, made_form, holders = made[value]
-            current = max(current, when + (made_form != form or not set(groups) <= set(holders)))
+            if when == current and (made_form != form or groups & ~holders):
+                current += 1
         found[node.name] = current
         made.update(dict.fromkeys(node.outputs, (current, form, groups)))
     return found
@@ -130,55 +177,89 @@ def _round_of_nodes(graph: Graph, assignment: Assignment) -> dict[str, int]:
 
 @dataclass
 class _Moves:
-    """Since which round which group has which value in which form, and how much each has sent."""
+    """Which groups have which value in which form, those to which it is moving, how much each has sent.
+
+    Groups are masks, bit g for group g.
+    """
 
     graph: Graph
     assignment: Assignment
-    since: dict[tuple[str, Form], dict[int, int]] = field(default_factory=dict)
-    sent: dict[int, int] = field(default_factory=dict)
+    have: dict[Form, dict[str, int]] = field(default_factory=lambda: {"whole": {}, "shared": {}})
+    arriving: dict[tuple[str, Form], int] = field(default_factory=dict)
+    sent: Counter[int] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self.computed: dict[str, tuple[Form, frozenset[int]]] = {}
+        self.computed: dict[str, tuple[Form, int]] = {}
         for node in self.graph.nodes:
-            groups, form = self.assignment.groups(node), self.assignment.form(node)
-            for value in node.outputs:
-                self.computed[value] = form, frozenset(groups)
-                self.since[value, form] = dict.fromkeys(groups, -1)
+            groups, form = _mask(self.assignment.groups(node)), self.assignment.form(node)
+            self.computed.update(dict.fromkeys(node.outputs, (form, groups)))
+            self.have[form].update(dict.fromkeys(node.outputs, groups))
 
-    def before(self, index: int, nodes: Sequence[Node]) -> tuple[Exchange, ...]:
+    def before(self, nodes: Sequence[Node]) -> tuple[Exchange, ...]:
         """The moves that these nodes, those of a round, need, by stage and kind."""
-        moves: list[tuple[ValueMove, bool]] = []
+        found: dict[tuple[str, str, Way], dict[int, int]] = {}
+        added: dict[tuple[str, str, Way], bool] = {}
         for node in nodes:
-            adds, form = is_sum(node), self.assignment.form(node)
-            for group in self.assignment.groups(node):
-                for value in dict.fromkeys(node.inputs):
-                    here = self.since.setdefault((value, form), {})
-                    if group not in here:
-                        found = self._moves(value, form, group, node.stage, index)
-                        moves.extend((move, adds) for move in found)
-                        here[group] = index
+            form, groups = self.assignment.form(node), _mask(self.assignment.groups(node))
+            here = self.have[form]
+            for value in node.inputs:
+                missing = groups & ~here.get(value, 0)
+                missing = missing and missing & ~self.arriving.get((value, form), 0)
+                if missing:
+                    way, sources = self._sources(value, form, missing)
+                    key = node.stage, value, way
+                    added[key] = added.get(key, True) and is_sum(node)
+                    ends = found.setdefault(key, {})
+                    for source, destinations in sources:
+                        ends[source] = ends.get(source, 0) | destinations
+                    self.arriving[value, form] = self.arriving.get((value, form), 0) | missing
+        for (value, form), groups in self.arriving.items():
+            self.have[form][value] = self.have[form].get(value, 0) | groups
+        self.arriving.clear()
+        moves = (
+            (
+                ValueMove(value=value, source=source, destinations=_groups(to), stage=stage, way=way),
+                added[stage, value, way],
+            )
+            for (stage, value, way), ends in found.items()
+            for source, to in ends.items()
+        )
         return exchanges_of(moves, self.assignment.mesh.tokens)
 
-    def _moves(self, value: str, form: Form, destination: int, stage: str, index: int) -> list[ValueMove]:
-        """All that bring a value to a group in a form that it does not have there."""
-        made, groups = self.computed[value]
+    def _sources(self, value: str, form: Form, missing: int) -> tuple[Way, list[tuple[int, int]]]:
+        """How a value comes to groups in a form that they do not have, and from whom to whom."""
+        made, holders = self.computed[value]
         if made == "shared":
-            return [
-                ValueMove(value=value, source=group, destination=destination, stage=stage, way="gather")
-                for group in sorted(groups)
-            ]
+            return "gather", [(source, missing) for source in _groups(holders)]
         if form == "whole":
-            source = self._sender(groups)
-            return [ValueMove(value=value, source=source, destination=destination, stage=stage)]
-        has_it = self.since[value, "whole"].get(destination, index) < index
-        source = destination if has_it else self._sender(groups)
-        return [ValueMove(value=value, source=source, destination=destination, stage=stage, way="scatter")]
+            return "copy", self._senders(holders, missing)
+        own = missing & self.have["whole"].get(value, 0)
+        itself = [(group, 1 << group) for group in _groups(own)]
+        return "scatter", [*itself, *self._senders(holders, missing & ~own)]
 
-    def _sender(self, groups: frozenset[int]) -> int:
-        """Of those that computed a value the one that has sent least."""
-        source = min(groups, key=lambda group: (self.sent.get(group, 0), group))
-        self.sent[source] = self.sent.get(source, 0) + 1
-        return source
+    def _senders(self, holders: int, missing: int) -> list[tuple[int, int]]:
+        """Of those that computed a value, for each that lacks it, the one that has sent least."""
+        if missing and not holders & (holders - 1):
+            source = holders.bit_length() - 1
+            self.sent[source] += missing.bit_count()
+            return [(source, missing)]
+        found = []
+        for group in _groups(missing):
+            source = min(_groups(holders), key=lambda holder: (self.sent[holder], holder))
+            self.sent[source] += 1
+            found.append((source, 1 << group))
+        return found
+
+
+@cache
+def _mask(groups: tuple[int, ...]) -> int:
+    return sum(1 << group for group in groups)
+
+
+@cache
+def _groups(mask: int) -> tuple[int, ...]:
+    """Ascending."""
+    return tuple(group for group in range(mask.bit_length()) if mask >> group & 1)
 
 
 def is_sum(node: Node) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from itertools import islice
 
 from aegis_fhe.circuits.counts import OperationCounts
 from aegis_fhe.circuits.symbolic import Symbol
@@ -21,9 +21,6 @@ from aegis_fhe.program.graph import Node
 from aegis_fhe.program.long.counts import total_of
 from aegis_fhe.program.long.matrix_product import MatrixProduct
 from aegis_fhe.program.operators import Input
-
-# A value in one of its forms.
-_Held: TypeAlias = tuple[str, Form]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,39 +104,63 @@ def _fullest(
     """(bytes alive, bytes inside the operator) at the moment when both together are most."""
     rank, form_of = plan.mesh.rank(group, 0), plan.assignment.form
 
-    def size(value: str, form: Form) -> int:
-        return _ciphertext_bytes(facts.symbols[value], params, layout, form, rank)
+    known: dict[tuple[int, int, Form], int] = {}
 
-    left, held = plan.uses(group, results), dict[_Held, int]()
+    def size(value: str, form: Form) -> int:
+        symbol = facts.symbols[value]
+        key = symbol.level, symbol.components, form
+        if key not in known:
+            known[key] = _ciphertext_bytes(symbol, params, layout, form, rank)
+        return known[key]
+
+    alive = _Alive(plan.uses(group, results), size)
     for node in plan.nodes_of(group):
         if isinstance(node.operator, Input):
-            held.update({(value, form_of(node)): size(value, form_of(node)) for value in node.outputs})
+            alive.add(node.outputs, form_of(node))
     most = (0, 0)
-    for one in plan.rounds:
-        for exchange in one.exchanges:
-            for move in exchange.moves:
-                if move.destination == group:
-                    held[move.value, move.makes] = size(move.value, move.makes)
-            most = max(most, (sum(held.values()), 0), key=sum)
-            for move in exchange.moves:
-                if move.source == group:
-                    _use(move.value, move.needs, left, held)
-        for node in one.nodes:
-            if group not in plan.assignment.groups(node):
-                continue
+    moves = zip(plan.arriving(group), plan.leaving(group), strict=True)
+    for one, nodes in zip(plan.rounds, plan.rounds_of(group), strict=True):
+        for arriving, leaving in islice(moves, len(one.exchanges)):
+            for move in arriving:
+                alive.add((move.value,), move.makes)
+            most = max(most, (alive.bytes, 0), key=sum)
+            for move in leaving:
+                alive.use((move.value,), move.needs)
+        for node in nodes:
             form = form_of(node)
             inside = facts.nodes[node.name].rows * params.degree * RESIDUE_BYTES
-            most = max(most, (sum(held.values()), inside), key=sum)
-            held.update({(value, form): size(value, form) for value in node.outputs})
-            for value in node.inputs:
-                _use(value, form, left, held)
+            most = max(most, (alive.bytes, inside), key=sum)
+            alive.add(node.outputs, form)
+            alive.use(node.inputs, form)
     return most
 
 
-def _use(value: str, form: Form, left: dict[Form, Counter[str]], held: dict[_Held, int]) -> None:
-    left[form][value] -= 1
-    if left[form][value] <= 0:
-        held.pop((value, form), None)
+@dataclass
+class _Alive:
+    """Values in their forms on a device, until nothing there needs them. left: how often each is needed."""
+
+    left: dict[Form, Counter[str]]
+    size: Callable[[str, Form], int]
+    bytes: int = 0
+
+    def __post_init__(self) -> None:
+        self.held: dict[Form, dict[str, int]] = {"whole": {}, "shared": {}}
+
+    def add(self, values: Iterable[str], form: Form) -> None:
+        """Those that are there already stay."""
+        held = self.held[form]
+        for value in values:
+            if value not in held:
+                held[value] = self.size(value, form)
+                self.bytes += held[value]
+
+    def use(self, values: Iterable[str], form: Form) -> None:
+        """Once each."""
+        left, held = self.left[form], self.held[form]
+        for value in values:
+            left[value] -= 1
+            if left[value] <= 0:
+                self.bytes -= held.pop(value, 0)
 
 
 def _ciphertext_bytes(symbol: Symbol, params: Parameters, layout: MeshLimbs, form: Form, rank: int) -> int:

@@ -7,8 +7,9 @@ the other (`eager`), which is what an executor with asynchronous exchanges can r
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,10 +17,10 @@ from aegis_fhe.placement.cost import Network
 from aegis_fhe.placement.facts import GraphFacts
 from aegis_fhe.placement.limbs import LimbPlacement
 from aegis_fhe.placement.mesh_limbs import MeshLimbs
-from aegis_fhe.placement.moves import Form, ValueMove
+from aegis_fhe.placement.moves import Form, ValueMove, Way
 from aegis_fhe.placement.node_seconds import ExchangeSeconds
 from aegis_fhe.placement.schedule import Round, Schedule
-from aegis_fhe.placement.traffic import move_messages
+from aegis_fhe.placement.traffic import MoveBytes, move_messages
 from aegis_fhe.program.graph import Node
 
 Moving = Literal["blocking", "eager"]
@@ -60,94 +61,132 @@ def simulate(
 
 @dataclass
 class _Clock:
+    """made: when each group has a value in a form, `math.inf` until it does."""
+
     plan: Schedule
     facts: GraphFacts
     seconds_of: Callable[[Node], float]
     network: Network
     layout: MeshLimbs
     degree: int
-    made: dict[tuple[str, Form, int], float] = field(default_factory=dict)
+    made: dict[tuple[str, Form], list[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.limbs = ExchangeSeconds(self.network, self.degree)
         groups = range(self.plan.mesh.tokens)
         self.now = [0.0 for _ in groups]
-        self.free = [[0.0, 0.0] for _ in groups]  # of each group's link, out and in
+        self.out, self.into = ([0.0 for _ in groups] for _ in range(2))  # until when links are busy
+        self.sizes = MoveBytes(self.layout, self.facts, self.degree)
+        self.turns = _Turns(self.plan.mesh.tokens)
+        self._alone: dict[tuple[int, int, Way, int, int], float] = {}
         self.busy = [defaultdict[str, float](float) for _ in groups]
         self.exposed = [defaultdict[str, float](float) for _ in groups]
 
     def blocking(self, one: Round) -> None:
         """Exchanges one after the other, each with all its groups; then the nodes."""
         for exchange in one.exchanges:
-            groups = {g for move in exchange.moves for g in (move.source, move.destination)}
+            groups = exchange.groups
             start = max(self.now[g] for g in groups)
-            end = start + self._seconds(*exchange.moves)
+            end = start + self.network.seconds(move_messages(exchange.arrivals, self.sizes))
             for g in groups:
                 self._wait(g, exchange.stage, end)
             for move in exchange.moves:
-                self.made[move.value, move.makes, move.destination] = end
+                there = self._row(move.value, move.makes)
+                for g in move.destinations:
+                    there[g] = end
         self._compute(one)
 
     def eager(self, one: Round) -> None:
         """Values one after the other over the links of their ends, from the moment they exist."""
-        for move in _in_turn(one, self.plan.mesh.tokens):
-            end = self.made[move.value, move.needs, move.source]
-            if move.source != move.destination:
-                end = self._carried(move, end)
-            there = move.value, move.makes, move.destination
-            self.made[there] = max(end, self.made.get(there, 0.0))  # a gather ends with its last part
+        out, into = self.out, self.into
+        for turn, steps in self.turns.of(one):
+            ready = [self._row(move.value, move.needs)[move.source] for move in turn]
+            there = [self._row(move.value, move.makes) for move in turn]
+            for place, group in steps:
+                move, end = turn[place], ready[place]
+                if move.source != group:
+                    source = move.source
+                    end = max(end, out[source], into[group]) + self._seconds(move, group)
+                    out[source] = into[group] = end
+                row = there[place]  # a gather ends with its last part
+                row[group] = end if row[group] == math.inf else max(end, row[group])
         self._compute(one)
-
-    def _carried(self, move: ValueMove, ready: float) -> float:
-        """When a value that was ready has arrived; the links of both ends are busy until then."""
-        out, into = self.free[move.source], self.free[move.destination]
-        out[0] = into[1] = max(ready, out[0], into[1]) + self._seconds(move)
-        return out[0]
 
     def _compute(self, one: Round) -> None:
         assignment = self.plan.assignment
         for node in one.nodes:
             groups, form = assignment.groups(node), assignment.form(node)
-            ready = {group: self._ready(node, form, group) for group in groups}
+            rows = [self._row(value, form) for value in node.inputs]
+            ready = [max([row[group] for row in rows], default=0.0) for group in groups]
             if form == "shared":
-                ready = dict.fromkeys(groups, max(max(self.now), *ready.values()))
+                ready = [max(*self.now, *ready)] * len(groups)
             spent, inner = self.seconds_of(node), self.limbs(self.facts.nodes[node.name])
-            for group in groups:
-                self._wait(group, node.stage, ready[group])
+            for group, start in zip(groups, ready, strict=True):
+                self._wait(group, node.stage, start)
                 self.now[group] += spent
                 self.busy[group][node.stage] += spent
                 self._wait(group, node.stage, self.now[group] + inner)
-                for value in node.outputs:
-                    self.made[value, form, group] = self.now[group]
+            for value in node.outputs:
+                there = self._row(value, form)
+                for group in groups:
+                    there[group] = self.now[group]
 
-    def _ready(self, node: Node, form: Form, group: int) -> float:
-        """When a group has all inputs of a node."""
-        return max((self.made.get((value, form, group), 0.0) for value in node.inputs), default=0.0)
+    def _row(self, value: str, form: Form) -> list[float]:
+        key = value, form
+        if key not in self.made:
+            self.made[key] = [math.inf] * len(self.now)
+        return self.made[key]
 
     def _wait(self, group: int, stage: str, until: float) -> None:
         if until > self.now[group]:
             self.exposed[group][stage] += until - self.now[group]
             self.now[group] = until
 
-    def _seconds(self, *moves: ValueMove) -> float:
-        """Of moves that leave together."""
-        return self.network.seconds(move_messages(moves, self.layout, self.facts, self.degree))
+    def _seconds(self, move: ValueMove, group: int) -> float:
+        """Of one move to one group. Such of the same rows between the same ends take as long."""
+        symbol = self.facts.symbols[move.value]
+        key = symbol.level, symbol.components, move.way, move.source, group
+        if key not in self._alone:
+            self._alone[key] = self.network.seconds(move_messages([(move, group)], self.sizes))
+        return self._alone[key]
 
 
-def _in_turn(one: Round, groups: int) -> list[ValueMove]:
-    """By the node that needs a value first. Every group sends at the same time, each to another one: no
-    receiver is waited for by two.
+@dataclass
+class _Turns:
+    """In which order a round's moves leave: by the node that needs a value first, one of each group a turn.
+
+    In a turn every group sends at the same time, each to another one: no receiver is waited for by two.
     """
-    needed: dict[str, int] = {}
-    for index, node in enumerate(one.nodes):
-        for value in node.inputs:
-            needed.setdefault(value, index)
-    moves = [move for exchange in one.exchanges for move in exchange.moves]
-    moves.sort(key=lambda move: needed[move.value])
-    sent = [dict[str, int]() for _ in range(groups)]  # of each group its values, in order
-    order: list[tuple[int, int, ValueMove]] = []
-    for move in moves:
-        values = sent[move.source]
-        number = values.setdefault(move.value, len(values))
-        order.append((number, (move.destination - move.source) % groups, move))
-    return [move for _, _, move in sorted(order, key=lambda entry: entry[:2])]
+
+    groups: int
+    known: dict[tuple[tuple[int, tuple[int, ...]], ...], list[tuple[int, int]]] = field(default_factory=dict)
+
+    def of(self, one: Round) -> Iterator[tuple[list[ValueMove], list[tuple[int, int]]]]:
+        """Of each turn its moves, and the order of arrivals: (place among the moves, destination)."""
+        needed: dict[str, int] = {}
+        for index, node in enumerate(one.nodes):
+            for value in node.inputs:
+                needed.setdefault(value, index)
+        moves = [move for exchange in one.exchanges for move in exchange.moves]
+        moves.sort(key=lambda move: needed[move.value])
+        sent = [dict[str, int]() for _ in range(self.groups)]  # of each group its values, in order
+        turns: list[list[ValueMove]] = []
+        for move in moves:
+            values = sent[move.source]
+            number = values.setdefault(move.value, len(values))
+            turns.extend([] for _ in range(len(turns), number + 1))
+            turns[number].append(move)
+        for turn in turns:
+            yield turn, self._steps(turn)
+
+    def _steps(self, turn: list[ValueMove]) -> list[tuple[int, int]]:
+        """The same for all turns of the same ends, of which there are thousands."""
+        ends = tuple((move.source, move.destinations) for move in turn)
+        if ends not in self.known:
+            steps = sorted(
+                ((group - source) % self.groups, place, group)
+                for place, (source, destinations) in enumerate(ends)
+                for group in destinations
+            )
+            self.known[ends] = [(place, group) for _, place, group in steps]
+        return self.known[ends]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
+from aegis_fhe.circuits.symbolic import Symbol
 from aegis_fhe.placement.cost import RESIDUE_BYTES, Message
 from aegis_fhe.placement.facts import GraphFacts
 from aegis_fhe.placement.limbs import LimbPlacement
 from aegis_fhe.placement.mesh_limbs import MeshLimbs
-from aegis_fhe.placement.moves import ValueMove
+from aegis_fhe.placement.moves import Arrival, ValueMove, Way
 from aegis_fhe.placement.schedule import Schedule
 from aegis_fhe.program.graph import Node
 
@@ -37,7 +39,7 @@ class Traffic:
 
 def predict_traffic(plan: Schedule, limbs: LimbPlacement, facts: GraphFacts, degree: int) -> Traffic:
     """limbs: of one group. degree: N."""
-    mesh, layout = plan.mesh, MeshLimbs(plan.mesh, limbs)
+    mesh, sizes = plan.mesh, MoveBytes(MeshLimbs(plan.mesh, limbs), facts, degree)
     received: list[dict[Key, int]] = [{} for _ in range(mesh.world_size)]
 
     def add(rank: int, key: Key, count: int) -> None:
@@ -47,36 +49,54 @@ def predict_traffic(plan: Schedule, limbs: LimbPlacement, facts: GraphFacts, deg
     for one in plan.rounds:
         for exchange in one.exchanges:
             key: Key = (TOKEN_AXIS, exchange.stage, exchange.kind)
-            for move in exchange.moves:
-                for device, count in enumerate(move_bytes(move, layout, facts, degree)):
-                    add(mesh.rank(move.destination, device), key, count)
+            for move, group in exchange.arrivals:
+                for device, count in enumerate(sizes(move, group)):
+                    add(mesh.rank(group, device), key, count)
         for node in one.nodes:
-            axis, teams = _sharing(plan, node)
-            for operation, device, rows in _limb_rows(facts, node.name):
+            exchanged = facts.nodes[node.name].rows_received
+            axis, teams = _sharing(plan, node) if exchanged else ("", [])
+            for (operation, device), rows in exchanged.items():
                 for ranks in teams:
                     add(ranks[device], (axis, node.stage, operation), rows * degree * RESIDUE_BYTES)
     return Traffic(received=tuple(received))
 
 
-def move_bytes(move: ValueMove, layout: MeshLimbs, facts: GraphFacts, degree: int) -> list[int]:
-    """What each device of the destination receives from its like: its rows of all components."""
-    if move.source == move.destination:
-        return [0] * layout.mesh.limbs
-    symbol = facts.symbols[move.value]
-    rows = (len(layout.moved(move, symbol.level, device)) for device in range(layout.mesh.limbs))
-    return [symbol.components * count * degree * RESIDUE_BYTES for count in rows]
+@dataclass(frozen=True)
+class MoveBytes:
+    """What each device of one destination of a move receives from its like: its rows of all components."""
+
+    layout: MeshLimbs
+    facts: GraphFacts
+    degree: int
+
+    def __call__(self, move: ValueMove, group: int) -> tuple[int, ...]:
+        """By device of the group. Thousands of moves are alike: each kind is looked at once."""
+        symbol = self.facts.symbols[move.value]
+        key = symbol.level, symbol.components, move.way, move.source, group
+        if key not in self._known:
+            self._known[key] = self._of(move, group, symbol)
+        return self._known[key]
+
+    def _of(self, move: ValueMove, group: int, symbol: Symbol) -> tuple[int, ...]:
+        devices = range(self.layout.mesh.limbs)
+        if move.source == group:
+            return tuple(0 for _ in devices)
+        rows = (len(self.layout.moved(move, group, symbol.level, device)) for device in devices)
+        return tuple(symbol.components * count * self.degree * RESIDUE_BYTES for count in rows)
+
+    @cached_property
+    def _known(self) -> dict[tuple[int, int, Way, int, int], tuple[int, ...]]:
+        return {}
 
 
-def move_messages(
-    moves: Iterable[ValueMove], layout: MeshLimbs, facts: GraphFacts, degree: int
-) -> list[Message]:
-    """Moves that leave together, one message for each pair of devices."""
+def move_messages(moves: Iterable[Arrival], sizes: MoveBytes) -> list[Message]:
+    """Moves that leave together: one message for each pair of devices."""
     found: dict[tuple[int, int], list[int]] = {}
-    for move in moves:
-        for device, size in enumerate(move_bytes(move, layout, facts, degree)):
+    rank = sizes.layout.mesh.rank
+    for move, group in moves:
+        for device, size in enumerate(sizes(move, group)):
             if size:
-                source, destination = (layout.mesh.rank(g, device) for g in (move.source, move.destination))
-                found.setdefault((source, destination), []).append(size)
+                found.setdefault((rank(move.source, device), rank(group, device)), []).append(size)
     return [
         Message(source=source, destination=destination, bytes=sum(sizes), messages=len(sizes))
         for (source, destination), sizes in found.items()
@@ -90,10 +110,3 @@ def _sharing(plan: Schedule, node: Node) -> tuple[str, list[list[int]]]:
         return TEAM_AXIS, [list(range(mesh.world_size))]
     groups = mesh.groups()
     return LIMB_AXIS, [groups[group] for group in plan.assignment.groups(node)]
-
-
-def _limb_rows(facts: GraphFacts, node: str) -> Iterator[tuple[str, int, int]]:
-    """(kind, device, rows received) of a node's exchanges among those that share its limbs."""
-    for collective in facts.nodes[node].collectives:
-        for device, rows in enumerate(collective.received):
-            yield collective.operation, device, rows

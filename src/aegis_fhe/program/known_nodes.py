@@ -2,39 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
-from dataclasses import replace
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
+from itertools import groupby
+from typing import Any, Generic, TypeVar
 
 from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
 from aegis_fhe.program.graph import Node
 from aegis_fhe.program.interpret import run_node
 from aegis_fhe.program.operators import Context, Operator
 
-B = TypeVar("B", bound=SymbolicBackend)
-# The operator, its inputs, and which of them are one value: sums of rotations count their sources.
-_Key = tuple[Operator, tuple[Symbol, ...], tuple[int, ...]]
+R = TypeVar("R")
+# The operator, its inputs as runs of equal ones, and which of them are one value, if any are: sums of
+# rotations count their sources.
+_Key = tuple[Operator, tuple[tuple[Symbol, int], ...], tuple[int, ...]]
 
 
-class KnownNodes(Generic[B]):
-    """What nodes did, for one context: backend makes a new interpreter for each that is not known."""
+class KnownNodes(Generic[R]):
+    """What nodes did, for one context: backend makes a new interpreter for each that is not known, of which
+    `learned` keeps what is of use.
+    """
 
-    def __init__(self, backend: Callable[[], B]) -> None:
-        self._backend = backend
-        self._known: dict[_Key, tuple[B, tuple[Symbol, ...]]] = {}
+    def __init__(self, backend: Callable[[], SymbolicBackend], learned: Callable[[Any], R]) -> None:
+        self._backend, self._learned = backend, learned
+        self._known: dict[_Key, tuple[R, tuple[Symbol, ...]]] = {}
 
-    def run(self, node: Node, values: MutableMapping[str, Symbol], context: Context) -> B:
-        """The interpreter that has run this operator, and nothing else; the node's values are added.
+    def run(self, node: Node, values: MutableMapping[str, Symbol], context: Context) -> R:
+        """What an interpreter learned that ran this operator, and nothing else; the node's values are added.
 
-        Raises what the operator raises.
+        Equal nodes share one object. Raises what the operator raises.
         """
-        inputs = tuple(values[name] for name in node.inputs)
-        key = node.operator, inputs, tuple(node.inputs.index(name) for name in node.inputs)
+        key = _key(node, values)
         if key not in self._known:
             backend = self._backend()
-            own = {name: replace(values[name]) for name in node.inputs}
+            own = {name: values[name].copy() for name in node.inputs}
             run_node(node, backend, own, context)
-            self._known[key] = backend, tuple(own[name] for name in node.outputs)
-        backend, outputs = self._known[key]
+            self._known[key] = self._learned(backend), tuple(own[name].copy() for name in node.outputs)
+        found, outputs = self._known[key]
         values.update(zip(node.outputs, outputs, strict=True))
-        return backend
+        return found
+
+
+def _key(node: Node, values: MutableMapping[str, Symbol]) -> _Key:
+    return node.operator, equal_runs(values[name] for name in node.inputs), _repeated(node.inputs)
+
+
+def equal_runs(symbols: Iterable[Symbol]) -> tuple[tuple[Symbol, int], ...]:
+    """Equal ones in a row once, with their number: of an operator's thousands of inputs few differ."""
+    return tuple((symbol, len(list(run))) for symbol, run in groupby(symbols))
+
+
+def _repeated(names: Sequence[str]) -> tuple[int, ...]:
+    """Of each input the place of the first that is the same value; empty where all differ."""
+    if len(set(names)) == len(names):
+        return ()
+    first: dict[str, int] = {}
+    return tuple(first.setdefault(name, place) for place, name in enumerate(names))

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from aegis_fhe.errors import LayoutError, LevelError
+from aegis_fhe.placement.choose.bound import Bounds
 from aegis_fhe.placement.choose.prices import Prices
 from aegis_fhe.placement.choose.trials import Planned, Trials, undominated
 from aegis_fhe.placement.evaluate import Evaluation
-from aegis_fhe.placement.facts import Seen
+from aegis_fhe.placement.facts import GraphFacts, Seen, graph_facts
 from aegis_fhe.placement.limbs import LimbPlacement
 from aegis_fhe.placement.mesh import Mesh
 from aegis_fhe.placement.mesh_limbs import MeshLimbs
+from aegis_fhe.placement.node_seconds import ComputeSeconds
+from aegis_fhe.placement.planner import Cost
 from aegis_fhe.placement.strategies.tokens import packings, whole
 from aegis_fhe.placement.workload import Workload
 from aegis_fhe.program.long.shape_program import Packing, ShapeProgram
 
-# Another mesh or packing is worth a look if what it computes, evenly shared, could be so much faster.
+# A mesh and packing is worth a look if its bound is below the fastest plan so far times this.
 GAIN = 1.02
 # Of one packing's front, evenly in log bytes.
 POINTS = 12
@@ -32,62 +35,92 @@ class Planning:
     program: Callable[[Packing], ShapeProgram]
     seen: Callable[[LimbPlacement, ShapeProgram], Seen]
     fastest: float = math.inf
+    leanest: float = math.inf
+    facts: dict[Packing, GraphFacts] = field(default_factory=dict)
+    bounds: dict[tuple[LimbPlacement, int], Bounds] = field(default_factory=dict)
 
     def evaluations(self) -> Iterator[Evaluation]:
-        """The best choice of every packing and mesh that is worth a look, exactly as it would run.
-
-        Meshes from whole ciphertexts (M = 1) to all limbs shared: sharing limbs never computes less in all,
-        so larger M are looked at where nothing fits, or where an even share would take less time.
-        """
+        """The best choice of every packing and mesh that is worth a look, exactly as it would run."""
         objective = self.workload.objective
-        for trials in self._trials(lambda mesh: objective == "bytes"):
-            for found in self._noticed(trials, trials.best(objective)):
+        worth = self._may_move_less if objective == "bytes" else self._may_be_faster
+        for trials in self._trials(lambda mesh, bound: worth(bound)):
+            for found in self._noticed(trials, trials.best(objective, worth)):
                 yield found.evaluation
 
     def front(self) -> list[Planned]:
         """What fits and is not beaten in both bytes and seconds, from the fastest on.
 
-        Of each packing's own front at most POINTS are evaluated; all packings on M = 1, other M as above.
+        Of each packing's own front at most POINTS are evaluated; all packings on M = 1, other M where they
+        may be faster.
         """
+
+        def worth(mesh: Mesh, bound: Cost) -> bool:
+            return mesh.limbs == 1 or self._may_be_faster(bound)
+
         found = [
             one
-            for trials in self._trials(lambda mesh: mesh.limbs == 1)
+            for trials in self._trials(worth)
             for one in self._noticed(trials, trials.front(POINTS))
             if trials.fits(one)
         ]
         return undominated(found)
 
-    def _trials(self, always: Callable[[Mesh], bool]) -> Iterator[Trials]:
-        for limbs in _divisors(self.workload.devices):
-            mesh = Mesh(tokens=self.workload.devices // limbs, limbs=limbs)
-            found = [
-                prices for packing in self._packings(mesh.tokens) for prices in self._prices(packing, mesh)
-            ]
-            for packing, prices in sorted(found, key=lambda pair: pair[1].total):
-                if always(mesh) or prices.total / mesh.tokens < GAIN * self.fastest:
-                    yield Trials(self.workload, packing, prices)
+    def _trials(self, worth: Callable[[Mesh, Cost], bool]) -> Iterator[Trials]:
+        """Every packing and mesh T x M, the most promising first, while it is worth a look."""
+        devices = self.workload.devices
+        meshes = [Mesh(tokens=devices // limbs, limbs=limbs) for limbs in _divisors(devices)]
+        bounded = [(self._bound(p, mesh), p, mesh) for mesh in meshes for p in self._packings(mesh.tokens)]
+        for bound, packing, mesh in sorted(bounded, key=lambda entry: entry[0].seconds):
+            if worth(mesh, bound):
+                yield Trials(self.workload, packing, self._prices(packing, mesh))
+
+    def _may_be_faster(self, bound: Cost) -> bool:
+        return bound.seconds < GAIN * self.fastest
+
+    def _may_move_less(self, bound: Cost) -> bool:
+        return bound.bytes < GAIN * self.leanest
 
     def _noticed(self, trials: Trials, planned: Iterator[Planned]) -> Iterator[Planned]:
         for one in planned:
             if trials.fits(one):
-                self.fastest = min(self.fastest, one.evaluation.timeline.seconds)
+                seconds, moved = one.cost
+                self.fastest, self.leanest = min(self.fastest, seconds), min(self.leanest, moved)
             yield one
 
-    def _prices(self, packing: Packing, mesh: Mesh) -> Iterator[tuple[Packing, Prices]]:
-        """None for a packing that no choice of bootstraps carries."""
-        machine = self.workload.machine
-        try:
-            program = self.program(packing)
-        except (LayoutError, LevelError):
-            return
-        limbs = whole(program.bootstrap.params)
-        if mesh.limbs > 1:
-            limbs = replace(limbs, world_size=mesh.limbs, placed="split")
+    def _bound(self, packing: Packing, mesh: Mesh) -> Cost:
+        """With the fewest rotations."""
+        fewest = replace(packing, giant_steps=None)
+        program, machine, limbs = self.program(fewest), self.workload.machine, self._limbs(mesh)
+        params, key = program.bootstrap.params, (limbs, program.plan.layout.sub_slots)
+        if key not in self.bounds:
+            computing = ComputeSeconds(params, machine.device, *key)
+            self.bounds[key] = Bounds(params, limbs, computing, machine.network)
+        return self.bounds[key].of(program.graph, self._facts(fewest), mesh.tokens)
+
+    def _prices(self, packing: Packing, mesh: Mesh) -> Prices:
+        machine, program, limbs = self.workload.machine, self.program(packing), self._limbs(mesh)
         seen, team = (self.seen(p, program) for p in (limbs, MeshLimbs(mesh, limbs).team))
-        yield packing, Prices(program, mesh, limbs, machine.device, machine.network, seen, team)
+        facts = self._facts(packing)
+        return Prices(program, mesh, limbs, machine.device, machine.network, seen, team, facts)
+
+    def _facts(self, packing: Packing) -> GraphFacts:
+        """Of the program, undivided, on one device."""
+        if packing not in self.facts:
+            program = self.program(packing)
+            seen = self.seen(whole(program.bootstrap.params), program)
+            self.facts[packing] = graph_facts(program.graph, program.context, program.symbols, seen)
+        return self.facts[packing]
+
+    def _limbs(self, mesh: Mesh) -> LimbPlacement:
+        """Of one group."""
+        limbs = whole(self.workload.bootstrap.params)
+        return replace(limbs, world_size=mesh.limbs, placed="split") if mesh.limbs > 1 else limbs
 
     def _packings(self, groups: int) -> Iterator[Packing]:
-        """Large token blocks, some with one for every group; giant steps that groups share evenly."""
+        """Large token blocks, some with one for every group; giant steps that groups share evenly.
+
+        Those that some choice of bootstraps carries.
+        """
         w, found = self.workload, set[int]()
         slots = w.bootstrap.params.slots
         for packing in (*packings(slots, w.tokens), *packings(slots, w.tokens, groups)):
@@ -96,14 +129,14 @@ class Planning:
             if size in found:
                 continue
             found.add(size)
-            yield replace(packing, giant_steps=self._giant_steps(packing, groups))
+            try:
+                yield replace(packing, giant_steps=self._giant_steps(packing, groups))
+            except (LayoutError, LevelError):
+                continue
 
     def _giant_steps(self, packing: Packing, groups: int) -> int | None:
         """Near the number with the fewest rotations, one that groups share evenly; full steps if possible."""
-        try:
-            scores = self.program(packing).plan.scores(0)
-        except (LayoutError, LevelError):
-            return None
+        scores = self.program(packing).plan.scores(0)
         if scores.giants % groups == 0 or scores.count < groups:
             return None
         multiples = range(groups, scores.count + 1, groups)

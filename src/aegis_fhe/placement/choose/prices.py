@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from aegis_fhe.circuits.counts import OperationCounts
 from aegis_fhe.circuits.symbolic import Symbol
@@ -24,13 +24,15 @@ from aegis_fhe.program.long.divide import Division
 from aegis_fhe.program.long.shape_program import ShapeProgram
 from aegis_fhe.program.operators import Add, Input
 
-# Values with the same history: level, components, who has them, who reads them.
-_Kind = tuple[int, int, Place, tuple[Place, ...]]
+# Values with the same history: level, components, who has them, which groups read them whole, and whether the
+# team reads them.
+_Kind = tuple[int, int, Place, tuple[int, ...], bool]
 
 
 @dataclass
 class Prices:
-    """Of one undivided program on one mesh. facts: of it undivided; limbs: of a group.
+    """Of one undivided program on one mesh. limbs: of a group; facts: of the program undivided, whole on one
+    device: operations and levels are the same however limbs lie.
 
     Seconds of a way are those until its last group is done, exchanges overlapped as far as its order allows.
     """
@@ -42,20 +44,12 @@ class Prices:
     network: Network
     seen: Seen
     team_seen: Seen
-    facts: GraphFacts = field(init=False)
+    facts: GraphFacts
 
     def __post_init__(self) -> None:
-        program = self.program
-        self.facts = graph_facts(program.graph, program.context, program.symbols, self.seen)
-        self._computing = FormSeconds(program, MeshLimbs(self.mesh, self.limbs), self.device)
+        self._computing = FormSeconds(self.program, MeshLimbs(self.mesh, self.limbs), self.device)
         self._alone: dict[tuple[str, str, Division], Cost] = {}
         self._moved: dict[tuple[_Kind, ...], Cost] = {}
-
-    @property
-    def total(self) -> float:
-        """Seconds of all nodes, each once, one after the other, exchanges left out."""
-        nodes = (node for node in self.program.graph.nodes if not isinstance(node.operator, Input))
-        return sum(self._computing("whole", self.facts.nodes[node.name]) for node in nodes)
 
     def alone(self, run: Run, way: Way) -> Cost:
         """With all inputs where they are read. Ways of one name and division are one way."""
@@ -90,35 +84,43 @@ class Prices:
         kinds: list[_Kind] = []
         for value, places in readers.items():
             symbol = self.facts.symbols[value]
-            different = tuple(dict.fromkeys(places))
-            kinds.append((symbol.level, symbol.components, holders[value], different))
-        key = tuple(sorted(kinds, key=str))
+            groups = {group for place in set(places) if place is not TEAM for group in place}
+            whole = tuple(sorted(groups))
+            kinds.append((symbol.level, symbol.components, holders[value], whole, TEAM in places))
+        key = tuple(sorted(kinds, key=_order))
         if key not in self._moved:
             self._moved[key] = self._moves(key)
         return self._moved[key]
 
     def _moves(self, kinds: Sequence[_Kind]) -> Cost:
         nodes, where = list[Node](), dict[str, Place]()
-        symbols, facts = dict[str, Symbol](), dict[str, NodeFacts]()
-        for index, (level, components, place, _) in enumerate(kinds):
+        symbols = dict[str, Symbol]()
+        for index, (level, components, place, _, _) in enumerate(kinds):
             value = f"v{index}"
             symbols[value] = Symbol(level, 1.0, components)
             nodes.append(_made(value, ""))
             where[nodes[-1].name] = place
-        for index, (_, _, _, places) in enumerate(kinds):
-            for number, reader in enumerate(places):
+        for index, (_, _, _, whole, shared) in enumerate(kinds):
+            readers: list[Place] = [*([whole] if whole else []), *([TEAM] if shared else [])]
+            for number, reader in enumerate(readers):
                 name = f"out {index}.{number}"
                 nodes.append(
                     Node(name=name, operator=Add(), block=0, stage="", inputs=(f"v{index}",), outputs=(name,))
                 )
                 where[name] = reader
-        facts = {node.name: NodeFacts(OperationCounts()) for node in nodes}
+        facts = dict.fromkeys((node.name for node in nodes), NodeFacts(OperationCounts()))
         known = GraphFacts(nodes=facts, symbols=symbols)
         plan = schedule(Graph(tuple(nodes), ()), Assignment(mesh=self.mesh, where=where))
         degree = self.program.bootstrap.params.degree
         timeline = simulate(plan, known, lambda node: 0.0, self.network, self.limbs, degree)
         traffic = predict_traffic(plan, self.limbs, known, degree)
         return Cost(seconds=timeline.seconds, bytes=float(traffic.most))
+
+
+def _order(kind: _Kind) -> tuple[int, int, tuple[int, ...], tuple[int, ...], bool]:
+    """The team comes before all groups."""
+    level, components, holder, whole, shared = kind
+    return level, components, (-1,) if holder is TEAM else holder, whole, shared
 
 
 def _made(value: str, stage: str) -> Node:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from aegis_fhe.placement.choose.choose import Choices
 from aegis_fhe.placement.choose.prices import Prices
 from aegis_fhe.placement.evaluate import Evaluation, evaluate
-from aegis_fhe.placement.planner import Choice
+from aegis_fhe.placement.planner import Choice, Cost
 from aegis_fhe.placement.workload import Objective, Workload
 from aegis_fhe.program.long.shape_program import Packing
 
 # Of attention's babies: more of them take less memory and more ModUps.
 CHUNKS = (1, 2, 3, 4, 6, 8, 10, 12, 16, 24, 32)
+# Where the search begins: mostly near the fastest, for smaller chunks arrive earlier.
+FIRST = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,11 @@ class Planned:
         """Seconds, and bytes of the device that receives most."""
         return self.evaluation.timeline.seconds, float(self.evaluation.traffic.most)
 
+    def better(self, objective: Objective) -> tuple[float, float]:
+        """What is to be least, and what decides among equals."""
+        seconds, moved = self.cost
+        return (seconds, moved) if objective == "time" else (moved, seconds)
+
 
 @dataclass
 class Trials:
@@ -40,26 +47,52 @@ class Trials:
     choices: dict[int, Choices] = field(default_factory=dict)
     planned: dict[tuple[int, tuple[int, ...]], Planned] = field(default_factory=dict)
 
-    def best(self, objective: Objective) -> Iterator[Planned]:
-        """With the fewest chunks that fit, by bisection: more of them take less memory."""
-        fewest, most = 0, len(CHUNKS) - 1
+    def best(self, objective: Objective, worth: Callable[[Cost], bool] | None = None) -> Iterator[Planned]:
+        """From FIRST chunks on: where it fits, fewer while that is better; else the fewest more that fit.
+
+        worth: asked with what the first choice costs by its prices; nothing is evaluated where it says no.
+        """
+        at = CHUNKS.index(FIRST)
+        choice = self._choices(FIRST).best(objective)
+        if worth is not None and not worth(choice.cost):
+            return
+        found = self._plan(FIRST, choice)
+        yield found
+        if not self.fits(found):
+            if found.evaluation.memory.keys <= self.workload.memory_bytes:  # so are they in any number
+                yield from self._more(objective, at + 1)
+            return
+        for chunks in reversed(CHUNKS[:at]):
+            before, found = found, self._plan(chunks, self._choices(chunks).best(objective))
+            yield found
+            if not self.fits(found) or found.better(objective) >= before.better(objective):
+                return
+
+    def _more(self, objective: Objective, fewest: int) -> Iterator[Planned]:
+        """By bisection: more chunks take less memory and more ModUps."""
+        most = len(CHUNKS) - 1
         while fewest <= most:
             middle = (fewest + most) // 2
             found = self._plan(CHUNKS[middle], self._choices(CHUNKS[middle]).best(objective))
             yield found
             if self.fits(found):
                 most = middle - 1
-            elif found.evaluation.memory.keys > self.workload.memory_bytes:
-                return  # so are they in any number of chunks
             else:
                 fewest = middle + 1
 
     def front(self, most: int) -> Iterator[Planned]:
-        """Points of the front in as few chunks as each of its ends fits with; nothing where neither fits."""
-        ends = [[p for p in self.best(objective) if self.fits(p)] for objective in _ENDS]
-        for chunks in sorted({min(p.chunks for p in fitting) for fitting in ends if fitting}):
+        """Points of the front, in as many chunks as each end is best with; none where neither fits."""
+        for chunks in self.best_chunks():
             for choice in self._choices(chunks).front(most):
                 yield self._plan(chunks, choice)
+
+    def best_chunks(self) -> list[int]:
+        """Those with which the fastest and the leanest plan that fits are best."""
+        found = set[int]()
+        for objective in _ENDS:
+            fitting = [one for one in self.best(objective) if self.fits(one)]
+            found.update(one.chunks for one in sorted(fitting, key=lambda p: p.better(objective))[:1])
+        return sorted(found)
 
     def fits(self, found: Planned) -> bool:
         """Into the memory of a device."""

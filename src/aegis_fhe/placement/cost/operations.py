@@ -51,6 +51,7 @@ class OperationCosts:
         if min(matrix, *products) < 1:
             raise ParameterError(f"matrices of {matrix} and {products}: every size is at least 1")
         self.encoded, self.matrix, self.products = encoded, matrix, products
+        self._seconds: dict[tuple[str, int], float] = {}
         self._of: dict[str, Callable[[Share], KernelCounts]] = {
             "mod up": switching.mod_up,
             "mod down": switching.mod_down,
@@ -94,7 +95,10 @@ class OperationCosts:
 
     def total_seconds(self, counts: Counts) -> float:
         """All operations, one after the other, each as slow as its slowest device."""
-        return sum(times * self.seconds(operation, level) for (operation, level), times in counts.items())
+        for key in counts:
+            if key not in self._seconds:
+                self._seconds[key] = self.seconds(*key)
+        return sum(times * self._seconds[key] for key, times in counts.items())
 
     def _rotation(self, share: Share) -> KernelCounts:
         """ModUp apart."""

@@ -12,6 +12,7 @@ from aegis_fhe.placement.coupling.places import Places, places
 from aegis_fhe.placement.coupling.reads import Traced, Tracing
 from aegis_fhe.placement.coupling.signature import GRID_AXES, Coupling, Reading, Signature, coupling
 from aegis_fhe.program.graph import Node
+from aegis_fhe.program.known_nodes import equal_runs
 from aegis_fhe.program.operators import Context, Input, Operator
 
 
@@ -40,14 +41,14 @@ class Couplings:
 
     def __init__(self, params: Parameters, context: Context) -> None:
         self.params, self.context = params, context
-        self._known: dict[tuple[Operator, tuple[Symbol, ...], int], OperatorCoupling] = {}
+        self._known: dict[tuple[Operator, tuple[tuple[Symbol, int], ...], int], OperatorCoupling] = {}
 
     def of(self, node: Node, symbols: Mapping[str, Symbol]) -> OperatorCoupling:
         """symbols: of the node's inputs at least. Raises what the operator raises; CompatibilityError for an
         operator of whose places nothing is known.
         """
         inputs = tuple(symbols[name] for name in node.inputs)
-        key = node.operator, inputs, len(node.outputs)
+        key = node.operator, equal_runs(inputs), len(node.outputs)
         if key not in self._known:
             self._known[key] = self._traced(node.operator, inputs, len(node.outputs))
         return self._known[key]

@@ -14,7 +14,7 @@ from aegis_fhe.placement.coupling.signature import GRID_AXES
 Touched = tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(unsafe_hash=True, slots=True)
 class Traced(Symbol):
     """A symbol that knows its sources.
 
@@ -25,6 +25,10 @@ class Traced(Symbol):
     reads: int = 0
     touched: Touched = ()
     mixed: int = 0
+
+    def like(self, level: int, scale: float, components: int) -> Traced:
+        """With its sources."""
+        return replace(self, level=level, scale=scale, components=components)
 
 
 class Tracing(SymbolicBackend):
@@ -39,8 +43,8 @@ class Tracing(SymbolicBackend):
                 symbol.level,
                 symbol.scale,
                 symbol.components,
-                1 << number,
-                tuple(1 << getattr(place, axis) if role == place.role else 0 for role, axis in keys),
+                reads=1 << number,
+                touched=tuple(1 << getattr(place, axis) if role == place.role else 0 for role, axis in keys),
             )
             for number, (symbol, place) in enumerate(zip(symbols, where, strict=True))
         ]
@@ -75,7 +79,7 @@ def _sum(found: Symbol, xs: Sequence[Symbol]) -> Traced:
         if x.reads & ~reads:
             touched = tuple(a | b for a, b in zip(touched, x.touched, strict=True))
         reads, mixed = reads | x.reads, mixed | x.mixed
-    return Traced(found.level, found.scale, found.components, reads, touched, mixed)
+    return Traced(found.level, found.scale, found.components, reads=reads, touched=touched, mixed=mixed)
 
 
 def _product(x: Symbol, y: Symbol) -> Traced:

@@ -78,7 +78,7 @@ def count_layer(
     ranges: LayerRanges | None = None,
     degrees: Degrees | None = None,
     most_scores: int | None = None,
-    known: KnownNodes[SymbolicBackend] | None = None,
+    known: KnownNodes[OperationCounts] | None = None,
 ) -> LayerCounts:
     """One layer, which all like it repeat. Raises LevelError when no choice of bootstraps carries it.
 
@@ -114,13 +114,15 @@ def count_keys(layers: Iterable[LayerCounts], bootstrap: BootstrapPlan) -> tuple
     return len(requests), _key_bytes(requests, bootstrap)
 
 
-def symbolic_nodes(bootstrap: BootstrapPlan) -> KnownNodes[SymbolicBackend]:
+def symbolic_nodes(bootstrap: BootstrapPlan) -> KnownNodes[OperationCounts]:
     """For counts on the parameters of a bootstrap; nothing is known yet."""
-    return KnownNodes(partial(SymbolicBackend, bootstrap.params.q, bootstrap.params.slots))
+    return KnownNodes(
+        partial(SymbolicBackend, bootstrap.params.q, bootstrap.params.slots), lambda backend: backend.counts
+    )
 
 
 def count_stages(
-    graph: Graph, bootstrap: BootstrapPlan, context: Context, known: KnownNodes[SymbolicBackend]
+    graph: Graph, bootstrap: BootstrapPlan, context: Context, known: KnownNodes[OperationCounts]
 ) -> tuple[dict[str, OperationCounts], list[Symbol]]:
     """Operations of each stage, and the results. known: as `count_layer`.
 
@@ -138,7 +140,7 @@ def count_stages(
             _refresh(node, bootstrap, values)
             refreshes += 1
         else:
-            counts = known.run(node, values, context).counts
+            counts = known.run(node, values, context)
             _include(stages.setdefault(node.stage, OperationCounts()), counts)
         release(node, left, values)
     if refreshes:

@@ -11,7 +11,7 @@ import msgspec
 
 from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan
 from aegis_fhe.circuits.counts import OperationCounts
-from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
+from aegis_fhe.circuits.symbolic import Symbol
 from aegis_fhe.program.known_nodes import KnownNodes
 from aegis_fhe.program.long.compile import LongProgram
 from aegis_fhe.program.long.context import GridContext
@@ -38,7 +38,7 @@ def layer_costs(layers: Iterable[LongProgram]) -> list[LayerCost]:
     The layers are of one program: their bootstrap and their numbers of tokens are the same.
     """
     known: dict[str, LayerCost] = {}
-    nodes: KnownNodes[SymbolicBackend] | None = None
+    nodes: KnownNodes[OperationCounts] | None = None
     found = []
     for layer in layers:
         signature = _signature(layer)
@@ -50,7 +50,7 @@ def layer_costs(layers: Iterable[LongProgram]) -> list[LayerCost]:
     return found
 
 
-def _cost(layer: LongProgram, bootstrap: BootstrapPlan, nodes: KnownNodes[SymbolicBackend]) -> LayerCost:
+def _cost(layer: LongProgram, bootstrap: BootstrapPlan, nodes: KnownNodes[OperationCounts]) -> LayerCost:
     context = GridContext(
         constants=Ones(),
         scale=layer.params.scale,

@@ -112,7 +112,7 @@ class MatrixProduct(msgspec.Struct, frozen=True, tag=True):
             own_level = level - (self.below[index] if self.below else 0)
             own = [backend.drop_to(x, own_level) for x in babies]
             scale = plain_scale(backend, own[0], context.scale)
-            blocks = _Blocks(context.constants[self.weights[index]], self.source, target, baby)
+            blocks = _blocks(context.constants[self.weights[index]], self.source, target, baby)
             # One column at a time: the inner sums of all would take more memory than the result.
             columns = [self._column(backend, own, blocks, o, scale) for o in chosen]
             results += self._biased(backend, columns, index, context)
@@ -120,8 +120,7 @@ class MatrixProduct(msgspec.Struct, frozen=True, tag=True):
 
     def plaintexts(self) -> int:
         """Different encoded weights of one application."""
-        ones = np.asarray(1.0)
-        blocks = [_Blocks(ones, self.source, target, self.baby) for target in self.targets]
+        blocks = [_constant_blocks(1.0, self.source, target, self.baby) for target in self.targets]
         pairs = ((b, a, o) for i, b in enumerate(blocks) for o in self._chosen(i) for a in self.columns_in)
         return sum(len(b.diagonals(a, o)) for b, a, o in pairs)
 
@@ -178,6 +177,18 @@ class _Blocks:
         for r in _reachable(used_in.tobytes(), used_out.tobytes()):
             found[r] = SlotVector(np.roll(table[r + size - 1], r // self.baby * self.baby))
         return found
+
+
+def _blocks(weight: Array, source: Placement, target: Placement, baby: int) -> _Blocks:
+    if weight.ndim:
+        return _Blocks(weight, source, target, baby)
+    return _constant_blocks(float(weight), source, target, baby)
+
+
+@lru_cache(maxsize=64)
+def _constant_blocks(weight: float, source: Placement, target: Placement, baby: int) -> _Blocks:
+    """Plans look at the parts of one product, and at products of one shape, again and again."""
+    return _Blocks(np.asarray(weight), source, target, baby)
 
 
 @lru_cache(maxsize=1024)

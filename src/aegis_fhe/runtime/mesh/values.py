@@ -13,7 +13,7 @@ from aegis_fhe.circuits.symbolic import Symbol
 from aegis_fhe.ckks.ciphertext import Ciphertext
 from aegis_fhe.ckks.evaluator import Evaluator
 from aegis_fhe.placement.mesh_limbs import MeshLimbs
-from aegis_fhe.placement.moves import Exchange, Form, ValueMove
+from aegis_fhe.placement.moves import Arrival, Exchange, Form, ValueMove
 from aegis_fhe.runtime.mesh.connect import MeshCommunicators
 from aegis_fhe.runtime.transfers import Transfer
 
@@ -34,14 +34,15 @@ class Values:
     def exchange(self, exchange: Exchange) -> None:
         """Sends and receives this device's rows; shapes and scales are those of the plan."""
         group = self.communicators.group
-        transfers = [t for index, move in enumerate(exchange.moves) if (t := self._transfer(index, move))]
-        owned = {t.index: self._sent(exchange.moves[t.index]) for t in transfers if t.source == group}
+        arrivals = list(exchange.arrivals)
+        transfers = [t for index, arrival in enumerate(arrivals) if (t := self._transfer(index, arrival))]
+        owned = {t.index: self._sent(arrivals[t.index]) for t in transfers if t.source == group}
         received = self.communicators.tokens.start_exchange(
             exchange.stage, owned, transfers, operation=exchange.kind
         ).wait()
         arriving: dict[tuple[str, Form], list[tuple[ValueMove, Tensor | None]]] = {}
-        for index, move in enumerate(exchange.moves):
-            if move.destination == group:
+        for index, (move, destination) in enumerate(arrivals):
+            if destination == group:
                 arriving.setdefault((move.value, move.makes), []).append((move, received.get(index)))
         for (name, form), parts in arriving.items():
             self.here[form][name] = self._received(name, form, parts)
@@ -49,22 +50,23 @@ class Values:
             if move.source == group:
                 self._used(move)
 
-    def _transfer(self, index: int, move: ValueMove) -> Transfer | None:
+    def _transfer(self, index: int, arrival: Arrival) -> Transfer | None:
         """Between the devices of this one's place in their groups; none where no limb is moved."""
-        symbol = self.symbols[move.value]
-        rows = len(self.layout.moved(move, symbol.level, self.communicators.device))
+        (move, destination), symbol = arrival, self.symbols[arrival[0].value]
+        rows = len(self.layout.moved(move, destination, symbol.level, self.communicators.device))
         shape = symbol.components, rows, self.evaluators["whole"].params.degree
         if not rows:
             return None
-        return Transfer(index=index, source=move.source, destination=move.destination, shape=shape)
+        return Transfer(index=index, source=move.source, destination=destination, shape=shape)
 
-    def _sent(self, move: ValueMove) -> Tensor:
+    def _sent(self, arrival: Arrival) -> Tensor:
+        move, destination = arrival
         name, symbol, value = move.value, self.symbols[move.value], self.here[move.needs][move.value]
         assert value.level == symbol.level, f"{name}: level {value.level}, the plan says {symbol.level}"
         assert value.scale == symbol.scale, f"{name}: scale {value.scale}, the plan says {symbol.scale}"
         if move.way != "scatter":
             return value.parts.contiguous()
-        moved = self.layout.moved(move, symbol.level, self.communicators.device)
+        moved = self.layout.moved(move, destination, symbol.level, self.communicators.device)
         return value.parts[:, self._rows(moved, "whole", symbol.level)].contiguous()
 
     def _received(
@@ -80,7 +82,7 @@ class Values:
             found = params.ring.arena.empty((symbol.components, rows, params.degree))
             for move, part in parts:
                 if part is not None:
-                    moved = self.layout.moved(move, symbol.level, device)
+                    moved = self.layout.moved(move, self.communicators.group, symbol.level, device)
                     found[:, self._rows(moved, form, symbol.level)] = part
         return evaluator.made(found, symbol.level, symbol.scale)
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import aegis_fhe
-from aegis_fhe.models import minilm, text_encoder
+from aegis_fhe.models import text_encoder
+from aegis_fhe.models.minilm import recipe
 from program.encoder.tiny_encoder import tiny_encoder
 
 from .stand_in import stand_in
@@ -24,7 +25,7 @@ def test_the_six_lines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     layers, program = tiny_encoder(16, mean=True)
     encoder = stand_in(layers)
     monkeypatch.setattr(text_encoder.TextEncoder, "load", lambda: encoder)
-    monkeypatch.setattr(minilm, "compile_sentence_encoder", lambda given: program)
+    monkeypatch.setattr(recipe, "compile_sentence_encoder", lambda given: program)
     assert len(LINES.splitlines()) == 6
     names: dict[str, object] = {"aegis_fhe": aegis_fhe}
     exec(LINES, names)

@@ -13,7 +13,7 @@ from aegis_fhe.placement.workload import Objective, Workload
 from aegis_fhe.program.long.shape_program import Packing
 
 # Of attention's babies: more of them take less memory and more ModUps.
-CHUNKS = (1, 2, 3, 4, 6, 8, 10, 12, 16, 24, 32)
+CHUNKS = (1, 2, 3, 4, 6, 8, 10, 12, 16, 24, 32, 48, 64)
 # Where the search begins: mostly near the fastest, for smaller chunks arrive earlier.
 FIRST = 8
 
@@ -48,7 +48,7 @@ class Trials:
     planned: dict[tuple[int, tuple[int, ...]], Planned] = field(default_factory=dict)
 
     def best(self, objective: Objective, worth: Callable[[Cost], bool] | None = None) -> Iterator[Planned]:
-        """From FIRST chunks on: where it fits, fewer while that is better; else the fewest more that fit.
+        """From FIRST chunks on: where it fits, fewer while that is no worse; else the fewest more that fit.
 
         worth: asked with what the first choice costs by its prices; nothing is evaluated where it says no.
         """
@@ -65,7 +65,7 @@ class Trials:
         for chunks in reversed(CHUNKS[:at]):
             before, found = found, self._plan(chunks, self._choices(chunks).best(objective))
             yield found
-            if not self.fits(found) or found.better(objective) >= before.better(objective):
+            if not self.fits(found) or found.better(objective) > before.better(objective):
                 return
 
     def _more(self, objective: Objective, fewest: int) -> Iterator[Planned]:

@@ -152,12 +152,12 @@ def _attended(
 
 
 def _chunk(operator: ScoreChunk, inputs: int) -> tuple[list[Place], list[Place]]:
-    """[query block][column][giant step], babies [token block][column][j], sums so far as the results."""
+    """[query block][column][giant step], babies [pair][column], sums so far as the results."""
     attention, scores = operator.attention, operator.attention.scores
-    queries, keys, columns = list(attention.query_blocks), range(scores.layout.blocks), scores.columns
-    babies = columns * (operator.last - operator.first)
+    queries, columns = list(attention.query_blocks), scores.columns
+    blocks = [pair // scores.baby for pair in range(operator.first, operator.last)]
     found = [*_grid("queries", queries, columns * len(attention.giant_steps), columns)]
-    found += [*_grid("keys", keys, babies, columns), *_grid("values", keys, babies, columns)]
+    found += [*_grid("keys", blocks, columns, columns), *_grid("values", blocks, columns, columns)]
     return found + (_sums("sums", attention) if len(found) < inputs else []), _sums("x", attention)
 
 

@@ -1,7 +1,7 @@
 """Attention with its babies in chunks: held are some babies, and one sum for each giant step.
 
 With Q turned in advance, queries of giant step i are q_c(i) = rot(q_c, -S b i), and sums over babies come
-apart into chunks of j,
+apart into chunks of pairs of a block of keys and j, number b (key block) + j,
 
     O_c(i) += sum_j P[b i + j] rot(v_c, S j),   D(i) += sum_j P[b i + j],
 
@@ -28,10 +28,10 @@ _Grids: TypeAlias = list[list[Sequence[V]]]
 
 
 class ScoreChunk(msgspec.Struct, frozen=True, tag=True):
-    """The sums of `attention` over babies first <= j < last, added to what came before.
+    """The sums of `attention` over pairs first <= b (key block) + j < last, added to what came before.
 
-    Inputs: Q turned, [query block][column][giant step]; babies of K, then of V, [token block][column][j];
-    behind the first chunk the sums so far. Outputs: the sums, [query block][giant step], C of three
+    Inputs: Q turned, [query block][column][giant step]; babies of K, then of V, [pair][column]; behind the
+    first chunk the sums so far. Outputs: the sums, [query block][giant step], C of three
     components and D each. attention: its part (query blocks and giant steps), without rounds.
 
     Levels: D where `StreamingAttention` has probabilities, O there too, at the scale of a product.
@@ -45,17 +45,17 @@ class ScoreChunk(msgspec.Struct, frozen=True, tag=True):
         """C products, exp and C products for each score; no rotation. Raises as `StreamingAttention`."""
         self.attention.check(context)
         scores, steps = self.attention.scores, self.attention.giant_steps
-        blocks, columns, babies = self.attention.query_blocks, scores.columns, self.last - self.first
+        blocks, columns, pairs = self.attention.query_blocks, scores.columns, self.last - self.first
         queries, rest = _grids(inputs, len(blocks), columns, len(steps))
-        keys, rest = _grids(rest, scores.layout.blocks, columns, babies)
-        values, rest = _grids(rest, scores.layout.blocks, columns, babies)
+        babies = [rest[start : start + columns] for start in range(0, 2 * pairs * columns, columns)]
+        keys, values, rest = babies[:pairs], babies[pairs:], rest[2 * pairs * columns :]
         before, results = iter(rest), list[V]()
         for place, block in enumerate(blocks):
             for step, i in enumerate(steps):
                 own = self._sums(backend, context, (block, i), queries[place][step], keys, values)
                 held = [next(before) for _ in range(columns + 1)] if rest else []
-                pairs = zip(held, own, strict=True) if held and own else ()
-                results += [backend.add(x, y) for x, y in pairs] or held or own
+                added = zip(held, own, strict=True) if held and own else ()
+                results += [backend.add(x, y) for x, y in added] or held or own
         return results
 
     def _sums(
@@ -64,33 +64,34 @@ class ScoreChunk(msgspec.Struct, frozen=True, tag=True):
         context: Context,
         place: tuple[int, int],
         query: Sequence[V],
-        keys: _Grids[V],
-        values: _Grids[V],
+        keys: Sequence[Sequence[V]],
+        values: Sequence[Sequence[V]],
     ) -> list[V]:
         """Of one query block and giant step; none where this chunk has nothing for it."""
         offsets = self.attention.offsets(place[1], place[0], context)
         probabilities, met = list[V](), list[Sequence[V]]()
-        for key_block, j, seen in self._seen(*place, context):
-            product = backend.multiply_sum(query, keys[key_block][j - self.first])
+        for pair, seen in self._seen(*place, context):
+            product = backend.multiply_sum(query, keys[pair])
             p = self.attention.exponentiated(backend, product, offsets, context)
             if self.attention.masks:
                 p = multiply_plain(backend, p, self.attention.scores.mask(seen), context.scale)
             probabilities.append(p)
-            met.append(values[key_block][j - self.first])
+            met.append(values[pair])
         if not probabilities:
             return []
         columns = range(self.attention.scores.columns)
         products = [backend.multiply_sum(probabilities, [value[c] for value in met]) for c in columns]
         return [*products, reduce(backend.add, probabilities)]
 
-    def _seen(self, block: int, i: int, context: Context) -> list[tuple[int, int, NDArray[np.bool_]]]:
-        """(key block, j, keys seen) where some query sees one; the first chunk has at least one."""
+    def _seen(self, block: int, i: int, context: Context) -> list[tuple[int, NDArray[np.bool_]]]:
+        """(place among the pairs, keys seen) where some query sees one; the first chunk has at least one."""
         scores = self.attention.scores
-        found, unseen = list[tuple[int, int, NDArray[np.bool_]]](), list[tuple[int, int, NDArray[np.bool_]]]()
-        for key_block in scores.key_blocks_seen(block):
-            for j in range(self.first, min(self.last, len(scores.babies(i)))):
+        found, unseen = list[tuple[int, NDArray[np.bool_]]](), list[tuple[int, NDArray[np.bool_]]]()
+        for pair in range(self.first, self.last):
+            key_block, j = divmod(pair, scores.baby)
+            if key_block in scores.key_blocks_seen(block) and j in scores.babies(i):
                 seen = scores.keys_seen(block, key_block, i, j, context.tokens, public=context.public_tokens)
-                (found if seen.any() else unseen).append((key_block, j, seen))
+                (found if seen.any() else unseen).append((pair - self.first, seen))
         return found or ([] if self.first else unseen[:1])
 
 

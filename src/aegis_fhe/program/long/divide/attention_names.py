@@ -47,7 +47,7 @@ class AttentionNames:
 
     def turn(self, parts: int) -> Iterator[Node]:
         """Babies of K and V, some columns a node; from then on K and V are these."""
-        nodes = list(self.babies(parts, 0, self.operator.scores.baby))
+        nodes = list(self.babies(parts, 0, len(self.keys) * self.operator.scores.baby))
         for grids, role in ((self.keys, "keys"), (self.values, "values")):
             for block in range(len(grids)):
                 own = (node for node in nodes if f".{role}{block}." in node.name)
@@ -55,15 +55,23 @@ class AttentionNames:
         yield from nodes
 
     def babies(self, parts: int, first: int, last: int) -> Iterator[Node]:
-        """rot(x, S j) for first <= j < last of K and V, some columns a node."""
-        babies = Babies(self.operator.scores.layout.sub_slots, last - first, first)
+        """rot(x, S j) of K and V for the pairs first <= b (token block) + j < last, some columns a node."""
+        scores = self.operator.scores
         for role, grids in (("keys", self.keys), ("values", self.values)):
             for block, grid in enumerate(grids):
-                for number, (start, end) in enumerate(even_ranges(len(grid), parts)):
-                    own = grid[start:end]
-                    names = [f"{x}.{self.node.name}.turned{j}" for x in own for j in range(first, last)]
-                    place = f".{role}{block}.{first}"
+                start, end = (min(max(p - block * scores.baby, 0), scores.baby) for p in (first, last))
+                if start == end:
+                    continue
+                babies = Babies(scores.layout.sub_slots, end - start, start)
+                for number, columns in enumerate(even_ranges(len(grid), parts)):
+                    own = grid[slice(*columns)]
+                    names = [self.baby(x, j) for x in own for j in range(start, end)]
+                    place = f".{role}{block}.{start}"
                     yield as_part(self.node, number, babies, own, names, role=place, block=block)
+
+    def baby(self, value: str, j: int) -> str:
+        """The name of rot(x, S j)."""
+        return f"{value}.{self.node.name}.turned{j}"
 
 
 def sum_parts(names: AttentionNames, blocks: slice, parts: int, role: str, block: int) -> Iterator[Node]:

@@ -22,8 +22,8 @@ from aegis_fhe.program.long.score_chunks import GiantSums, ScoreChunk
 
 def chunked(names: AttentionNames, division: Division, steps: Sequence[tuple[int, int]]) -> Iterator[Node]:
     """All nodes of one attention, by blocks of queries if so divided, and by giant steps."""
-    baby, blocks = names.operator.scores.baby, range(names.operator.scores.layout.blocks)
-    ranges = even_ranges(baby, division.chunks)
+    blocks = range(names.operator.scores.layout.blocks)
+    ranges = even_ranges(len(blocks) * names.operator.scores.baby, division.chunks)
     queries = [(p, p + 1) for p in blocks] if division.queries else [(blocks.start, blocks.stop)]
     parts = [
         _Part(names, block, giants, number, len(steps))
@@ -82,13 +82,13 @@ class _Part:
             yield self._node(turn, queries, self._queries(block), f".queries{block}")
 
     def scores(self, index: int, chunk: tuple[int, int]) -> Iterator[Node]:
-        """One chunk of babies, a node for each block of queries and giant step: sums replace those before."""
+        """One chunk of pairs, a node for each block of queries and giant step: sums replace those before."""
+        pairs = [divmod(pair, self.names.operator.scores.baby) for pair in range(*chunk)]
         babies = [
-            f"{x}.{self.names.node.name}.turned{j}"
+            self.names.baby(x, j)
             for grids in (self.names.keys, self.names.values)
-            for grid in grids
-            for x in grid
-            for j in range(*chunk)
+            for block, j in pairs
+            for x in grids[block]
         ]
         for block, i in product(range(*self.blocks), range(*self.giants)):
             queries = [self._turned(x, i) for x in self.names.queries[block]]

@@ -21,10 +21,10 @@ class Division:
     rows: stages whose products are sums over parts of their inputs instead ("output", "contract" as they
     follow a stage that is divided by heads or units). queries: attention has a part for every token block of
     queries. giants: and so many for its giant steps, summed. babies: K and V are turned by nodes of their
-    own, `parts` for each token block, instead of in every part of attention. chunks: and so many times, some
-    babies each, with the scores that need no others (`score_chunks`). shared: stages whose products have
-    their babies from nodes of their own, `shares` for each part. heads: Q, K and V have so many parts each
-    instead, by groups of heads. paired: so do gate and up, `parts` each.
+    own, `parts` for each token block, instead of in every part of attention. chunks: and so many times, a
+    part of them each, with the scores that need no others (`score_chunks`). shared: stages whose products
+    have their babies from nodes of their own, `shares` for each part. heads: Q, K and V have so many parts
+    each instead, by groups of heads. paired: so do gate and up, `parts` each.
     """
 
     parts: int = 1

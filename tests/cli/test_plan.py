@@ -46,6 +46,9 @@ def test_every_promised_figure_is_there(written: dict):
         memory = facts["memory_bytes_per_device"]
         assert set(memory) == {"keys", "weights", "activations", "workspace", "total"}
         assert memory["total"] == sum(memory[name] for name in set(memory) - {"total"})
+        share, whole = facts["memory_share_of_one_device"], written["one_device"]["memory_bytes"]
+        assert share["with_keys"] == memory["total"] / whole
+        assert share["without_keys"] > 0
         assert facts["efficiency"] == pytest.approx(facts["speedup"] / facts["devices"])
         assert 0 < facts["seconds"] <= facts["seconds_blocking"] * 1.001
 

@@ -26,7 +26,7 @@ from aegis_fhe.placement.model_shapes import MODELS
 from aegis_fhe.placement.plan_file import plan_document
 from aegis_fhe.placement.plan_storing import stored_plan
 from aegis_fhe.placement.planned_layer import PlannedLayer
-from aegis_fhe.placement.report import describe_misfit, describe_parameters, plan_facts
+from aegis_fhe.placement.report import describe_misfit, describe_parameters, memory_share, plan_facts
 from aegis_fhe.placement.workload import Objective, Workload
 
 # By how a command names them: what this system uses, and the limbs of the published one.
@@ -146,8 +146,11 @@ def _print_verdicts(
     model: str, workload: Workload, verdicts: Mapping[str, Verdict], one_device: Evaluation, console: Console
 ) -> None:
     title = f"{model}, {workload.tokens} tokens, one layer, {workload.devices} devices"
-    columns = ("strategy", "rendering", "fits", "predicted", "speed-up", "efficiency", "memory")
+    columns = ("strategy", "rendering", "fits", "predicted", "speed-up", "efficiency")
     console.print(results_table(title, columns, [_time_row(n, v, one_device) for n, v in verdicts.items()]))
+    title = "GiB on the fullest device; share of one device's, with keys and without"
+    parts = ("strategy", "keys", "weights", "values", "workspace", "total", "share", "without")
+    console.print(results_table(title, parts, [_memory_row(n, v, one_device) for n, v in verdicts.items()]))
     title = "bytes received by the device that receives most"
     console.print(results_table(title, ("strategy", *STAGES), [_byte_row(n, v) for n, v in verdicts.items()]))
     console.print(f"Of each strategy the rendering of least {workload.objective} that fits is shown.")
@@ -181,8 +184,14 @@ def _time_row(name: str, verdict: Verdict, one_device: Evaluation) -> tuple[str,
         format_seconds(best.timeline.seconds),
         f"{gain:.2f}",
         f"{100 * gain / best.plan.mesh.world_size:.1f} %",
-        format_bytes(best.memory.total),
     )
+
+
+def _memory_row(name: str, verdict: Verdict, one_device: Evaluation) -> tuple[str, ...]:
+    memory, share = verdict.best.memory, memory_share(verdict.best, one_device)
+    parts = (memory.keys, memory.weights, memory.activations, memory.workspace, memory.total)
+    shares = (share["with_keys"], share["without_keys"])
+    return (name, *(f"{part / 2**30:.2f}" for part in parts), *(f"{100 * x:.1f} %" for x in shares))
 
 
 def _byte_row(name: str, verdict: Verdict) -> tuple[str, ...]:

@@ -83,7 +83,7 @@ class Alternatives:
         where: dict[str, Place] = dict(self.found.plan.assignment.where)
         for node in readers:
             groups = {source[value] for value in node.inputs if value in source}
-            if len(groups) != 1:
+            if len(groups) != 1 or where[node.name] is TEAM:
                 return None
             where[node.name] = tuple(groups)
         return self._evaluated("computed where they lie, results move", where)

@@ -39,6 +39,16 @@ def evaluation_facts(found: Evaluation, one_device: Evaluation) -> dict[str, Any
         "devices": found.plan.mesh.world_size,
         "stages": {**{name: _stage(found, name) for name in STAGES}, "total": _total(found)},
         "memory_bytes_per_device": {**asdict(found.memory), "total": found.memory.total},
+        "memory_share_of_one_device": memory_share(found, one_device),
+    }
+
+
+def memory_share(found: Evaluation, one_device: Evaluation) -> dict[str, float]:
+    """Of the memory of `Comparison.one_device`, evaluation keys on both sides counted or left out."""
+    own, whole = found.memory, one_device.memory
+    return {
+        "with_keys": own.total / whole.total,
+        "without_keys": (own.total - own.keys) / (whole.total - whole.keys),
     }
 
 

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from aegis_fhe.observe.scatter import BOTTOM, HEIGHT, MOST_TICKS, Axis, Series, scatter_svg
+from aegis_fhe.observe.scatter import BOTTOM, HEIGHT, MOST_TICKS, Axis, Series, scatter_svg, stacked_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 X, Y = Axis(label="bytes", show=lambda x: f"{x:g} B"), Axis(label="time", show=lambda y: f"{y:g} s")
@@ -59,3 +59,28 @@ def test_ticks_are_few_and_enclose_the_points(spread: float):
 def test_nothing_to_draw_is_refused():
     with pytest.raises(ValueError, match="at least one point"):
         drawn(Series(name="none", points=[]))
+
+
+def test_on_a_logarithmic_axis_equal_factors_are_equal_steps_upwards():
+    axis = Axis(label="tokens", show=lambda y: f"{y:g} t", logarithmic=True)
+    points = [(1, 128.0), (2, 512.0), (4, 2048.0)]
+    text = scatter_svg("title", X, axis, [Series(name="line", points=points, joined=True)])
+    root = ET.fromstring(text)
+    (_, y0), (_, y1), (_, y2) = circles(root)
+    assert y0 == HEIGHT - BOTTOM
+    assert y0 - y1 == pytest.approx(y1 - y2, abs=0.11)
+    assert y0 > y1
+    ticks = [float(t.text[:-2]) for t in root.iter(f"{SVG}text") if t.text and t.text.endswith(" t")]
+    assert ticks == [128, 256, 512, 1024, 2048]
+    with pytest.raises(ValueError, match="no place for zero"):
+        scatter_svg("title", X, axis, [Series(name="line", points=[(1, 0.0)])])
+
+
+def test_stacked_drawings_lie_one_below_the_other():
+    one = scatter_svg("title", X, Y, [Series(name="n", points=[(1, 1.0)])])
+    root = ET.fromstring(stacked_svg([one, one]))
+    assert root.attrib["height"] == str(2 * HEIGHT)
+    assert [g.attrib["transform"] for g in root.iter(f"{SVG}g")] == [
+        "translate(0 0)",
+        f"translate(0 {HEIGHT})",
+    ]

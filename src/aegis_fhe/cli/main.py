@@ -31,6 +31,7 @@ COMMANDS = {
     "evaluate": "Predict the accuracy of an encrypted model, against the exact one.",
     "counts": "Count a model's operations, bootstraps, weights and keys at any length.",
     "plan": "Predict bytes, seconds and memory of one layer on several devices, from shapes alone.",
+    "longest": "Find the longest text that fits a number of devices, by strategy, from shapes alone.",
     "layer": "Run one encrypted layer as a plan says, on worker processes of this machine.",
     "params": "Show parameter sets: bits, security and key sizes.",
     "bench": "Measure operations beside another library's: minimum, median, 90 % quantile, ratio.",

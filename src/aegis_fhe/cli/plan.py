@@ -36,7 +36,7 @@ _UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40, "GB": 
 
 def plan(
     model: Annotated[str, typer.Option(help=f"One of {', '.join(MODELS)}.")],
-    tokens: Annotated[int, typer.Option(min=8, max=4096, help="Length of the text.")] = 2048,
+    tokens: Annotated[int, typer.Option(min=8, max=65536, help="Length of the text.")] = 2048,
     devices: Annotated[int, typer.Option(min=1, max=1024, help="How many.")] = 4,
     device: Annotated[
         str, typer.Option(help="a100, h100, h200, or what `aegis calibrate` measured.")
@@ -76,7 +76,7 @@ def plan(
         shape=found.layer,
         degrees=found.degrees,
         tokens=tokens,
-        bootstrap=_parameters(parameters, insecure),
+        bootstrap=bootstrap_of(parameters, insecure),
         machine=Machine(device=load_device(device), network=load_network(link)),
         devices=devices,
         memory_bytes=parse_bytes(device_memory),
@@ -134,7 +134,8 @@ def _objective(text: str) -> Objective:
     return known[text]
 
 
-def _parameters(name: str, insecure: bool) -> BootstrapPlan:
+def bootstrap_of(name: str, insecure: bool) -> BootstrapPlan:
+    """Parameters by name. Raises AegisError for unknown ones, and for insecure ones that are not allowed."""
     if name not in PARAMETERS:
         raise AegisError(f"parameters {name!r} are unknown: expected {' or '.join(PARAMETERS)}")
     bootstrap = PARAMETERS[name]()

@@ -1,4 +1,6 @@
-"""Points in a plane as an SVG drawing: the horizontal axis logarithmic, the vertical one linear from zero."""
+"""Points in a plane as an SVG drawing: the horizontal axis logarithmic, the vertical one linear from zero,
+or logarithmic too.
+"""
 
 from __future__ import annotations
 
@@ -25,21 +27,24 @@ class Series:
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """label: under or beside it; show: a value as text at a tick."""
+    """label: under or beside it; show: a value as text at a tick; logarithmic: of the vertical one."""
 
     label: str
     show: Callable[[float], str]
+    logarithmic: bool = False
 
 
 def scatter_svg(title: str, x: Axis, y: Axis, series: Sequence[Series]) -> str:
     """A complete SVG document. x = 0 has a place of its own, left of the least positive x.
 
-    Raises ValueError when there is no point.
+    Raises ValueError when there is no point, and where a logarithmic axis has one at zero.
     """
     points = [point for one in series for point in one.points]
     if not points:
         raise ValueError("nothing to draw: expected a series with at least one point")
-    plane = _Plane.around(points)
+    if y.logarithmic and min(value for _, value in points) <= 0:
+        raise ValueError("a logarithmic axis has no place for zero: expected positive values")
+    plane = _Plane.around(points, logarithmic=y.logarithmic)
     parts = [_text(LEFT, TOP - 24, title, size=16), *_axes(plane, x, y)]
     for number, one in enumerate(series):
         colour = COLOURS[number % len(COLOURS)]
@@ -47,21 +52,33 @@ def scatter_svg(title: str, x: Axis, y: Axis, series: Sequence[Series]) -> str:
     return "\n".join([_head(), *parts, "</svg>", ""])
 
 
+def stacked_svg(drawings: Sequence[str]) -> str:
+    """Drawings of `scatter_svg` one below the other, as one document."""
+    height = HEIGHT * len(drawings)
+    shifted = [f'<g transform="translate(0 {HEIGHT * i})">\n{one}</g>' for i, one in enumerate(drawings)]
+    return "\n".join([_head(height), *shifted, "</svg>", ""])
+
+
 @dataclass(frozen=True)
 class _Plane:
-    """Where values lie on paper. low, high: exponents of 2; zero: whether some x is 0; top: the largest y."""
+    """Where values lie on paper. low, high: exponents of 2; zero: whether some x is 0; top: the largest y;
+    bottom: the exponent of 2 at the foot of a logarithmic y.
+    """
 
     low: int
     high: int
     zero: bool
     top: float
+    bottom: int | None = None
 
     @classmethod
-    def around(cls, points: Sequence[tuple[float, float]]) -> _Plane:
+    def around(cls, points: Sequence[tuple[float, float]], *, logarithmic: bool = False) -> _Plane:
         logs = [math.log2(x) for x, _ in points if x > 0] or [0.0]
         low, high = math.floor(min(logs)), math.ceil(max(logs))
         top = max(y for _, y in points) or 1.0
-        return cls(low, max(high, low + 1), any(x <= 0 for x, _ in points), 1.05 * top)
+        bottom = math.floor(math.log2(min(y for _, y in points))) if logarithmic else None
+        zero = any(x <= 0 for x, _ in points)
+        return cls(low, max(high, low + 1), zero, 1.05 * top, bottom)
 
     def x(self, value: float) -> float:
         start = LEFT + (50 if self.zero else 10)
@@ -71,25 +88,32 @@ class _Plane:
         return start + share * (WIDTH - RIGHT - start)
 
     def y(self, value: float) -> float:
-        return HEIGHT - BOTTOM - value / self.top * (HEIGHT - BOTTOM - TOP)
+        share = value / self.top
+        if self.bottom is not None:
+            share = (math.log2(value) - self.bottom) / (math.log2(self.top) - self.bottom)
+        return HEIGHT - BOTTOM - share * (HEIGHT - BOTTOM - TOP)
 
     def x_ticks(self) -> list[float]:
         step = -(-(self.high - self.low) // (MOST_TICKS - 1))
         return [0.0] * self.zero + [2.0**k for k in range(self.low, self.high + 1, step)]
 
     def y_ticks(self) -> list[float]:
-        """Multiples of 1, 2 or 5 times a power of ten."""
+        """Multiples of 1, 2 or 5 times a power of ten; powers of two on a logarithmic axis."""
+        if self.bottom is not None:
+            last = math.floor(math.log2(self.top))
+            stride = max(1, -(-(last - self.bottom) // (MOST_TICKS - 1)))
+            return [2.0**k for k in range(self.bottom, last + 1, stride)]
         rough = self.top / MOST_TICKS
         power = 10.0 ** math.floor(math.log10(rough))
         step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough)
         return [k * step for k in range(int(self.top / step) + 1)]
 
 
-def _head() -> str:
+def _head(height: int = HEIGHT) -> str:
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" '
-        f'viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif">\n'
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
+        f'viewBox="0 0 {WIDTH} {height}" font-family="sans-serif">\n'
+        f'<rect width="{WIDTH}" height="{height}" fill="white"/>'
     )
 
 

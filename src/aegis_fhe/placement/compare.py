@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from aegis_fhe.errors import CapacityError, LayoutError, LevelError
@@ -13,6 +13,7 @@ from aegis_fhe.placement.explain import Explanation, explain
 from aegis_fhe.placement.facts import Seen, nothing_seen
 from aegis_fhe.placement.limbs import LimbPlacement
 from aegis_fhe.placement.strategies import (
+    BABIES,
     Rendering,
     limb_parallel,
     replicated,
@@ -25,8 +26,6 @@ from aegis_fhe.program.long.shape_program import Packing, ShapeProgram
 
 # The strategy that the planner makes, operator by operator.
 AEGIS = "aegis"
-# Rotated inputs that an operator may hold, tried in turn until a rendering fits.
-BABIES = (None, 1024, 256, 64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +83,7 @@ class Comparison:
         found = [
             evaluate(one, program, self.workload.machine, self.seen_by(one.limbs, program))
             for one in single(self.workload.bootstrap.params, self.workload.tokens)
-            if (program := self._program(one.packing)) is not None
+            if (program := self.carried(one.packing)) is not None
         ]
         return min(found, key=lambda one: one.timeline.seconds)
 
@@ -104,14 +103,11 @@ class Comparison:
     def _evaluations(self, rendering: Rendering) -> Iterator[Evaluation]:
         """With as many babies as fit: fewer take more rotations, so the first that fits is the best."""
         for most in BABIES:
-            packing = replace(rendering.packing, most_babies=most)
-            variant = rendering.variant if most is None else f"{rendering.variant} b{most}"
-            program = self._program(packing)
+            one = rendering.with_babies(most)
+            program = self.carried(one.packing)
             if program is None:
                 return
-            seen = self.seen_by(rendering.limbs, program)
-            one = replace(rendering, packing=packing, variant=variant)
-            found = evaluate(one, program, self.workload.machine, seen)
+            found = evaluate(one, program, self.workload.machine, self.seen_by(one.limbs, program))
             yield found
             if found.memory.total <= self.workload.memory_bytes:
                 return
@@ -130,8 +126,8 @@ class Comparison:
             )
         return self.programs[packing]
 
-    def _program(self, packing: Packing) -> ShapeProgram | None:
-        """None where no choice of bootstraps carries it."""
+    def carried(self, packing: Packing) -> ShapeProgram | None:
+        """As `program`, None where no choice of bootstraps carries it."""
         try:
             return self.program(packing)
         except (LayoutError, LevelError):

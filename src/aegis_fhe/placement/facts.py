@@ -52,7 +52,7 @@ Seen: TypeAlias = KnownNodes[NodeFacts]
 
 def nothing_seen(params: Parameters, limbs: LimbPlacement) -> Seen:
     """For graphs on these parameters and this placement, all of one context."""
-    return KnownNodes(partial(NodeMemory, params, limbs), _facts)
+    return KnownNodes(partial(NodeMemory, params, limbs), node_facts)
 
 
 def graph_facts(
@@ -77,5 +77,6 @@ def graph_facts(
     return GraphFacts(nodes=nodes, symbols=symbols)
 
 
-def _facts(found: NodeMemory) -> NodeFacts:
+def node_facts(found: NodeMemory) -> NodeFacts:
+    """What an interpreter learned that ran a node."""
     return NodeFacts(found.counts, tuple(found.collectives), found.peak)

@@ -9,20 +9,26 @@ from dataclasses import dataclass, field, replace
 from aegis_fhe.errors import LayoutError, LevelError
 from aegis_fhe.placement.choose.bound import Bounds
 from aegis_fhe.placement.choose.prices import Prices
+from aegis_fhe.placement.choose.runs import runs_of
 from aegis_fhe.placement.choose.trials import Planned, Trials, undominated
-from aegis_fhe.placement.evaluate import Evaluation
+from aegis_fhe.placement.evaluate import Evaluation, evaluate
 from aegis_fhe.placement.facts import GraphFacts, Seen, graph_facts
 from aegis_fhe.placement.limbs import LimbPlacement
 from aegis_fhe.placement.mesh import Mesh
 from aegis_fhe.placement.mesh_limbs import MeshLimbs
 from aegis_fhe.placement.node_seconds import ComputeSeconds
+from aegis_fhe.placement.peak_memory import peak_memory
 from aegis_fhe.placement.planner import Cost
+from aegis_fhe.placement.strategies import BABIES, Rendering
 from aegis_fhe.placement.strategies.tokens import packings, whole
 from aegis_fhe.placement.workload import Workload
+from aegis_fhe.program.long.divide import Division
 from aegis_fhe.program.long.shape_program import Packing, ShapeProgram
 
 # A mesh and packing is worth a look if its bound is below the fastest plan so far times this.
 GAIN = 1.02
+# Attention by blocks of queries, keys and values turned once for all.
+QUERIES = Division(queries=True, babies=True, heads=1)
 # Of one packing's front, evenly in log bytes.
 POINTS = 12
 
@@ -46,6 +52,8 @@ class Planning:
         for trials in self._trials(lambda mesh, bound: worth(bound)):
             for found in self._noticed(trials, trials.best(objective, worth)):
                 yield found.evaluation
+        if self.fastest == math.inf:
+            yield from (one.evaluation for one in self._tight())
 
     def front(self) -> list[Planned]:
         """What fits and is not beaten in both bytes and seconds, from the fastest on.
@@ -63,7 +71,43 @@ class Planning:
             for one in self._noticed(trials, trials.front(POINTS))
             if trials.fits(one)
         ]
-        return undominated(found)
+        return undominated(found or list(self._tight()))
+
+    def shared_by_limbs(self) -> Iterator[Rendering]:
+        """Limbs of everything on all devices, keys too, scores as a stream: what takes the least memory.
+
+        Every operator has one way, so little is left to choose: whether attention takes one block of queries
+        after the other, of which fewer are then held with their sums. Babies as many as they like to be.
+        """
+        w, mesh = self.workload, Mesh(limbs=self.workload.devices)
+        for packing in packings(w.bootstrap.params.slots, w.tokens):
+            whole = f"T{packing.block_tokens}" + (f" M{mesh.limbs}" if mesh.limbs > 1 else "")
+            for variant, division in ((f"{whole} queries", QUERIES), (whole, Division())):
+                yield Rendering(
+                    strategy="aegis",
+                    variant=variant,
+                    packing=packing,
+                    division=division,
+                    mesh=mesh,
+                    limbs=self._limbs(mesh),
+                    rule=lambda node: (0,),
+                )
+
+    def _tight(self) -> Iterator[Planned]:
+        """Those of `shared_by_limbs` that fit, with as many babies as fit."""
+        limit = self.workload.memory_bytes
+        for rendering in self.shared_by_limbs():
+            for one in map(rendering.with_babies, BABIES):
+                try:
+                    program = self.program(one.packing)
+                except (LayoutError, LevelError):
+                    break
+                if peak_memory(one, program).total <= limit:
+                    seen = self.seen(one.limbs, program)
+                    ways = {run.name: "whole" for run in runs_of(program.graph)}
+                    found = evaluate(one, program, self.workload.machine, seen)
+                    yield Planned(evaluation=found, ways=ways, chunks=1)
+                    break
 
     def _trials(self, worth: Callable[[Mesh, Cost], bool]) -> Iterator[Trials]:
         """Every packing and mesh T x M, the most promising first, while it is worth a look."""

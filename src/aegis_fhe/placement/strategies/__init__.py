@@ -2,7 +2,16 @@
 
 from aegis_fhe.placement.strategies.columns import replicated, tensor_parallel
 from aegis_fhe.placement.strategies.limbs import limb_parallel
-from aegis_fhe.placement.strategies.rendering import Rendering, place
+from aegis_fhe.placement.strategies.rendering import BABIES, Rendering, place
 from aegis_fhe.placement.strategies.tokens import single, token
 
-__all__ = ["Rendering", "limb_parallel", "place", "replicated", "single", "tensor_parallel", "token"]
+__all__ = [
+    "BABIES",
+    "Rendering",
+    "limb_parallel",
+    "place",
+    "replicated",
+    "single",
+    "tensor_parallel",
+    "token",
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from aegis_fhe.placement.limbs import LimbPlacement
@@ -16,6 +16,10 @@ from aegis_fhe.program.operators import Refresh
 
 # Of a node that is no bootstrap: who computes it.
 Rule: TypeAlias = Callable[[Node], Place]
+
+
+# Rotated inputs that an operator may hold, tried in turn until a rendering fits.
+BABIES = (None, 1024, 256, 64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +37,12 @@ class Rendering:
     limbs: LimbPlacement
     rule: Rule
     places_refreshes: bool = False
+
+    def with_babies(self, most: int | None) -> Rendering:
+        """The same with at most so many of them: they take less memory and more rotations."""
+        packing = replace(self.packing, most_babies=most)
+        variant = self.variant if most is None else f"{self.variant} b{most}"
+        return replace(self, packing=packing, variant=variant)
 
     def assignment(self, graph: Graph) -> Assignment:
         """Where each node of the divided graph is computed."""

@@ -14,6 +14,7 @@ the factor 1/D turns back to its query as Q does. Scores stay from one pass to t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 import msgspec
@@ -79,8 +80,8 @@ class StreamingAttention(msgspec.Struct, frozen=True, tag=True):
         return range(*self.queries) if self.queries else range(self.scores.layout.blocks)
 
     @property
-    def giant_steps(self) -> range:
-        """Which giant steps are summed."""
+    def giant_steps(self) -> Sequence[int]:
+        """Which giant steps are summed, in rising order."""
         return range(*self.giants) if self.giants else range(self.scores.giants)
 
     @property

@@ -14,7 +14,7 @@ Table = NDArray[np.int64]
 
 # Fewer sub-slots would leave no room for the heads of a token.
 LEAST_SUB_SLOTS = 16
-TOKENS = range(8, 4097)
+TOKENS = range(8, 65537)
 
 
 def next_power_of_two(count: int) -> int:

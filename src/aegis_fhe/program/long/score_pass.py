@@ -61,8 +61,8 @@ class ScorePass(Generic[V]):
             self._turn(i)
             for place in range(len(self.blocks)):
                 self._accumulate(i, place)
-        if steps.start:
-            self.sums = self._rotated(self.sums, self._unit * steps.start)
+        if steps[0]:
+            self.sums = self._rotated(self.sums, self._unit * steps[0])
         grids = [grid or self._nothing() for grid in self.sums]
         sums = [x for grid in grids for x in grid[:-1]] + [grid[-1] for grid in grids]
         return [*self._kept(), *sums] if self.operator.keeps else sums

@@ -23,7 +23,7 @@ from aegis_fhe.runtime.ledger import LedgerError
 from aegis_fhe.runtime.mesh.planned import PlannedProgram
 from aegis_fhe.service.client import Client
 from aegis_fhe.service.decoder_file import save_decoder
-from aegis_fhe.service.job import WAITING
+from aegis_fhe.service.job import WAITING, JobFiles
 from aegis_fhe.service.plan_worker import DeviceReport
 from aegis_fhe.service.result_rows import join_rows
 
@@ -74,14 +74,16 @@ def run_plan(
         return found
 
     with tempfile.TemporaryDirectory(prefix="aegis-") as temporary:
-        files = _Files(Path(temporary), planned.mesh.schedule.mesh.world_size)
-        files.plan.write_bytes(msgspec.json.encode(stored))
+        files, plan = JobFiles(folder=Path(temporary)), Path(temporary) / "plan.json"
+        (input_file,) = files.inputs
+        (results,) = files.results(planned.mesh.schedule.mesh.world_size)
+        plan.write_bytes(msgspec.json.encode(stored))
         save_decoder(program, files.program)
-        step("encrypt", lambda: client.write_input(hidden, files.input))
+        step("encrypt", lambda: client.write_input(hidden, input_file))
         step("keys", lambda: client.write_keys(files.keys, durable=False))
-        reports = step("devices", lambda: _launched(files, program, on_output))
+        reports = step("devices", lambda: _launched(plan, files, results, program, on_output))
         devices = tuple(msgspec.convert(report.result, DeviceReport) for report in reports)
-        rows = step("join", lambda: join_rows(program, planned.mesh, files.results))
+        rows = step("join", lambda: join_rows(program, planned.mesh, results))
         result = step("decrypt", lambda: client.decrypted(rows, len(hidden)))
     run = PlanRun(
         values=result.hidden,
@@ -101,42 +103,20 @@ def check_bytes(predicted: Sequence[Mapping[Key, int]], received: Sequence[Mappi
         raise LedgerError(f"measured bytes are not those that were predicted: {difference}")
 
 
-@dataclass(frozen=True)
-class _Files:
-    folder: Path
-    world_size: int
-
-    @property
-    def plan(self) -> Path:
-        return self.folder / "plan.json"
-
-    @property
-    def program(self) -> Path:
-        return self.folder / "program.aegis"
-
-    @property
-    def keys(self) -> Path:
-        return self.folder / "keys.aegis"
-
-    @property
-    def input(self) -> Path:
-        return self.folder / "input.aegis"
-
-    @property
-    def results(self) -> list[Path]:
-        return [self.folder / f"result-{rank}.aegis" for rank in range(self.world_size)]
-
-
 def _launched(
-    files: _Files, program: DecoderProgram, on_output: Callable[[int, str], None] | None
+    plan: Path,
+    files: JobFiles,
+    results: Sequence[Path],
+    program: DecoderProgram,
+    on_output: Callable[[int, str], None] | None,
 ) -> list[WorkerReport]:
     config = {
-        "plan": str(files.plan),
+        "plan": str(plan),
         "program": str(files.program),
         "keys": str(files.keys),
-        "input": str(files.input),
-        "results": [str(path) for path in files.results],
+        "input": str(files.inputs[0]),
+        "results": [str(path) for path in results],
         "kernels": native.choose_path(program.params.kernel_path),
     }
-    options = LaunchOptions(world_size=files.world_size, environment=WAITING)
+    options = LaunchOptions(world_size=len(results), environment=WAITING)
     return launch(WORKER_MODULE, config, options, on_output=on_output)

@@ -164,13 +164,13 @@ class LimbTraffic(SymbolicBackend):
             return
         key = self.node, operation, id(moves), components
         if key not in self._noted:
-            ranks = range(self.placement.world_size)
+            received = rows_received(moves, self.placement.world_size)
             self._noted[key] = RowCollective(
                 node=self.node,
                 operation=operation,
                 moves=moves,
                 components=components,
-                received=tuple(components * rows_received(moves, rank) for rank in ranks),
+                received=tuple(components * rows for rows in received),
             )
         self.collectives.append(self._noted[key])
 

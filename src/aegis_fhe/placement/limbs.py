@@ -7,8 +7,9 @@ that move are in coefficient form, so that each is transformed once, by the devi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 from aegis_fhe.errors import ParameterError
@@ -72,7 +73,7 @@ class LimbPlacement:
 
     def own_specials(self, rank: int) -> tuple[int, ...]:
         """Special limbs that this device owns."""
-        return tuple(limb for limb in self._special_limbs if self.owner(limb) == rank)
+        return self._specials_by_owner[rank]
 
     def p_limbs(self, rank: int) -> tuple[int, ...]:
         """Special limbs on which one device computes."""
@@ -94,9 +95,8 @@ class LimbPlacement:
 
     def gather(self, level: int) -> tuple[Rows, ...]:
         """Every limb at `level` to every device that has something to compute of them."""
-        ranks = range(self.world_size)
-        needing = [r for r in ranks if self.q_limbs(level, r) or self.p_limbs(r)]
-        return self._moves((s, d, self.q_limbs(level, s)) for s in ranks for d in needing)
+        held = [self.q_limbs(level, r) for r in range(self.world_size)]
+        return _to_all(held, [r for r, own in enumerate(held) if own or self.p_limbs(r)])
 
     def gather_specials(self, kept_level: int) -> tuple[Rows, ...]:
         """Split special limbs to every device that holds limbs up to `kept_level`; nothing if replicated."""
@@ -107,11 +107,11 @@ class LimbPlacement:
     def drop(self, level: int) -> tuple[Rows, ...]:
         """The limb that a rescale at `level` divides by, to the devices that keep some."""
         kept = (r for r in range(self.world_size) if self.q_limbs(level - 1, r))
-        return self._moves((self.owner(level), d, (level,)) for d in kept)
+        return _moves((self.owner(level), d, (level,)) for d in kept)
 
     def base(self) -> tuple[Rows, ...]:
         """Limb 0 to every other device: what raising the modulus starts from."""
-        return self._moves((0, d, (0,)) for d in range(self.world_size))
+        return _moves((0, d, (0,)) for d in range(self.world_size))
 
     def scatter(self, level: int, *, extended: bool) -> tuple[Rows, ...]:
         """Of what every device has in all limbs, each limb to its owner, which adds them up.
@@ -119,11 +119,8 @@ class LimbPlacement:
         extended: special limbs too.
         """
         ranks = range(self.world_size)
-
-        def owned(rank: int) -> tuple[int, ...]:
-            return self.q_limbs(level, rank) + (self.own_specials(rank) if extended else ())
-
-        return self._moves((s, d, owned(d)) for s in ranks for d in ranks)
+        owned = [self.q_limbs(level, r) + (self.own_specials(r) if extended else ()) for r in ranks]
+        return _moves((s, d, owned[d]) for s in ranks for d in ranks)
 
     def gather_sums(self, kept_level: int) -> tuple[Rows, ...]:
         """Special limbs after `scatter`, however they are placed, to those that divide by them."""
@@ -133,22 +130,35 @@ class LimbPlacement:
     def _special_limbs(self) -> tuple[int, ...]:
         return tuple(range(self.limbs, self.limbs + self.specials))
 
-    def _special_moves(self, kept_level: int) -> tuple[Rows, ...]:
-        ranks = range(self.world_size)
-        kept = [r for r in ranks if self.q_limbs(kept_level, r)]
-        return self._moves((s, d, self.own_specials(s)) for s in ranks for d in kept)
+    @cached_property
+    def _specials_by_owner(self) -> tuple[tuple[int, ...], ...]:
+        found: list[list[int]] = [[] for _ in range(self.world_size)]
+        for limb in self._special_limbs:
+            found[self.owner(limb)].append(limb)
+        return tuple(map(tuple, found))
 
-    @staticmethod
-    def _moves(triples: Iterable[tuple[int, int, tuple[int, ...]]]) -> tuple[Rows, ...]:
-        return tuple(
-            Rows(source=s, destination=d, limbs=limbs) for s, d, limbs in triples if s != d and limbs
-        )
+    def _special_moves(self, kept_level: int) -> tuple[Rows, ...]:
+        kept = [r for r in range(self.world_size) if self.q_limbs(kept_level, r)]
+        return _to_all(self._specials_by_owner, kept)
+
+
+def _to_all(held: Sequence[tuple[int, ...]], needing: Iterable[int]) -> tuple[Rows, ...]:
+    """What each device holds, to every other one that needs it."""
+    needing = tuple(needing)
+    return _moves((s, d, own) for s, own in enumerate(held) for d in needing)
+
+
+def _moves(triples: Iterable[tuple[int, int, tuple[int, ...]]]) -> tuple[Rows, ...]:
+    return tuple(Rows(source=s, destination=d, limbs=limbs) for s, d, limbs in triples if s != d and limbs)
 
 
 def _total(moves: Iterable[Rows]) -> int:
     return sum(len(move.limbs) for move in moves)
 
 
-def rows_received(moves: Iterable[Rows], rank: int) -> int:
-    """How many rows of N residues a device receives, for each component."""
-    return sum(len(move.limbs) for move in moves if move.destination == rank)
+def rows_received(moves: Iterable[Rows], devices: int) -> list[int]:
+    """How many rows of N residues each of so many devices receives, for each component."""
+    received = [0] * devices
+    for move in moves:
+        received[move.destination] += len(move.limbs)
+    return received

@@ -177,7 +177,7 @@ def _round_of_nodes(graph: Graph, assignment: Assignment) -> dict[str, int]:
 
 @dataclass
 class _Moves:
-    """Which groups have which value in which form, those to which it is moving, how much each has sent.
+    """Which groups have which value in which form, and how much each has sent.
 
     Groups are masks, bit g for group g.
     """
@@ -185,7 +185,6 @@ class _Moves:
     graph: Graph
     assignment: Assignment
     have: dict[Form, dict[str, int]] = field(default_factory=lambda: {"whole": {}, "shared": {}})
-    arriving: dict[tuple[str, Form], int] = field(default_factory=dict)
     sent: Counter[int] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -197,34 +196,35 @@ class _Moves:
 
     def before(self, nodes: Sequence[Node]) -> tuple[Exchange, ...]:
         """The moves that these nodes, those of a round, need, by stage and kind."""
-        found: dict[tuple[str, str, Way], dict[int, int]] = {}
-        added: dict[tuple[str, str, Way], bool] = {}
+        moves, needed = list[tuple[ValueMove, bool]](), self._needed(nodes)
+        for (stage, value, form), (missing, adds) in needed.items():
+            way, sources = self._sources(value, form, missing)
+            ends: dict[int, int] = {}
+            for source, destinations in sources:
+                ends[source] = ends.get(source, 0) | destinations
+            for source, to in ends.items():
+                move = ValueMove(value=value, source=source, destinations=_groups(to), stage=stage, way=way)
+                moves.append((move, adds))
+        for (_, value, form), (missing, _) in needed.items():
+            self.have[form][value] = self.have[form].get(value, 0) | missing
+        return exchanges_of(moves, self.assignment.mesh.tokens)
+
+    def _needed(self, nodes: Sequence[Node]) -> dict[tuple[str, str, Form], tuple[int, bool]]:
+        """By stage, value and form the groups that lack it, and whether all of its readers add up."""
+        found: dict[tuple[str, str, Form], tuple[int, bool]] = {}
+        arriving: dict[Form, dict[str, int]] = {"whole": {}, "shared": {}}
         for node in nodes:
-            form, groups = self.assignment.form(node), _mask(self.assignment.groups(node))
-            here = self.have[form]
+            form, groups, adds = self.assignment.form(node), _mask(self.assignment.groups(node)), is_sum(node)
+            here, coming = self.have[form], arriving[form]
             for value in node.inputs:
                 missing = groups & ~here.get(value, 0)
-                missing = missing and missing & ~self.arriving.get((value, form), 0)
+                missing = missing and missing & ~coming.get(value, 0)
                 if missing:
-                    way, sources = self._sources(value, form, missing)
-                    key = node.stage, value, way
-                    added[key] = added.get(key, True) and is_sum(node)
-                    ends = found.setdefault(key, {})
-                    for source, destinations in sources:
-                        ends[source] = ends.get(source, 0) | destinations
-                    self.arriving[value, form] = self.arriving.get((value, form), 0) | missing
-        for (value, form), groups in self.arriving.items():
-            self.have[form][value] = self.have[form].get(value, 0) | groups
-        self.arriving.clear()
-        moves = (
-            (
-                ValueMove(value=value, source=source, destinations=_groups(to), stage=stage, way=way),
-                added[stage, value, way],
-            )
-            for (stage, value, way), ends in found.items()
-            for source, to in ends.items()
-        )
-        return exchanges_of(moves, self.assignment.mesh.tokens)
+                    key = node.stage, value, form
+                    known, all_add = found.get(key, (0, True))
+                    found[key] = known | missing, all_add and adds
+                    coming[value] = coming.get(value, 0) | missing
+        return found
 
     def _sources(self, value: str, form: Form, missing: int) -> tuple[Way, list[tuple[int, int]]]:
         """How a value comes to groups in a form that they do not have, and from whom to whom."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,7 +11,7 @@ from aegis_fhe.placement.cost import RESIDUE_BYTES, Message
 from aegis_fhe.placement.facts import GraphFacts
 from aegis_fhe.placement.limbs import LimbPlacement
 from aegis_fhe.placement.mesh_limbs import MeshLimbs
-from aegis_fhe.placement.moves import Arrival, ValueMove, Way
+from aegis_fhe.placement.moves import Arrival, Exchange, ValueMove, Way
 from aegis_fhe.placement.schedule import Schedule
 from aegis_fhe.program.graph import Node
 
@@ -49,9 +49,10 @@ def predict_traffic(plan: Schedule, limbs: LimbPlacement, facts: GraphFacts, deg
     for one in plan.rounds:
         for exchange in one.exchanges:
             key: Key = (TOKEN_AXIS, exchange.stage, exchange.kind)
-            for move, group in exchange.arrivals:
-                for device, count in enumerate(sizes(move, group)):
-                    add(mesh.rank(group, device), key, count)
+            for move, times in _alike(exchange, facts):
+                for group in move.destinations:
+                    for device, count in enumerate(sizes(move, group)):
+                        add(mesh.rank(group, device), key, times * count)
         for node in one.nodes:
             exchanged = facts.nodes[node.name].rows_received
             axis, teams = _sharing(plan, node) if exchanged else ("", [])
@@ -59,6 +60,16 @@ def predict_traffic(plan: Schedule, limbs: LimbPlacement, facts: GraphFacts, deg
                 for ranks in teams:
                     add(ranks[device], (axis, node.stage, operation), rows * degree * RESIDUE_BYTES)
     return Traffic(received=tuple(received))
+
+
+def _alike(exchange: Exchange, facts: GraphFacts) -> Iterator[tuple[ValueMove, int]]:
+    """Of moves of the same rows between the same groups, thousands in an exchange, one and their number."""
+    found: dict[tuple[object, ...], tuple[ValueMove, int]] = {}
+    for move in exchange.moves:
+        symbol = facts.symbols[move.value]
+        key = symbol.level, symbol.components, move.way, move.source, move.destinations
+        found[key] = move, found.get(key, (move, 0))[1] + 1
+    return iter(found.values())
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ class Bounds:
         if key not in self._known:
             row, total = self.params.degree * RESIDUE_BYTES, Cost()
             for moves, components in exchanges_of_operation(self.limbs, operation, level):
-                received = max(rows_received(moves, rank) for rank in range(self.limbs.world_size))
+                received = max(rows_received(moves, self.limbs.world_size))
                 seconds = self.network.seconds(row_messages(moves, components, row))
                 total += Cost(seconds=seconds, bytes=components * received * row)
             self._known[key] = total

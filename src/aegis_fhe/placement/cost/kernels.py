@@ -67,12 +67,15 @@ class KernelCounts:
     memory_rows: float = 0
 
     def __add__(self, other: KernelCounts) -> KernelCounts:
-        return KernelCounts(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
+        return KernelCounts(**{name: getattr(self, name) + getattr(other, name) for name in _NAMES})
 
     def __mul__(self, times: float) -> KernelCounts:
-        return KernelCounts(**{f.name: getattr(self, f.name) * times for f in fields(self)})
+        return KernelCounts(**{name: getattr(self, name) * times for name in _NAMES})
 
     @property
     def transforms(self) -> float:
         """NTTs of both directions: the unit in which papers count."""
         return self.ntt + self.inverse_ntt
+
+
+_NAMES = tuple(field.name for field in fields(KernelCounts))

@@ -79,11 +79,12 @@ class OperationCosts:
     def seconds(self, operation: str, level: int, *, aggregated: bool = False) -> float:
         """Of one operation, until the slowest device is done; messages are not in it."""
         ranks = range(self.placement.world_size)
+        first = {share_of(self.chain, self.placement, level, rank): rank for rank in reversed(ranks)}
         return max(
             self.device.seconds(
                 self.kernels(operation, level, rank, aggregated=aggregated), self.chain.degree
             )
-            for rank in ranks
+            for rank in first.values()  # of a hundred devices few have different shares
         )
 
     def total_kernels(self, counts: Counts, rank: int = 0) -> KernelCounts:

@@ -1,8 +1,11 @@
-"""Symbolic runs in which equal operators on inputs of equal levels and scales run once."""
+"""Symbolic runs in which operators that do the same to inputs of equal levels and scales run once.
+
+Of an operator with a method `alike(context)` parts that differ in place alone do the same: it tells which.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, MutableMapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, MutableMapping, Sequence
 from itertools import groupby
 from typing import Any, Generic, TypeVar
 
@@ -12,9 +15,9 @@ from aegis_fhe.program.interpret import run_node
 from aegis_fhe.program.operators import Context, Operator
 
 R = TypeVar("R")
-# The operator, its inputs as runs of equal ones, and which of them are one value, if any are: sums of
-# rotations count their sources.
-_Key = tuple[Operator, tuple[tuple[Symbol, int], ...], tuple[int, ...]]
+# What the operator is alike in, its inputs as runs of equal ones, and which of them are one value, if any
+# are: sums of rotations count their sources.
+_Key = tuple[Hashable, tuple[tuple[Symbol, int], ...], tuple[int, ...]]
 
 
 class KnownNodes(Generic[R]):
@@ -25,13 +28,14 @@ class KnownNodes(Generic[R]):
     def __init__(self, backend: Callable[[], SymbolicBackend], learned: Callable[[Any], R]) -> None:
         self._backend, self._learned = backend, learned
         self._known: dict[_Key, tuple[R, tuple[Symbol, ...]]] = {}
+        self._alike: dict[Operator, Hashable] = {}
 
     def run(self, node: Node, values: MutableMapping[str, Symbol], context: Context) -> R:
         """What an interpreter learned that ran this operator, and nothing else; the node's values are added.
 
         Equal nodes share one object. Raises what the operator raises.
         """
-        key = _key(node, values)
+        key = self._operation(node.operator, context), *_inputs(node, values)
         if key not in self._known:
             backend = self._backend()
             own = {name: values[name].copy() for name in node.inputs}
@@ -41,9 +45,18 @@ class KnownNodes(Generic[R]):
         values.update(zip(node.outputs, outputs, strict=True))
         return found
 
+    def _operation(self, operator: Operator, context: Context) -> Hashable:
+        """All nodes are of one context."""
+        if operator not in self._alike:
+            alike = getattr(operator, "alike", None)
+            self._alike[operator] = alike(context) if alike else operator
+        return self._alike[operator]
 
-def _key(node: Node, values: MutableMapping[str, Symbol]) -> _Key:
-    return node.operator, equal_runs(values[name] for name in node.inputs), _repeated(node.inputs)
+
+def _inputs(
+    node: Node, values: Mapping[str, Symbol]
+) -> tuple[tuple[tuple[Symbol, int], ...], tuple[int, ...]]:
+    return equal_runs(values[name] for name in node.inputs), _repeated(node.inputs)
 
 
 def equal_runs(symbols: Iterable[Symbol]) -> tuple[tuple[Symbol, int], ...]:

@@ -32,14 +32,17 @@ class Bounds:
     def __post_init__(self) -> None:
         self._known: dict[tuple[str, int], Cost] = {}
 
-    def of(self, graph: Graph, facts: GraphFacts, groups: int) -> Cost:
-        """Every operator in as many equal pieces as it has, dealt to the groups; nothing moves between them.
+    def of(self, graph: Graph, facts: GraphFacts, groups: int) -> dict[str, Cost]:
+        """By run; in as many equal pieces as it has, dealt to the groups; nothing moves between them.
 
         Seconds: of computing and of exchanges of limbs; bytes: of those exchanges, on the device that
         receives most.
         """
+        return {run.name: self._run(run, facts, groups) for run in runs_of(graph)}
+
+    def _run(self, run: Run, facts: GraphFacts, groups: int) -> Cost:
         seconds = moved = 0.0
-        for nodes in (nodes for run in runs_of(graph) for nodes in _alike(run)):
+        for nodes in _alike(run):
             costs = [self._node(facts.nodes[node.name]) for node in nodes]
             share = _share(nodes, groups)
             seconds += share * sum(cost.seconds for cost in costs)
@@ -67,6 +70,11 @@ class Bounds:
                 total += Cost(seconds=seconds, bytes=components * received * row)
             self._known[key] = total
         return self._known[key]
+
+
+def total(costs: Iterable[Cost]) -> Cost:
+    """Of operators one after the other."""
+    return sum(costs, Cost())
 
 
 def _alike(run: Run) -> Iterator[list[Node]]:

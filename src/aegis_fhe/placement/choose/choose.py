@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from aegis_fhe.placement.choose.bound import total
 from aegis_fhe.placement.choose.prices import Prices
 from aegis_fhe.placement.choose.runs import Run, columns_of, runs_of
 from aegis_fhe.placement.choose.ways import Setting, Way, ways
@@ -69,6 +70,17 @@ class Choices:
         """The least time or bytes. Raises CapacityError when nothing is within the limits."""
         return solve(self.problem, "seconds" if objective == "time" else "bytes", limits)
 
+    def floors(self, bounds: Mapping[str, Cost]) -> Iterator[Cost]:
+        """What any choice costs at the least, higher with every operator that is priced, few nodes first.
+
+        bounds: of the operators whose prices are not looked at yet.
+        """
+        least = dict(bounds)
+        for run, own in sorted(zip(self.runs, self.ways, strict=True), key=lambda pair: _nodes(pair[1])):
+            costs = [self.prices.alone(run, way) for way in own]
+            least[run.name] = Cost(seconds=min(c.seconds for c in costs), bytes=min(c.bytes for c in costs))
+            yield total(least.values())
+
     def front(self, most: int | None = None) -> list[Choice]:
         """All that no other beats in both; at most so many of them, spaced in log bytes, with both ends."""
         return front(self.problem, most=most)
@@ -129,6 +141,10 @@ class Choices:
             made = {value: way.where[node.name] for node in way.nodes for value in node.outputs}
             holders.append({value: made[self._producers[value][1]] for value in values})
         return [[self.prices.between(own, read) for read in readers] for own in holders]
+
+
+def _nodes(ways: Sequence[Way]) -> int:
+    return sum(len(way.nodes) for way in ways)
 
 
 def _readers(way: Way, values: set[str]) -> dict[str, list[Place]]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from aegis_fhe.errors import LayoutError, LevelError
-from aegis_fhe.placement.choose.bound import Bounds
+from aegis_fhe.placement.choose.bound import Bounds, total
 from aegis_fhe.placement.choose.prices import Prices
 from aegis_fhe.placement.choose.runs import runs_of
 from aegis_fhe.placement.choose.trials import Planned, Trials, undominated
@@ -114,9 +114,9 @@ class Planning:
         devices = self.workload.devices
         meshes = [Mesh(tokens=devices // limbs, limbs=limbs) for limbs in _divisors(devices)]
         bounded = [(self._bound(p, mesh), p, mesh) for mesh in meshes for p in self._packings(mesh.tokens)]
-        for bound, packing, mesh in sorted(bounded, key=lambda entry: entry[0].seconds):
-            if worth(mesh, bound):
-                yield Trials(self.workload, packing, self._prices(packing, mesh))
+        for bound, packing, mesh in sorted(bounded, key=lambda entry: total(entry[0].values()).seconds):
+            if worth(mesh, total(bound.values())):
+                yield Trials(self.workload, packing, self._prices(packing, mesh), bound)
 
     def _may_be_faster(self, bound: Cost) -> bool:
         return bound.seconds < GAIN * self.fastest
@@ -131,8 +131,8 @@ class Planning:
                 self.fastest, self.leanest = min(self.fastest, seconds), min(self.leanest, moved)
             yield one
 
-    def _bound(self, packing: Packing, mesh: Mesh) -> Cost:
-        """With the fewest rotations."""
+    def _bound(self, packing: Packing, mesh: Mesh) -> Mapping[str, Cost]:
+        """By run, with the fewest rotations."""
         fewest = replace(packing, giant_steps=None)
         program, machine, limbs = self.program(fewest), self.workload.machine, self._limbs(mesh)
         params, key = program.bootstrap.params, (limbs, program.plan.layout.sub_slots)

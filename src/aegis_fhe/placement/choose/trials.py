@@ -39,21 +39,25 @@ class Planned:
 
 @dataclass
 class Trials:
-    """Nothing is chosen or evaluated twice."""
+    """Nothing is chosen or evaluated twice. bounds: of each run, where one asks what is worth a choice."""
 
     workload: Workload
     packing: Packing
     prices: Prices
+    bounds: Mapping[str, Cost] = field(default_factory=dict)
     choices: dict[int, Choices] = field(default_factory=dict)
     planned: dict[tuple[int, tuple[int, ...]], Planned] = field(default_factory=dict)
 
     def best(self, objective: Objective, worth: Callable[[Cost], bool] | None = None) -> Iterator[Planned]:
         """From FIRST chunks on: where it fits, fewer while that is no worse; else the fewest more that fit.
 
-        worth: asked with what the first choice costs by its prices; nothing is evaluated where it says no.
+        worth: asked with what the first choice costs, at the least and by its prices; nothing is evaluated
+        where it says no.
         """
-        at = CHUNKS.index(FIRST)
-        choice = self._choices(FIRST).best(objective)
+        at, first = CHUNKS.index(FIRST), self._choices(FIRST)
+        if worth is not None and not all(map(worth, first.floors(self.bounds))):
+            return
+        choice = first.best(objective)
         if worth is not None and not worth(choice.cost):
             return
         found = self._plan(FIRST, choice)

@@ -101,11 +101,19 @@ class ScoreDiagonals(msgspec.Struct, frozen=True):
         Queries of public tokens see none: their results are known.
         """
         size, copies = self.layout.tokens, self.placement.key_blocks
+        if self._all_seen(query_block, key_block, tokens, public):
+            return np.ones((size, copies), dtype=bool)
         t, kb = np.arange(size)[:, None], np.arange(copies)[None, :]
         query = self.queries(query_block, i)[:, None]
         key = (t + j + kb * (size // copies)) % size + key_block * size
         seen: NDArray[np.bool_] = (key < tokens) & (query < tokens) & (query >= public)
         return seen & (key <= query) if self.causal else seen
+
+    def _all_seen(self, query_block: int, key_block: int, tokens: int, public: int) -> bool:
+        """Whether every query of a block sees every key of the other, as in whole texts most do."""
+        size = self.layout.tokens
+        whole = (max(query_block, key_block) + 1) * size <= tokens and query_block * size >= public
+        return whole and (key_block < query_block or not self.causal)
 
     def mask(self, seen: NDArray[np.bool_]) -> SlotVector:
         """`keys_seen` as slots: 1 where a key is seen, for every head."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from functools import lru_cache
 from typing import TypeVar
 
@@ -118,6 +119,14 @@ class MatrixProduct(msgspec.Struct, frozen=True, tag=True):
             results += self._biased(backend, columns, index, context)
         return results
 
+    def alike(self, context: Context) -> Hashable:
+        """What decides its operations and levels, where weights are no arrays: see `KnownNodes`."""
+        if any(np.ndim(context.constants[name]) for name in self.weights):
+            return self
+        outside = tuple(_used(target, self._chosen(index)) for index, target in enumerate(self.targets))
+        whole = msgspec.structs.replace(self, columns=None, rows=None, babies=self.baby)
+        return whole, _used(self.source, self.columns_in), outside, self.columns_in.start == 0
+
     def plaintexts(self) -> int:
         """Different encoded weights of one application."""
         blocks = [_constant_blocks(1.0, self.source, target, self.baby) for target in self.targets]
@@ -146,6 +155,11 @@ class MatrixProduct(msgspec.Struct, frozen=True, tag=True):
         every = self.targets[index].vectors(context.constants[self.biases[index]])
         bias = [every[o] for o in self._chosen(index)]
         return [backend.add_plain(x, SlotVector(v)) for x, v in zip(columns, bias, strict=True)]
+
+
+def _used(placement: Placement, columns: range) -> tuple[bytes, ...]:
+    """Of each column the sub-slots with a feature."""
+    return tuple((row != EMPTY).tobytes() for row in placement.table()[columns.start : columns.stop])
 
 
 class _Blocks:

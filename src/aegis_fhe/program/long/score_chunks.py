@@ -10,8 +10,9 @@ O with three components, relinearised once behind the last chunk; then O_c = sum
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import reduce
+from itertools import product
 from typing import TypeAlias, TypeVar
 
 import msgspec
@@ -58,6 +59,13 @@ class ScoreChunk(msgspec.Struct, frozen=True, tag=True):
                 results += [backend.add(x, y) for x, y in added] or held or own
         return results
 
+    def alike(self, context: Context) -> Hashable:
+        """What decides its operations and levels: see `KnownNodes`."""
+        places = product(self.attention.query_blocks, self.attention.giant_steps)
+        seen = tuple(tuple(pair for pair, _ in self._seen(*place, context)) for place in places)
+        whole = msgspec.structs.replace(self.attention, queries=None, giants=None)
+        return ScoreChunk, whole, self.last - self.first, seen
+
     def _sums(
         self,
         backend: Backend[V],
@@ -71,8 +79,8 @@ class ScoreChunk(msgspec.Struct, frozen=True, tag=True):
         offsets = self.attention.offsets(place[1], place[0], context)
         probabilities, met = list[V](), list[Sequence[V]]()
         for pair, seen in self._seen(*place, context):
-            product = backend.multiply_sum(query, keys[pair])
-            p = self.attention.exponentiated(backend, product, offsets, context)
+            score = backend.multiply_sum(query, keys[pair])
+            p = self.attention.exponentiated(backend, score, offsets, context)
             if self.attention.masks:
                 p = multiply_plain(backend, p, self.attention.scores.mask(seen), context.scale)
             probabilities.append(p)

@@ -39,9 +39,12 @@ class MeshLimbs:
 
     def moved(self, move: ValueMove, destination: int, level: int, device: int) -> tuple[int, ...]:
         """Limbs that go from device `device` of the source to device `device` of one destination."""
-        end = move.source if move.way == "gather" else destination
         form: Form = "whole" if move.way == "copy" else "shared"
-        return self.held(form, level, self.mesh.rank(end, device))
+        return self.held(form, level, self.mesh.rank(self.end(move, destination), device))
+
+    def end(self, move: ValueMove, destination: int) -> int:
+        """The group whose limbs go: all groups have the same of a whole value."""
+        return {"copy": 0, "scatter": destination, "gather": move.source}[move.way]
 
     def _place(self, form: Form, rank: int) -> tuple[LimbPlacement, int]:
         """Among whom, and as which of them."""

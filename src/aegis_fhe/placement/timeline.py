@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -78,7 +78,9 @@ class _Clock:
         self.out, self.into = ([0.0 for _ in groups] for _ in range(2))  # until when links are busy
         self.sizes = MoveBytes(self.layout, self.facts, self.degree)
         self.turns = _Turns(self.plan.mesh.tokens)
-        self._alone: dict[tuple[int, int, Way, int, int], float] = {}
+        self._alone: dict[tuple[int, int, Way, int], Sequence[float]] = {}
+        self._carried: dict[tuple[tuple[int, ...], ...], float] = {}
+        self._hosts = [tuple(map(self.network.host, ranks)) for ranks in self.plan.mesh.groups()]
         self.busy = [defaultdict[str, float](float) for _ in groups]
         self.exposed = [defaultdict[str, float](float) for _ in groups]
 
@@ -102,11 +104,11 @@ class _Clock:
         for turn, steps in self.turns.of(one):
             ready = [self._row(move.value, move.needs)[move.source] for move in turn]
             there = [self._row(move.value, move.makes) for move in turn]
+            spent = [self._seconds(move) for move in turn]
             for place, group in steps:
-                move, end = turn[place], ready[place]
-                if move.source != group:
-                    source = move.source
-                    end = max(end, out[source], into[group]) + self._seconds(move, group)
+                source, end = turn[place].source, ready[place]
+                if source != group:
+                    end = max(end, out[source], into[group]) + spent[place][group]
                     out[source] = into[group] = end
                 row = there[place]  # a gather ends with its last part
                 row[group] = end if row[group] == math.inf else max(end, row[group])
@@ -142,13 +144,21 @@ class _Clock:
             self.exposed[group][stage] += until - self.now[group]
             self.now[group] = until
 
-    def _seconds(self, move: ValueMove, group: int) -> float:
-        """Of one move to one group. Such of the same rows between the same ends take as long."""
+    def _seconds(self, move: ValueMove) -> Sequence[float]:
+        """Of one move to each group alone. Such of the same rows from the same end take as long."""
         symbol = self.facts.symbols[move.value]
-        key = symbol.level, symbol.components, move.way, move.source, group
+        key = symbol.level, symbol.components, move.way, move.source
         if key not in self._alone:
-            self._alone[key] = self.network.seconds(move_messages([(move, group)], self.sizes))
+            groups = range(self.plan.mesh.tokens)
+            self._alone[key] = [self._between(move, group) for group in groups]
         return self._alone[key]
+
+    def _between(self, move: ValueMove, group: int) -> float:
+        """Of the same bytes from the same hosts to the same hosts, as long."""
+        key = self.sizes(move, group), self._hosts[move.source], self._hosts[group]
+        if key not in self._carried:
+            self._carried[key] = self.network.seconds(move_messages([(move, group)], self.sizes))
+        return self._carried[key]
 
 
 @dataclass

@@ -82,21 +82,25 @@ class MoveBytes:
 
     def __call__(self, move: ValueMove, group: int) -> tuple[int, ...]:
         """By device of the group. Thousands of moves are alike: each kind is looked at once."""
-        symbol = self.facts.symbols[move.value]
-        key = symbol.level, symbol.components, move.way, move.source, group
+        if move.source == group:
+            return self._nothing
+        symbol, end = self.facts.symbols[move.value], self.layout.end(move, group)
+        key = symbol.level, symbol.components, move.way, end
         if key not in self._known:
             self._known[key] = self._of(move, group, symbol)
         return self._known[key]
 
     def _of(self, move: ValueMove, group: int, symbol: Symbol) -> tuple[int, ...]:
         devices = range(self.layout.mesh.limbs)
-        if move.source == group:
-            return tuple(0 for _ in devices)
         rows = (len(self.layout.moved(move, group, symbol.level, device)) for device in devices)
         return tuple(symbol.components * count * self.degree * RESIDUE_BYTES for count in rows)
 
     @cached_property
-    def _known(self) -> dict[tuple[int, int, Way, int, int], tuple[int, ...]]:
+    def _nothing(self) -> tuple[int, ...]:
+        return (0,) * self.layout.mesh.limbs
+
+    @cached_property
+    def _known(self) -> dict[tuple[int, int, Way, int], tuple[int, ...]]:
         return {}
 
 

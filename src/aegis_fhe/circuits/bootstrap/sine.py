@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -68,6 +69,10 @@ class SineModulus:
 
     def cosine(self) -> ChebyshevSeries:
         """cos(2 pi (t - 1/4) / 2^doublings) in y, by least squares on the points that occur."""
+        return self._cosine
+
+    @cached_property
+    def _cosine(self) -> ChebyshevSeries:
         nodes = np.cos(np.pi * (np.arange(POINTS) + 0.5) / POINTS)
         integers = np.arange(1 - self.bound, self.bound)
         t = (integers[:, None] + self.width * nodes).reshape(-1) - 0.25

@@ -111,8 +111,10 @@ class Planning:
 
     def _trials(self, worth: Callable[[Mesh, Cost], bool]) -> Iterator[Trials]:
         """Every packing and mesh T x M, the most promising first, while it is worth a look."""
-        devices = self.workload.devices
-        meshes = [Mesh(tokens=devices // limbs, limbs=limbs) for limbs in _divisors(devices)]
+        devices, params = self.workload.devices, self.workload.bootstrap.params
+        # More devices than limbs would have nothing to compute.
+        most = len(params.q) + len(params.p)
+        meshes = [Mesh(tokens=devices // m, limbs=m) for m in _divisors(devices) if m <= most]
         bounded = [(self._bound(p, mesh), p, mesh) for mesh in meshes for p in self._packings(mesh.tokens)]
         for bound, packing, mesh in sorted(bounded, key=lambda entry: total(entry[0].values()).seconds):
             if worth(mesh, total(bound.values())):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from functools import lru_cache
+from itertools import groupby
 from typing import TypeVar
 
 import msgspec
@@ -188,8 +189,11 @@ class _Blocks:
         table = np.zeros((2 * size - 1, size))
         table[f - g + size - 1, np.broadcast_to(g, (size, size))] = block
         found: Diagonals = {}
-        for r in _reachable(used_in.tobytes(), used_out.tobytes()):
-            found[r] = SlotVector(np.roll(table[r + size - 1], r // self.baby * self.baby))
+        reachable = _reachable(used_in.tobytes(), used_out.tobytes())
+        for turn, steps in groupby(reachable, key=lambda r: r // self.baby * self.baby):
+            rows = list(steps)
+            turned = np.roll(table[[r + size - 1 for r in rows]], turn, axis=1)
+            found.update((r, SlotVector(row)) for r, row in zip(rows, turned, strict=True))
         return found
 
 

@@ -99,6 +99,35 @@ def test_multiply_and_lazy_sum_of_products(client, rng):
     assert torch.equal(ev.drop_to(eager, 2).parts, lazy.parts)
 
 
+def test_a_sum_is_one_addition_after_the_other(client, rng):
+    ev = client.evaluator
+    xs = [client.encrypt(client.random(rng), level=level) for level in (3, 2, 3)]
+    total = ev.sum(xs)
+    expected = ev.add(ev.add(xs[0], xs[1]), xs[2])
+    assert (total.level, total.scale) == (2, xs[0].scale)
+    assert torch.equal(total.parts, expected.parts)
+    assert ev.sum(xs[:1]) is xs[0]
+    for wrong in ([], [xs[0], ev.multiply(xs[0], xs[0])]):
+        with pytest.raises(CompatibilityError, match="components"):
+            ev.sum(wrong)
+    with pytest.raises(ScaleError):
+        ev.sum([xs[0], ev.with_scale(xs[2], 2.0**39)])
+
+
+def test_products_onto_a_sum_are_added_to_it(client, rng):
+    ev = client.evaluator
+    x, y = (client.encrypt(client.random(rng)) for _ in range(2))
+    for held in (ev.multiply(y, y), ev.drop_to(ev.multiply(y, y), 2)):
+        found = ev.multiply_sum([x, y], [y, y], held)
+        expected = ev.add(held, ev.multiply_sum([x, y], [y, y]))
+        assert (found.level, found.scale) == (expected.level, expected.scale)
+        assert torch.equal(found.parts, expected.parts)
+    with pytest.raises(CompatibilityError, match="2 components"):
+        ev.multiply_sum([x], [y], x)
+    with pytest.raises(ScaleError, match="cannot be added"):
+        ev.multiply_sum([x], [y], ev.with_scale(ev.multiply(x, y), 2.0**79))
+
+
 def test_multiply_sum_refuses(client, rng):
     ev, x = client.evaluator, client.encrypt(client.random(rng))
     for xs, ys in (([], []), ([x], [x, x]), ([ev.multiply(x, x)], [x])):
@@ -172,6 +201,7 @@ def test_a_dropped_ciphertext_is_a_view_that_every_operation_reads(client, rng):
         "rotate": lambda c: ev.rotate(c, 1),
         "rotate_many": lambda c: ev.rotate_many(c, [0, 1])[0],
         "rotate_sum": lambda c: ev.rotate_sum([c, c], [0, 1]),
+        "sum": lambda c: ev.sum([c, copy, c]),
         "drop": lambda c: ev.drop_to(c, 0),
     }
     for name, operation in operations.items():

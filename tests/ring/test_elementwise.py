@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from aegis_fhe.errors import LayoutError, ParameterError
-from aegis_fhe.ring import Ring, find_primes
+from aegis_fhe.ring import Ring, find_primes, native
 
 from . import oracle
 
+PATHS = (*native.available_paths(), "emulated-ifma")
 DEGREE = 32
 MODULI = find_primes(50, DEGREE, 1) + find_primes(40, DEGREE, 1) + find_primes(20, DEGREE, 1)
 LIMBS = (0, 1, 2)
@@ -64,6 +65,23 @@ def test_dot_of_many_largest_residues() -> None:
     assert got.tolist() == [[terms % q] * DEGREE for q in MODULI]
 
 
+@pytest.mark.parametrize("terms", [2, 3, 40])
+@pytest.mark.parametrize("path", PATHS)
+def test_sum(terms: int, path: str) -> None:
+    """Of rows longer than a block, of views of fewer limbs, and of the largest residues."""
+    degree = 4096
+    moduli = find_primes(50, degree, 2) + find_primes(40, degree, 1)
+    ring = Ring(degree, moduli, path)
+    pairs = [
+        torch.stack([oracle.random_residues(moduli, degree, 2 * i + c) for c in (0, 1)]) for i in range(terms)
+    ]
+    largest = torch.tensor([[q - 1] * degree for q in moduli])
+    pairs[-1][1] = pairs[0][1] = largest
+    total = sum(pairs) % torch.tensor(moduli)[:, None]
+    assert torch.equal(ring.sum(pairs, LIMBS), total)
+    assert torch.equal(ring.sum([x[:, :2] for x in pairs], LIMBS[:2]), total[:, :2])
+
+
 @pytest.mark.parametrize(
     ("bad", "cause"),
     [
@@ -98,6 +116,7 @@ def test_out_is_an_operand_or_apart_from_it() -> None:
         lambda: RING.mul_scalar(x, [1, 2, 3], LIMBS, out=shifted),
         lambda: RING.add_scalar(x, [1, 2, 3], LIMBS, out=shifted),
         lambda: RING.dot([x], [Y], LIMBS, out=shifted),
+        lambda: RING.sum([X, Y, x], LIMBS, out=shifted),
         lambda: RING.from_signed(memory[1], LIMBS, out=x),
         lambda: RING.mul(pair, pair[0], LIMBS, out=pair),  # the second row would meet what the first left
     ]
@@ -118,6 +137,10 @@ def test_wrong_arguments_are_refused() -> None:
         RING.mul_scalar(X, [1, 2], LIMBS)
     with pytest.raises(LayoutError, match="dot of"):
         RING.dot([X, X], [Y], LIMBS)
+    with pytest.raises(LayoutError, match="two or more"):
+        RING.sum([X], LIMBS)
+    with pytest.raises(LayoutError, match="shape"):
+        RING.sum([X, Y[:2]], LIMBS)
     x = X.clone()
     with pytest.raises(LayoutError, match="shares memory"):
         RING.dot([x, x], [Y, Y], LIMBS, out=x)

@@ -78,10 +78,31 @@ def test_chunks_and_threads_do_not_matter(path):
             assert torch.equal(results[0][r, s], torch.stack(expected))
 
 
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(("rows", "terms", "columns"), SIZES)
+def test_products_are_added_to_sums(path, rows, terms, columns):
+    """As one after the other, bit for bit; sums of more limbs are read as they are."""
+    ring = ring_of(2048, path)
+    xs, ys = factors(ring, rows, terms, b"x"), factors(ring, terms, columns, b"y")
+    onto = [[torch.cat([x, x[:1]]) for x in row] for row in factors(ring, rows, columns, b"sum")]
+    limbs = (0, 1, 2)
+    low = [[[x[:, :3] for x in row] for row in m] for m in (xs, ys, onto)]
+    products = ring.tensor_product(low[0], low[1], limbs)
+    found = ring.tensor_product(low[0], low[1], limbs, low[2])
+    for r in range(rows):
+        for s in range(columns):
+            assert torch.equal(found[r, s], ring.add(products[r, s], low[2][r][s].contiguous(), limbs))
+            assert not torch.equal(found[r, s], products[r, s])
+
+
 def test_wrong_factors_are_refused():
     ring = ring_of(64, "portable")
     limbs = range(len(ring.moduli))
     xs, ys = factors(ring, 1, 2, b"x"), factors(ring, 2, 1, b"y")
+    with pytest.raises(LayoutError, match="cannot be added"):
+        ring.tensor_product(xs, ys, limbs, [[], []])
+    with pytest.raises(LayoutError, match=r"\[3, limb, N\]"):
+        ring.tensor_product(xs, ys, limbs, [[xs[0][0]]])
     with pytest.raises(LayoutError, match="at least one"):
         ring.tensor_product([], ys, limbs)
     with pytest.raises(LayoutError, match="make a product"):

@@ -41,6 +41,10 @@ class Backend(Protocol[V]):
         """x + y at the lower of both levels; equal scales."""
         ...
 
+    def sum(self, xs: Sequence[V]) -> V:
+        """x_0 + x_1 + ... as `add`; equally many components. Of one term itself."""
+        ...
+
     def sub(self, x: V, y: V) -> V:
         """x - y at the lower of both levels; equal scales."""
         ...
@@ -83,8 +87,8 @@ class Backend(Protocol[V]):
         """x * y, three components; scales multiply."""
         ...
 
-    def multiply_sum(self, xs: Sequence[V], ys: Sequence[V]) -> V:
-        """sum_i xs[i] * ys[i], three components."""
+    def multiply_sum(self, xs: Sequence[V], ys: Sequence[V], onto: V | None = None) -> V:
+        """onto + sum_i xs[i] * ys[i], three components; onto: three too, at the scale of the product."""
         ...
 
     def relinearize(self, x: V) -> V:

@@ -126,6 +126,13 @@ class NoiseBackend:
             error=SlotNoise.sum([x.error, y.error]).merged(ROOM * self.limit, next(self._sources)),
         )
 
+    def sum(self, xs: Sequence[NoiseValue]) -> NoiseValue:
+        """As add."""
+        total = xs[0]
+        for x in xs[1:]:
+            total = self.add(total, x)
+        return total
+
     def sub(self, x: NoiseValue, y: NoiseValue) -> NoiseValue:
         """As add: x - x has no noise."""
         return self.add(x, self.negate(y))
@@ -194,8 +201,10 @@ class NoiseBackend:
         """m_x e_y + m_y e_x + e_x e_y, slot by slot."""
         return self.multiply_sum([x], [y])
 
-    def multiply_sum(self, xs: Sequence[NoiseValue], ys: Sequence[NoiseValue]) -> NoiseValue:
-        """The sum of the products' noises."""
+    def multiply_sum(
+        self, xs: Sequence[NoiseValue], ys: Sequence[NoiseValue], onto: NoiseValue | None = None
+    ) -> NoiseValue:
+        """The sum of the products' noises, and of what they are added to."""
         self._pairs(xs, ys)
         self._two_components([*xs, *ys])
         self._same_scale(xs)
@@ -211,7 +220,8 @@ class NoiseBackend:
         mix = self._mixed if len(xs) > 1 else SlotNoise.sum
         error = mix([*noises, self._new_noise(np.sqrt(second))])
         level, scale = min(v.level for v in (*xs, *ys)), xs[0].scale * ys[0].scale
-        return NoiseValue(slots=slots, level=level, scale=scale, components=3, error=error)
+        found = NoiseValue(slots=slots, level=level, scale=scale, components=3, error=error)
+        return found if onto is None else self.add(onto, found)
 
     def relinearize(self, x: NoiseValue) -> NoiseValue:
         """One key switch."""

@@ -86,6 +86,21 @@ class SymbolicBackend:
         self.counts.add("add", level)
         return Symbol(level, x.scale, max(x.components, y.components))
 
+    def sum(self, xs: Sequence[Symbol]) -> Symbol:
+        """As add: one of two terms, and an addend for each further one."""
+        if not xs or len({x.components for x in xs}) > 1:
+            raise CompatibilityError(
+                f"a sum of {[x.components for x in xs]} components: equal ones are expected"
+            )
+        first = xs[0]
+        if len(xs) == 1:
+            return first
+        self._same_scale(xs)
+        level = min(x.level for x in xs)
+        self.counts.add("add", level)
+        self.counts.add("addend", level, (len(xs) - 2) * first.components / 2)
+        return Symbol(level, first.scale, first.components)
+
     def sub(self, x: Symbol, y: Symbol) -> Symbol:
         """As add."""
         return self.add(x, y)
@@ -144,12 +159,20 @@ class SymbolicBackend:
         """Three components; scales multiply."""
         return self.multiply_sum([x], [y])
 
-    def multiply_sum(self, xs: Sequence[Symbol], ys: Sequence[Symbol]) -> Symbol:
-        """Three components; scales multiply."""
+    def multiply_sum(self, xs: Sequence[Symbol], ys: Sequence[Symbol], onto: Symbol | None = None) -> Symbol:
+        """Three components; scales multiply. What they are added to is an addend and a half."""
         self._same_length(xs, ys)
         level = min(self._factors(xs), self._factors(ys))
+        if onto is not None:
+            level = min(level, onto.level)
         self.counts.add("product", level, len(xs))
-        return self._scaled(Symbol(level, 1.0, 3), xs[0].scale * ys[0].scale)
+        found = self._scaled(Symbol(level, 1.0, 3), xs[0].scale * ys[0].scale)
+        if onto is not None:
+            if onto.components != 3:
+                raise CompatibilityError(f"products cannot be added to {onto.components} components")
+            self._same_scale([onto, found])
+            self.counts.add("addend", level, 3 / 2)
+        return found
 
     def relinearize(self, x: Symbol) -> Symbol:
         """Two components; one key switch when there were three."""

@@ -74,6 +74,24 @@ class Arithmetic:
                 ring.arena.copy_into(longer.parts[i, :rows], out)
         return self.made(parts, level, x.scale)
 
+    def sum(self, xs: Sequence[Ciphertext]) -> Ciphertext:
+        """x_0 + x_1 + ..., each read once: the same bits as one `add` after the other.
+
+        Level: the lowest. Scale: of the first. Components: equal ones where there are several terms; of one
+        term itself. Raises CompatibilityError for none, ScaleError as `add`.
+        """
+        if not xs or len({x.components for x in xs}) > 1:
+            raise CompatibilityError(
+                f"a sum of ciphertexts with {[x.components for x in xs]} components: equal ones are expected"
+            )
+        if len(xs) == 1:
+            return xs[0]
+        self._check_operands(xs)
+        level = min(x.level for x in xs)
+        limbs = self.limbs_at(level)
+        parts = [x.parts[:, : len(limbs)] for x in xs]
+        return self.made(self.params.ring.sum(parts, limbs), level, xs[0].scale)
+
     def sub(self, x: Ciphertext, y: Ciphertext) -> Ciphertext:
         """x - y. Level, scale, errors as `add`."""
         if x.parts.shape != y.parts.shape:
@@ -119,24 +137,30 @@ class Arithmetic:
         """x * y, slot by slot, not relinearised: 3 components, scale x.scale * y.scale, the lower level."""
         return self.multiply_sum([x], [y])
 
-    def multiply_sum(self, xs: Sequence[Ciphertext], ys: Sequence[Ciphertext]) -> Ciphertext:
-        """sum_i xs[i] * ys[i] as one tensor product, reduced once (lazy relinearisation).
+    def multiply_sum(
+        self, xs: Sequence[Ciphertext], ys: Sequence[Ciphertext], onto: Ciphertext | None = None
+    ) -> Ciphertext:
+        """onto + sum_i xs[i] * ys[i] as one tensor product, reduced once (lazy relinearisation).
 
-        In, out and errors as `multiply_matrix`, of which it is one entry.
+        In, out and errors as `multiply_matrix`, of which it is one entry. Bit for bit as added afterwards.
         """
         if not xs or len(xs) != len(ys):
             raise CompatibilityError(f"multiply_sum needs equally many factors, got {len(xs)} and {len(ys)}")
-        return self.multiply_matrix([xs], [[y] for y in ys])[0][0]
+        return self.multiply_matrix([xs], [[y] for y in ys], [] if onto is None else [[onto]])[0][0]
 
     def multiply_matrix(
-        self, xs: Sequence[Sequence[Ciphertext]], ys: Sequence[Sequence[Ciphertext]]
+        self,
+        xs: Sequence[Sequence[Ciphertext]],
+        ys: Sequence[Sequence[Ciphertext]],
+        onto: Sequence[Sequence[Ciphertext]] = (),
     ) -> list[list[Ciphertext]]:
-        """The matrix product sum_b xs[r][b] * ys[b][s], slot by slot, not relinearised.
+        """The matrix product onto[r][s] + sum_b xs[r][b] * ys[b][s], slot by slot, not relinearised.
 
         d_0 = sum x_0 y_0, d_1 = sum x_0 y_1 + x_1 y_0, d_2 = sum x_1 y_1, each reduced once. In: 2 components
         each, equal scales in xs and in ys. Out: 3 components, the product of both scales, the lowest level.
-        Cost: 4 products per entry of the residues for each r, b, s. Raises CompatibilityError for ragged rows
-        or 3 components, ScaleError when scales differ or the product does not fit the modulus.
+        onto: none, or of 3 components at the scale of the product. Cost: 4 products per entry of the residues
+        for each r, b, s. Raises CompatibilityError for ragged rows or other components, ScaleError when
+        scales differ or the product does not fit the modulus.
         """
         if not xs or not ys or not ys[0] or any(len(row) != len(ys) for row in xs):
             raise CompatibilityError(
@@ -151,11 +175,15 @@ class Arithmetic:
             self._check_operands(operands)
             for ciphertext in operands:
                 require_two_components(ciphertext, "multiply")
-        level = min(c.level for c in (*left, *right))
+        sums = [x for row in onto for x in row]
+        level = min(c.level for c in (*left, *right, *sums))
         scale = self._product_scale(left[0].scale, right[0].scale, level)
+        self._check_onto(sums, scale)
         limbs = self.limbs_at(level)
-        x_parts, y_parts = ([[c.parts[:, : len(limbs)] for c in row] for row in m] for m in (xs, ys))
-        products = self.params.ring.tensor_product(x_parts, y_parts, limbs)
+        x_parts, y_parts, sum_parts = (
+            [[c.parts[:, : len(limbs)] for c in row] for row in m] for m in (xs, ys, onto)
+        )
+        products = self.params.ring.tensor_product(x_parts, y_parts, limbs, sum_parts)
         return [[self.made(parts, level, scale) for parts in row] for row in products]
 
     def rescale(self, x: Ciphertext) -> Ciphertext:
@@ -190,6 +218,20 @@ class Arithmetic:
         for x in xs:
             self._limbs(x)
         check_scales(xs)
+
+    def _check_onto(self, sums: Sequence[Ciphertext], scale: float) -> None:
+        """Raises CompatibilityError, ScaleError unless products of a scale can be added to them."""
+        for x in sums:
+            self._limbs(x)
+            if x.components != 3:
+                raise CompatibilityError(
+                    f"products cannot be added to a ciphertext of {x.components} components"
+                )
+            if abs(x.scale - scale) > SCALE_TOLERANCE * scale:
+                raise ScaleError(
+                    f"products of scale {describe_scale(scale)} cannot be added to a sum of scale "
+                    f"{describe_scale(x.scale)} (level {x.level})"
+                )
 
     def _require_rescale(self, level: int) -> None:
         if level == 0:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 
@@ -149,7 +148,7 @@ class Evaluator(PlainProducts):
             if moving:
                 in_qp = self._accumulate(in_qp, low, moving)
         if in_qp is None:
-            return functools.reduce(self.add, still)
+            return self.sum(still)
         for x in still:
             self._add_still(in_qp, x)
         return in_qp

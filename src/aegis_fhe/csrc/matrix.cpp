@@ -35,10 +35,14 @@ void Ring::tensor_product(const TensorProduct& job, i64* out, const Index& limbs
                     right[b] = y[1] + at;
                     right[terms + b] = y[0] + at;
                 }
-                i64* to = out + (r * job.columns + s) * 3 * count * n + at;
+                std::size_t entry = 3 * (r * job.columns + s);
+                i64* to = out + entry * count * n + at;
                 kernels_->dot(limbs_[limbs[l]], left.data(), right.data() + terms, terms, to, chunk);
                 kernels_->dot(limbs_[limbs[l]], left.data(), right.data(), 2 * terms, to + count * n, chunk);
                 kernels_->dot(limbs_[limbs[l]], left.data() + terms, right.data(), terms, to + 2 * count * n, chunk);
+                if (job.onto.empty()) continue;
+                for (std::size_t c = 0; c < 3; ++c, to += count * n)
+                    kernels_->add(limbs_[limbs[l]], job.onto[entry + c] + at, to, to, chunk);
             }
     });
 }

@@ -155,6 +155,9 @@ NB_MODULE(_kernels, m) {
                        std::size_t outer, const Index& limbs) {
             r.dot(rows(xs), rows(ys), shared, out(to), outer, limbs);
         }, Release())
+        .def("sum", [](const Ring& r, const Addresses& xs, Address to, std::size_t outer, const Index& limbs) {
+            r.sum(rows(xs), out(to), outer, limbs);
+        }, Release())
         .def("periodic_dot", [](const Ring& r, const Addresses& xs, Address weights, int log_m, Address to,
                                 std::size_t count, std::size_t components, const Index& limbs) {
             r.periodic_dot({rows(xs), out(to), count, components, log_m, limbs}, in(weights));
@@ -164,8 +167,9 @@ NB_MODULE(_kernels, m) {
             r.periodic_sums({rows(xs), out(to), count, components, small.log_n(), limbs}, in(coefficients), small);
         }, Release())
         .def("tensor_product", [](const Ring& r, const Addresses& x, const Addresses& y, std::size_t row_count,
-                                  std::size_t terms, std::size_t columns, Address to, const Index& limbs) {
-            r.tensor_product({rows(x), rows(y), row_count, terms, columns}, out(to), limbs);
+                                  std::size_t terms, std::size_t columns, const Addresses& onto, Address to,
+                                  const Index& limbs) {
+            r.tensor_product({rows(x), rows(y), row_count, terms, columns, rows(onto)}, out(to), limbs);
         }, Release())
         .def("convert", [](const Ring& r, Address x, Address to, std::size_t outer, const Index& source,
                            const Index& target) {

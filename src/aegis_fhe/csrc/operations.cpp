@@ -71,6 +71,20 @@ void Ring::dot(const std::vector<const i64*>& xs, const std::vector<const i64*>&
     });
 }
 
+// Block by block, so that the sum so far stays in the first-level cache.
+void Ring::sum(const std::vector<const i64*>& xs, i64* out, std::size_t outer, const Index& limbs) const {
+    constexpr std::size_t kBlock = 1024;
+    std::size_t n = degree(), block = n < kBlock ? n : kBlock;
+    for_rows(outer, limbs.size(), [&](std::size_t l, std::size_t o) {
+        std::size_t row = (o * limbs.size() + l) * n;
+        for (std::size_t at = row; at < row + n; at += block) {
+            kernels_->add(limbs_[limbs[l]], xs[0] + at, xs[1] + at, out + at, block);
+            for (std::size_t i = 2; i < xs.size(); ++i)
+                kernels_->add(limbs_[limbs[l]], out + at, xs[i] + at, out + at, block);
+        }
+    });
+}
+
 const ConvertPlan& Ring::plan(const Index& source, const Index& target) const {
     std::lock_guard<std::mutex> lock(mutex_);
     std::unique_ptr<OwnedPlan>& owned = plans_[{source, target}];

@@ -66,6 +66,7 @@ struct KeyProduct {
 struct TensorProduct {
     std::vector<const i64*> x, y;  // [rows][terms][2] and [terms][columns][2] polynomials of [limb, N]
     std::size_t rows, terms, columns;
+    std::vector<const i64*> onto;  // [rows][columns][3] that the products are added to, or none
 };
 
 // NTT values of periodic plaintexts, and how far apart those of neighbouring rows, terms and limbs lie.
@@ -104,6 +105,8 @@ class Ring {
                     const Index& limbs) const;
     void dot(const std::vector<const i64*>& xs, const std::vector<const i64*>& ys, bool y_shared, i64* out,
              std::size_t outer, const Index& limbs) const;
+    // two terms or more
+    void sum(const std::vector<const i64*>& xs, i64* out, std::size_t outer, const Index& limbs) const;
     // weights [rows, terms, limb, M], NTT values
     void periodic_dot(const PeriodicProduct& job, const i64* weights) const;
     // coefficients [rows, terms, M], signed; small: the ring of degree M over the same moduli

@@ -121,9 +121,14 @@ class NodeMemory(LimbTraffic):
         """All sums."""
         return [self._new(x) for x in super().mul_plain_sums(xs, rows, scale)]
 
-    def multiply_sum(self, xs: Sequence[Symbol], ys: Sequence[Symbol]) -> Symbol:
-        """Three components."""
-        return self._new(super().multiply_sum(xs, ys))
+    def sum(self, xs: Sequence[Symbol]) -> Symbol:
+        """As add; of one term nothing."""
+        found = super().sum(xs)
+        return found if len(xs) == 1 else self._new(found)
+
+    def multiply_sum(self, xs: Sequence[Symbol], ys: Sequence[Symbol], onto: Symbol | None = None) -> Symbol:
+        """Three components, besides what they are added to."""
+        return self._new(super().multiply_sum(xs, ys, onto))
 
     def rescale(self, x: Symbol) -> Symbol:
         """The dropped row of each component besides."""

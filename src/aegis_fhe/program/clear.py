@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,11 @@ class ClearBackend:
         """x + y."""
         return ClearValue(_shortest(x.slots + y.slots), self.symbolic.add(x.symbol, y.symbol))
 
+    def sum(self, xs: Sequence[ClearValue]) -> ClearValue:
+        """x_0 + x_1 + ..."""
+        symbol = self.symbolic.sum([x.symbol for x in xs])
+        return ClearValue(_shortest(reduce(np.add, (x.slots for x in xs))), symbol)
+
     def sub(self, x: ClearValue, y: ClearValue) -> ClearValue:
         """x - y."""
         return ClearValue(x.slots - y.slots, self.symbolic.sub(x.symbol, y.symbol))
@@ -116,10 +122,13 @@ class ClearBackend:
         """x * y."""
         return self.multiply_sum([x], [y])
 
-    def multiply_sum(self, xs: Sequence[ClearValue], ys: Sequence[ClearValue]) -> ClearValue:
-        """sum_i xs[i] * ys[i]."""
-        symbol = self.symbolic.multiply_sum([x.symbol for x in xs], [y.symbol for y in ys])
-        total: Array = np.zeros(self.slots)
+    def multiply_sum(
+        self, xs: Sequence[ClearValue], ys: Sequence[ClearValue], onto: ClearValue | None = None
+    ) -> ClearValue:
+        """onto + sum_i xs[i] * ys[i]."""
+        held = None if onto is None else onto.symbol
+        symbol = self.symbolic.multiply_sum([x.symbol for x in xs], [y.symbol for y in ys], held)
+        total: Array = np.zeros(self.slots) if onto is None else onto.slots
         for x, y in zip(xs, ys, strict=True):
             total = total + x.slots * y.slots
         return ClearValue(total, symbol)

@@ -52,9 +52,16 @@ class SupportBackend(ClearBackend):
         """Unchanged."""
         return ClearValue(x.slots, self.symbolic.mul_i(x.symbol))
 
-    def multiply_sum(self, xs: Sequence[ClearValue], ys: Sequence[ClearValue]) -> ClearValue:
-        """Both, in any of the products."""
-        product = super().multiply_sum(xs, ys)
+    def sum(self, xs: Sequence[ClearValue]) -> ClearValue:
+        """Any."""
+        total = super().sum(xs)
+        return ClearValue(np.minimum(total.slots, 1.0), total.symbol)
+
+    def multiply_sum(
+        self, xs: Sequence[ClearValue], ys: Sequence[ClearValue], onto: ClearValue | None = None
+    ) -> ClearValue:
+        """Both, in any of the products, or what they are added to."""
+        product = super().multiply_sum(xs, ys, onto)
         return ClearValue(np.minimum(product.slots, 1.0), product.symbol)
 
     def rotate_sum(self, xs: Sequence[ClearValue], steps: Sequence[int]) -> ClearValue:

@@ -54,6 +54,7 @@ class Ring:
     def dot(
         self, xs: Sequence[int], ys: Sequence[int], shared: bool, to: int, outer: int, limbs: Sequence[int]
     ) -> None: ...
+    def sum(self, xs: Sequence[int], to: int, outer: int, limbs: Sequence[int]) -> None: ...
     def periodic_dot(
         self,
         xs: Sequence[int],
@@ -81,6 +82,7 @@ class Ring:
         rows: int,
         terms: int,
         columns: int,
+        onto: Sequence[int],
         to: int,
         limbs: Sequence[int],
     ) -> None: ...

@@ -91,6 +91,27 @@ class Elementwise(RingCore):
         self._native.dot(*pointers, shared, result.data_ptr(), outer, index)
         return result
 
+    def sum(self, xs: Sequence[Tensor], limbs: Sequence[int], *, out: Tensor | None = None) -> Tensor:
+        """sum_i xs[i] mod q, either domain (all in the same): two terms or more, each read once.
+
+        xs[i]: all of one shape [..., limb, N]. `out` must not overlap them.
+        """
+        if len(xs) < 2:
+            raise LayoutError(f"a sum of {len(xs)} tensors; two or more are expected")
+        shape = tuple(xs[0].shape)
+        if any(in_parts(x) and tuple(x.shape) == shape for x in xs):
+            result = self._out(shape, out)
+            for i, to in enumerate(result):
+                self.sum([x[i] for x in xs], limbs, out=to)
+            return result
+        index = self.check_limbs(limbs)
+        outer = self._check("xs[0]", xs[0], (len(index), self.degree))
+        for i, x in enumerate(xs):
+            self._check(f"xs[{i}]", x, shape)
+        result = self._out(shape, out, xs)
+        self._native.sum([x.data_ptr() for x in xs], result.data_ptr(), outer, index)
+        return result
+
     def _binary(self, op: int, x: Tensor, y: Tensor, limbs: Sequence[int], out: Tensor | None) -> Tensor:
         shared = y.shape != x.shape
         if in_parts(x) or (in_parts(y) and not shared):

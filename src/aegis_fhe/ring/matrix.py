@@ -14,12 +14,18 @@ class MatrixProduct(RingCore):
     """The engine under attention; `Periodic.periodic_dot` is the one under linear layers."""
 
     def tensor_product(
-        self, xs: Sequence[Sequence[Tensor]], ys: Sequence[Sequence[Tensor]], limbs: Sequence[int]
+        self,
+        xs: Sequence[Sequence[Tensor]],
+        ys: Sequence[Sequence[Tensor]],
+        limbs: Sequence[int],
+        onto: Sequence[Sequence[Tensor]] = (),
     ) -> Tensor:
-        """out[r, s] = sum_b xs[r][b] (x) ys[b][s], with x (x) y = (x_0 y_0, x_0 y_1 + x_1 y_0, x_1 y_1).
+        """out[r, s] = onto[r][s] + sum_b xs[r][b] (x) ys[b][s],
 
-        xs: R rows of B tensors, ys: B rows of S tensors, each [2, limb, N] with contiguous components, NTT
-        domain in [0, q) -> [R, S, 3, limb, N] in [0, q), every sum reduced once. Scale: that of a product.
+        x (x) y = (x_0 y_0, x_0 y_1 + x_1 y_0, x_1 y_1). onto: R rows of S tensors, each [3, limb, N] with
+        contiguous components, NTT domain in [0, q), read once; none for zero. xs: R rows of B tensors, ys: B
+        rows of S tensors, each [2, limb, N], else as onto -> [R, S, 3, limb, N] in [0, q), every sum reduced
+        once. Scale: that of a product.
         Cost: 4 R S B products per entry; each operand is read from memory once where R B + B S entries of all
         of them fit the cache. Raises LayoutError for wrong tensors or ragged rows, ParameterError for unknown
         limbs.
@@ -33,15 +39,21 @@ class MatrixProduct(RingCore):
                 f"factors of {[len(row) for row in xs]} and {[len(row) for row in ys]} entries a row do not "
                 f"make a product: [R][{terms}] by [{terms}][{columns}] is expected"
             )
-        pointers = [[self._components(x, len(index)) for row in m for x in row] for m in (xs, ys)]
-        x_flat, y_flat = ([address for pair in pairs for address in pair] for pairs in pointers)
+        if onto and (len(onto) != rows or any(len(row) != columns for row in onto)):
+            raise LayoutError(f"a product of [{rows}][{columns}] cannot be added to {[len(r) for r in onto]}")
+        x_flat, y_flat = (self._components("a factor", m, 2, len(index)) for m in (xs, ys))
+        sums = self._components("a sum", onto, 3, len(index))
         out = self.arena.empty((rows, columns, 3, len(index), self.degree))
-        self._native.tensor_product(x_flat, y_flat, rows, terms, columns, out.data_ptr(), index)
+        self._native.tensor_product(x_flat, y_flat, rows, terms, columns, sums, out.data_ptr(), index)
         return out
 
-    def _components(self, x: Tensor, limbs: int) -> tuple[int, int]:
-        if x.dim() != 3 or x.shape[0] != 2:
-            raise LayoutError(f"a factor has shape {list(x.shape)}; [2, limb, N] is expected")
-        for part in x:
-            self._check("a factor's component", part, (limbs, self.degree))
-        return x[0].data_ptr(), x[1].data_ptr()
+    def _components(self, name: str, matrix: Sequence[Sequence[Tensor]], count: int, limbs: int) -> list[int]:
+        """Their addresses, row by row."""
+        found = []
+        for x in (x for row in matrix for x in row):
+            if x.dim() != 3 or x.shape[0] != count:
+                raise LayoutError(f"{name} has shape {list(x.shape)}; [{count}, limb, N] is expected")
+            for part in x:
+                self._check(f"{name}'s component", part, (limbs, self.degree))
+                found.append(part.data_ptr())
+        return found

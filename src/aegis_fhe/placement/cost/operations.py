@@ -19,7 +19,8 @@ class OperationCosts:
     """What operations at a level cost on one device, or on each of those that share the limbs.
 
     A "key switch" is a relinearisation (both components join; a conjugation permutes instead). A "rescale",
-    "add", "plain product" or "scalar product" is of two components. What counts do not know is given here:
+    "add", "plain product" or "scalar product" is of two components, an "addend" two that are read and added
+    where a sum is made anyway. What counts do not know is given here:
 
     period: different slots of plaintexts, by default N/2. Dense ones take an encoding, its transforms and
     multiply-adds of whole rows, others multiply-adds of compressed weights. encoded: plaintexts are there,
@@ -64,6 +65,7 @@ class OperationCosts:
             "product": self._product,
             "scalar product": lambda share: _element_wise(share, 4, product=2),
             "add": lambda share: _element_wise(share, 6, addition=2),
+            "addend": lambda share: _element_wise(share, 2, addition=2),
             "plain add": self._plain_add,
             "bootstrap": switching.raised,
             "key expansion": switching.key_expansion,

@@ -63,10 +63,15 @@ class Tracing(SymbolicBackend):
             for symbol, row in zip(found, rows, strict=True)
         ]
 
-    def multiply_sum(self, xs: Sequence[Symbol], ys: Sequence[Symbol]) -> Symbol:
-        """Contributions of all products."""
+    def sum(self, xs: Sequence[Symbol]) -> Symbol:
+        """Contributions of all."""
+        return _sum(super().sum(xs), xs)
+
+    def multiply_sum(self, xs: Sequence[Symbol], ys: Sequence[Symbol], onto: Symbol | None = None) -> Symbol:
+        """Contributions of all products, and of what they are added to."""
         products = [_product(x, y) for x, y in zip(xs, ys, strict=True)]
-        return _sum(super().multiply_sum(xs, ys), products)
+        held = [] if onto is None else [onto]
+        return _sum(super().multiply_sum(xs, ys, onto), [*products, *held])
 
     def rotate_sum(self, xs: Sequence[Symbol], steps: Sequence[int]) -> Symbol:
         """Contributions of all."""

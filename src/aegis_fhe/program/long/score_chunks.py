@@ -11,7 +11,6 @@ O with three components, relinearised once behind the last chunk; then O_c = sum
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from functools import reduce
 from itertools import product
 from typing import TypeAlias, TypeVar
 
@@ -53,10 +52,8 @@ class ScoreChunk(msgspec.Struct, frozen=True, tag=True):
         before, results = iter(rest), list[V]()
         for place, block in enumerate(blocks):
             for step, i in enumerate(steps):
-                own = self._sums(backend, context, (block, i), queries[place][step], keys, values)
                 held = [next(before) for _ in range(columns + 1)] if rest else []
-                added = zip(held, own, strict=True) if held and own else ()
-                results += [backend.add(x, y) for x, y in added] or held or own
+                results += self._sums(backend, context, (block, i), queries[place][step], keys, values, held)
         return results
 
     def alike(self, context: Context) -> Hashable:
@@ -74,8 +71,9 @@ class ScoreChunk(msgspec.Struct, frozen=True, tag=True):
         query: Sequence[V],
         keys: Sequence[Sequence[V]],
         values: Sequence[Sequence[V]],
+        held: list[V],
     ) -> list[V]:
-        """Of one query block and giant step; none where this chunk has nothing for it."""
+        """Of one query block and giant step; as they were where this chunk has nothing for it."""
         offsets = self.attention.offsets(place[1], place[0], context)
         probabilities, met = list[V](), list[Sequence[V]]()
         for pair, seen in self._seen(*place, context):
@@ -86,10 +84,12 @@ class ScoreChunk(msgspec.Struct, frozen=True, tag=True):
             probabilities.append(p)
             met.append(values[pair])
         if not probabilities:
-            return []
-        columns = range(self.attention.scores.columns)
-        products = [backend.multiply_sum(probabilities, [value[c] for value in met]) for c in columns]
-        return [*products, reduce(backend.add, probabilities)]
+            return held
+        onto: Sequence[V | None] = held[:-1] or [None] * self.attention.scores.columns
+        products = [
+            backend.multiply_sum(probabilities, [value[c] for value in met], x) for c, x in enumerate(onto)
+        ]
+        return [*products, backend.sum([*held[-1:], *probabilities])]
 
     def _seen(self, block: int, i: int, context: Context) -> list[tuple[int, NDArray[np.bool_]]]:
         """(place among the pairs, keys seen) where some query sees one; the first chunk has at least one."""

@@ -133,10 +133,7 @@ class ScorePass(Generic[V]):
         for c in range(self.scores.columns if self.operator.weighs else 0):
             product = backend.multiply_sum(probabilities, [one.values[c] for one in found])
             partial.append(backend.relinearize_rescale(product))
-        total = probabilities[0]
-        for x in probabilities[1:]:
-            total = backend.add(total, x)
-        partial.append(total)
+        partial.append(backend.sum(probabilities))
         before = self.sums[at]
         pairs = zip(before, partial, strict=True)
         self.sums[at] = [backend.add(x, y) for x, y in pairs] if before else partial

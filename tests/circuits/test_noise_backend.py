@@ -49,6 +49,8 @@ OPERATIONS = {
     "square": lambda b, x, y: b.multiply(x, x),
     "fourth power": lambda b, x, y: _square(b, _square(b, x)),
     "multiply_sum": lambda b, x, y: b.multiply_sum([x, y, x], [y, y, x]),
+    "multiply_sum onto a sum": lambda b, x, y: b.multiply_sum([x], [y], b.multiply(y, y)),
+    "sum": lambda b, x, y: b.sum([x, y, x]),
     "relinearize": lambda b, x, y: b.relinearize(b.multiply(x, y)),
     "rescale": lambda b, x, y: b.rescale(b.mul_scalar(x, 0.5, 2.0**40)),
     "relinearize_rescale": lambda b, x, y: b.relinearize_rescale(b.multiply(x, y)),

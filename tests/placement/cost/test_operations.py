@@ -53,6 +53,7 @@ def test_steps_make_up_a_key_switch():
 
 def test_element_wise_operations_by_hand():
     assert COSTS.kernels("add", 4) == KernelCounts(addition=10, memory_rows=30)
+    assert COSTS.kernels("addend", 4) == KernelCounts(addition=10, memory_rows=10)
     assert COSTS.kernels("scalar product", 4) == KernelCounts(product=10, memory_rows=20)
     assert COSTS.kernels("rescale", 4) == KernelCounts(inverse_ntt=2, ntt=8, rescaled=8, memory_rows=18)
     assert COSTS.kernels("product", 4) == KernelCounts(tensor_product=20, tensor_row=35, memory_rows=35)

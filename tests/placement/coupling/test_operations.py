@@ -125,6 +125,7 @@ def cases(b: Bench) -> dict[str, list[Observer]]:
             lambda x: e.mul_integer(x, 3),
             lambda x: e.add_scalar(x, 0.5),
         ],
+        "addend": [lambda x: e.sum([other, other, x])],
         "plain add": [lambda x: e.add_plain(x, plain)],
         "plain product": [lambda x: e.mul_plain(x, plain, SCALE)],
         "scalar product": [lambda x: e.mul_scalar(x, 0.3, SCALE)],

@@ -24,6 +24,7 @@ _MOD_DOWN = Signature(limb=_GATHERED, coefficient=_GATHERED)
 
 OPERATIONS = {
     "add": _ELEMENT_WISE,
+    "addend": _ELEMENT_WISE,
     "plain add": _ELEMENT_WISE,
     "plain product": _ELEMENT_WISE,
     "scalar product": _ELEMENT_WISE,

@@ -65,3 +65,34 @@ def test_both_groups_compute_what_the_team_does():
     # Nothing moves: both groups have a and slice it.
     assert found.seconds * 1000 == pytest.approx(1 + 1 + 20 + 3 + 2)
     assert sum(found.busy.values()) * 1000 == pytest.approx(1 + 1 + 20 + 3 + 2)
+
+
+def test_a_value_leaves_when_its_receiver_is_a_round_before_its_need():
+    """early is made at 1, but group 1 begins the round before `last` at 21: early and back, 16 ms each."""
+    nodes = (
+        node("early"),
+        node("out"),
+        node("busy", "out"),
+        node("back", "out"),
+        node("last", "early", "back"),
+    )
+    where: dict[str, Place] = {"early": (0,), "out": (1,), "busy": (1,), "back": (0,), "last": (1,)}
+    ms = {"early": 1, "out": 1, "busy": 20, "back": 1, "last": 2}
+
+    def seconds(places: dict[str, Place]) -> float:
+        return simulate(
+            schedule(Graph(nodes, ("last",)), Assignment(mesh=Mesh(tokens=2), where=places)),
+            GraphFacts(
+                nodes={n.name: NodeFacts(OperationCounts()) for n in nodes},
+                symbols={n.name: Symbol(7, 1.0) for n in nodes},
+            ),
+            lambda n: ms[n.name] / 1000,
+            ROW_MS,
+            LIMBS,
+            128,
+            moving="eager",
+        ).seconds
+
+    assert seconds(where) * 1000 == pytest.approx(1 + 20 + 16 + 16 + 2)
+    # Group 0 is busy instead: nothing holds early back, and back waits for its own maker alone.
+    assert seconds({**where, "busy": (0,)}) * 1000 == pytest.approx(1 + 16 + 20 + 1 + 16 + 2)

@@ -1,8 +1,9 @@
 """Seconds of a schedule: every group computes its nodes in order and waits for what it reads.
 
-Two ways of moving: as the runtime does it today, an exchange of a round begins when all its groups have
-finished the round before (`blocking`), or every value leaves as soon as it exists and links carry one after
-the other (`eager`), which is what an executor with asynchronous exchanges can reach.
+Two ways of moving. `eager`, as `runtime.mesh` does it: a value leaves as soon as it exists and its receiver
+has begun the round before the one that needs it, links carry one after the other, and a group ends a round
+when all that it sends for it has left. `blocking`, for comparison: an exchange of a round begins when all
+its groups have finished the round before.
 """
 
 from __future__ import annotations
@@ -76,6 +77,7 @@ class _Clock:
         groups = range(self.plan.mesh.tokens)
         self.now = [0.0 for _ in groups]
         self.out, self.into = ([0.0 for _ in groups] for _ in range(2))  # until when links are busy
+        self.entered = [0.0 for _ in groups]  # the round before
         self.sizes = MoveBytes(self.layout, self.facts, self.degree)
         self.turns = _Turns(self.plan.mesh.tokens)
         self._alone: dict[tuple[int, int, Way, int], Sequence[float]] = {}
@@ -99,8 +101,10 @@ class _Clock:
         self._compute(one)
 
     def eager(self, one: Round) -> None:
-        """Values one after the other over the links of their ends, from the moment they exist."""
-        out, into = self.out, self.into
+        """Values one after the other over the links of their ends, up to a round ahead."""
+        out, into, posted = self.out, self.into, self.entered
+        self.entered = list(self.now)
+        sent = [0.0] * len(self.now)
         for turn, steps in self.turns.of(one):
             ready = [self._row(move.value, move.needs)[move.source] for move in turn]
             there = [self._row(move.value, move.makes) for move in turn]
@@ -108,11 +112,13 @@ class _Clock:
             for place, group in steps:
                 source, end = turn[place].source, ready[place]
                 if source != group:
-                    end = max(end, out[source], into[group]) + spent[place][group]
-                    out[source] = into[group] = end
+                    end = max(end, out[source], into[group], posted[group]) + spent[place][group]
+                    out[source] = into[group] = sent[source] = end
                 row = there[place]  # a gather ends with its last part
                 row[group] = end if row[group] == math.inf else max(end, row[group])
         self._compute(one)
+        for group, end in enumerate(sent):
+            self._wait(group, one.nodes[-1].stage, end)
 
     def _compute(self, one: Round) -> None:
         assignment = self.plan.assignment

@@ -47,10 +47,10 @@ def test_a_plan_runs_as_it_was_planned(aegis: Aegis, plan: Path, strategy: str):
     assert min(facts["stages"].values()) >= 0 < facts["seconds"]["devices"]
     memory = facts["predicted_memory_bytes"]
     assert memory["total"] == sum(stored["memory"].values())
-    # Small tensors and what has just arrived are not in the arena.
-    held = max(facts["held_bytes"])
-    assert 0.5 * (memory["activations"] + memory["workspace"]) < held
-    assert held < 1.1 * (memory["activations"] + memory["workspace"])
+    for held, predicted in zip(facts["held_bytes"], facts["predicted_held_bytes"], strict=True):
+        assert held == pytest.approx(predicted, rel=0.05)
+        assert held["total"] == sum(n for kind, n in held.items() if kind != "total")
+    assert max(one["total"] for one in facts["held_bytes"]) == pytest.approx(memory["total"], rel=0.05)
 
 
 def refused(aegis: Aegis, *arguments: object) -> str:

@@ -11,7 +11,7 @@ import torch
 
 from aegis_fhe.errors import CapacityError
 from aegis_fhe.ring import Ring, find_primes
-from aegis_fhe.ring.arena import POOLED_BYTES, Arena
+from aegis_fhe.ring.arena import Arena
 
 MIB = 1 << 20
 SHAPE = (3, 5, 65536)  # 7.5 MiB
@@ -70,7 +70,7 @@ def block_bytes(size: int) -> int:
     return arena.bytes().in_use
 
 
-@pytest.mark.parametrize("size", [POOLED_BYTES, POOLED_BYTES + 8, MIB + 8, 3 * MIB + 4096, 33 * MIB - 8])
+@pytest.mark.parametrize("size", [64 << 10, (64 << 10) + 8, MIB + 8, 3 * MIB + 4096, 33 * MIB - 8])
 def test_a_block_is_little_larger_than_its_tensor(size):
     assert size <= block_bytes(size) <= size * 17 // 16
 
@@ -138,12 +138,13 @@ def test_few_shapes_are_not_given_back_and_asked_for_again():
     assert arena.blocks_made == 3
 
 
-def test_small_and_empty_tensors_are_no_blocks():
+def test_small_tensors_are_blocks_and_empty_ones_none():
     arena = Arena()
-    for shape in ((0,), (2, 0, 65536), (), (POOLED_BYTES // 8 - 1,)):
+    for blocks, shape in ((0, (0,)), (0, (2, 0, 65536)), (1, ()), (1, (512,)), (2, (513,))):
         x = arena.empty(shape)
         assert (tuple(x.shape), x.dtype) == (shape, torch.int64)
-    assert arena.blocks_made == 0
+        del x
+        assert arena.blocks_made == blocks
 
 
 def test_threads_never_share_a_block():

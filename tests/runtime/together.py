@@ -60,7 +60,7 @@ class ThreadCommunicator(Communicator):
             if transfer.destination == self.rank and transfer.source != self.rank:
                 found = self._mail[transfer.source, self.rank].get(timeout=60)
                 assert found[:3] == (node, operation, transfer.index), (found[:3], node, operation)
-                blocks[transfer.index] = found[3]
+                blocks[transfer.index] = self.allocate(transfer.shape).copy_(found[3])
                 received += found[3].nbytes
         self.ledger.add(
             Entry(

@@ -8,20 +8,29 @@ Troncoso-Pastoriza, Hubaux: ePrint 2022/024).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from aegis_fhe.ckks import keyswitch
 from aegis_fhe.ckks.arithmetic import require_two_components
 from aegis_fhe.ckks.ciphertext import Ciphertext
-from aegis_fhe.ckks.keys import EncapsulationKeys
+from aegis_fhe.ckks.keys import EncapsulationKeys, KeySwitchKey
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.errors import CompatibilityError, LevelError
+from aegis_fhe.ring.keyswitching import KeyHalves
 
 
-def raise_modulus(params: Parameters, x: Ciphertext, keys: EncapsulationKeys) -> Ciphertext:
+def raise_modulus(
+    params: Parameters,
+    x: Ciphertext,
+    keys: EncapsulationKeys,
+    halves: Callable[[KeySwitchKey], KeyHalves] = lambda key: key.halves,
+) -> Ciphertext:
     """m modulo q_0 -> m + q_0 I modulo Q: level 0 -> the highest, scale unchanged.
 
     |I| is at most (1 + weight) / 2, and in all coefficients below far less but with a small probability: see
-    `circuits.bootstrap.overflow`. Cost: two key switches, one of them at level 0. Raises LevelError unless x
-    is at level 0, CompatibilityError for a product or for keys of other parameters.
+    `circuits.bootstrap.overflow`. halves: of each key, by default drawn anew. Cost: two key switches, one of
+    them at level 0. Raises LevelError unless x is at level 0, CompatibilityError for a product or for keys of
+    other parameters.
     """
     require_two_components(x, "raise_modulus")
     if x.level != 0:
@@ -33,9 +42,10 @@ def raise_modulus(params: Parameters, x: Ciphertext, keys: EncapsulationKeys) ->
     ring, limbs = params.ring, params.q_limbs(params.max_level)
     narrow = keys.to_sparse.params
     digits = keyswitch.decompose(narrow, x.parts[1])
-    product = keyswitch.inner_product(narrow, digits, keys.to_sparse.halves, (x.parts[0],))
+    product = keyswitch.inner_product(narrow, digits, halves(keys.to_sparse), (x.parts[0],))
     coefficients = ring.intt(keyswitch.mod_down(narrow, product), limbs[:1])
-    raised = ring.ntt(ring.convert(coefficients, limbs[:1], limbs), limbs)
+    raised = ring.convert(coefficients, limbs[:1], limbs)
+    ring.ntt(raised, limbs, out=raised)
     digits = keyswitch.decompose(params, raised[1])
-    product = keyswitch.inner_product(params, digits, keys.from_sparse.halves, (raised[0],))
+    product = keyswitch.inner_product(params, digits, halves(keys.from_sparse), (raised[0],))
     return Ciphertext(parts=keyswitch.mod_down(params, product), scale=x.scale)

@@ -91,7 +91,7 @@ class Evaluator(PlainProducts):
         """`encapsulation.raise_modulus` with this evaluator's keys. Raises MissingKeyError without them."""
         if self.keys.encapsulation is None:
             raise MissingKeyError("no keys of a sparse secret: generate them for a program that bootstraps")
-        return encapsulation.raise_modulus(self.params, x, self.keys.encapsulation)
+        return encapsulation.raise_modulus(self.params, x, self.keys.encapsulation, self.expanded.halves)
 
     def rotate_sum(self, xs: Sequence[Ciphertext], steps: Sequence[int]) -> Ciphertext:
         """sum_i rot(xs[i], steps[i]), double hoisted: accumulated modulo QP, one ModDown for all.
@@ -159,9 +159,19 @@ class Evaluator(PlainProducts):
         """Adds one ciphertext, rotated by each key."""
         digits = self.decompose(x.parts[1], x.level)
         for key in keys:
-            galois, halves = self._galois(key), self.expanded.halves(key)
-            in_qp = keyswitch.add_inner_product(self.params, in_qp, digits, halves, galois, (x.parts[0],))
+            in_qp = self._added(in_qp, digits, key, (x.parts[0],))
         return in_qp
+
+    def _added(
+        self,
+        in_qp: torch.Tensor | None,
+        digits: Digits,
+        key: KeySwitchKey,
+        addends: Sequence[torch.Tensor],
+    ) -> torch.Tensor:
+        """One product more. A function of its own: halves that are not kept are free before the next."""
+        halves = self.expanded.halves(key)
+        return keyswitch.add_inner_product(self.params, in_qp, digits, halves, self._galois(key), addends)
 
     def _add_still(self, in_qp: torch.Tensor, x: Ciphertext) -> None:
         """Adds P times a ciphertext that is not rotated; P is zero in the limbs of P."""
@@ -178,8 +188,7 @@ class Evaluator(PlainProducts):
 
     def _apply(self, x: Ciphertext, digits: Digits, key: KeySwitchKey) -> Ciphertext:
         """sigma(c_0 + u_0, u_1) with (u_0, u_1) the key switch of c_1."""
-        halves = self.expanded.halves(key)
-        product = keyswitch.inner_product(self.params, digits, halves, (x.parts[0],))
+        product = keyswitch.inner_product(self.params, digits, self.expanded.halves(key), (x.parts[0],))
         return self.made(self.mod_down(product, x.level, self._galois(key)), x.level, x.scale)
 
     def _check_rotate_sum(self, xs: Sequence[Ciphertext], steps: Sequence[int]) -> int:

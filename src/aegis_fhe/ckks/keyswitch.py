@@ -53,16 +53,30 @@ def extend(
     ring, limbs = params.ring, [*q_limbs, *p_limbs]
     rows = ring.arena.empty((len(digits), len(limbs), params.degree))
     for digit, out in zip(digits, rows, strict=True) if limbs else ():
-        others = [row for row, limb in enumerate(limbs) if limb not in digit]
-        targets = [limbs[row] for row in others]
-        source = ring.arena.stack([coefficients[limb] for limb in digit])
-        converted = ring.ntt(ring.convert(source, digit, targets), targets)
-        for row, value in zip(others, converted, strict=True):
-            ring.arena.copy_into(value, out[row])
-        for row, limb in enumerate(limbs):
-            if limb in digit:
-                ring.arena.copy_into(own[limb], out[row])
+        _extend_digit(params, digit, coefficients, own, limbs, out)
     return Digits.of_rows(rows, len(q_limbs), limbs)
+
+
+def _extend_digit(
+    params: Parameters,
+    digit: Sequence[int],
+    coefficients: Mapping[int, torch.Tensor],
+    own: Mapping[int, torch.Tensor],
+    limbs: Sequence[int],
+    out: torch.Tensor,
+) -> None:
+    """One digit's rows. A function of its own: what it takes is free before the next one's."""
+    ring = params.ring
+    others = [row for row, limb in enumerate(limbs) if limb not in digit]
+    targets = [limbs[row] for row in others]
+    source = ring.arena.stack([coefficients[limb] for limb in digit])
+    converted = ring.convert(source, digit, targets)
+    ring.ntt(converted, targets, out=converted)
+    for row, value in zip(others, converted, strict=True):
+        ring.arena.copy_into(value, out[row])
+    for row, limb in enumerate(limbs):
+        if limb in digit:
+            ring.arena.copy_into(own[limb], out[row])
 
 
 def inner_product(

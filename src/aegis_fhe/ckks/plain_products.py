@@ -8,22 +8,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 
 from aegis_fhe.ckks.arithmetic import Arithmetic
 from aegis_fhe.ckks.ciphertext import Ciphertext
 from aegis_fhe.ckks.encoder import COEFFICIENT_BITS
+from aegis_fhe.ckks.plain_rows import TEMPORARY_BYTES, Rows, common_period, used_columns
+from aegis_fhe.ckks.plaintexts import Plaintexts
 from aegis_fhe.ckks.slots import SlotVector
 from aegis_fhe.errors import CompatibilityError
 
-TEMPORARY_BYTES = 200 << 20
-
-Rows = Sequence[Sequence[SlotVector | None]]
-
 
 class PlainProducts(Arithmetic):
-    """The operations between ciphertexts and slot vectors."""
+    """The operations between ciphertexts and slot vectors. plaintexts: whether periodic ones are kept."""
+
+    @cached_property
+    def plaintexts(self) -> Plaintexts:
+        """Encoded anew each time, unless others are put here."""
+        return Plaintexts(self.params.encoder)
 
     def add_plain(self, x: Ciphertext, v: SlotVector) -> Ciphertext:
         """x + v, v encoded at x's scale and level: both unchanged, no noise but the rounding of v.
@@ -61,7 +65,7 @@ class PlainProducts(Arithmetic):
         level = min(x.level for x in xs)
         out_scale = self._product_scale(xs[0].scale, scale, level)
         inputs, limbs = [self.drop_to(x, level).parts for x in xs], self.limbs_at(level)
-        period = max((v.period for row in rows for v in row if v is not None), default=1)
+        period = common_period(rows)
         if period < self.slots:
             results = self._periodic_sums(inputs, rows, scale, period, limbs)
         else:
@@ -72,18 +76,13 @@ class PlainProducts(Arithmetic):
         self, inputs: list[torch.Tensor], rows: Rows, scale: float, period: int, limbs: tuple[int, ...]
     ) -> list[torch.Tensor]:
         """All rows with common period `period` < N/2; the inputs no row uses are skipped."""
-        columns = [b for b in range(len(inputs)) if any(row[b] is not None for row in rows)]
+        columns = used_columns(rows)
         if not columns:
             return [self.params.ring.arena.zeros(inputs[0].shape) for _ in rows]
         used = [inputs[b] for b in columns]
-        rows_at_once = max(1, TEMPORARY_BYTES // (len(columns) * 4 * period * 8))
         results: list[torch.Tensor] = []
-        for start in range(0, len(rows), rows_at_once):
-            block = rows[start : start + rows_at_once]
-            vectors = [row[b] for row in block for b in columns]
-            coefficients = self.params.encoder.encode_many(vectors, scale, period)
-            shaped = coefficients.reshape(len(block), len(columns), 2 * period)
-            results.extend(self.params.ring.periodic_sums(used, shaped, limbs))
+        for coefficients in self.plaintexts.blocks(rows, columns, scale, period):
+            results.extend(self.params.ring.periodic_sums(used, coefficients, limbs))
         return results
 
     def _dense_sum(

@@ -24,6 +24,8 @@ from aegis_fhe.placement.model_shapes import MODELS
 from aegis_fhe.placement.plan_file import CURE, StoredPlan, read_plan_file
 from aegis_fhe.placement.planned_layer import PlannedLayer
 
+MEMORY = ("keys", "weights", "activations", "workspace", "total")
+
 
 def layer(
     file: Annotated[Path, typer.Argument(help="A plan that `aegis plan ... -o FILE` wrote.")],
@@ -74,15 +76,15 @@ def _print(facts: Mapping[str, Any], security: str, console: Console) -> None:
     )
     columns = ("stage", "seconds", *(f"rank {rank} received" for rank in range(facts["devices"])))
     console.print(results_table(title, columns, [_stage_row(facts, name) for name in STAGES]))
-    memory, held = facts["predicted_memory_bytes"], max(facts["held_bytes"])
+    columns = ("held at most / predicted", *(f"rank {rank}" for rank in range(facts["devices"])))
+    console.print(results_table("Memory", columns, [_memory_row(facts, kind) for kind in MEMORY]))
     for line in (
         "Bytes are those of the plan, for every rank, stage and kind of collective. Seconds are of the "
         "slowest device, waiting included; "
         + ", ".join(f"{name} {format_seconds(s)}" for name, s in facts["seconds"].items())
         + ".",
-        f"Values and workspace: {format_bytes(held)} in the arena at most, without what had just arrived; "
-        f"predicted {format_bytes(memory['activations'] + memory['workspace'])}. With keys and weights "
-        f"{format_bytes(memory['total'])} are predicted; a process took "
+        "Memory is that of the moment when a device held most: activations with what it received, workspace "
+        "of the operator that ran. A process took "
         f"{format_bytes(max(facts['peak_process_bytes']))}, Python and the client's files included.",
         f"Error: {facts['bits']:.1f} bits below the exact layer, largest of all features over the rms; "
         f"approximations {facts['bits_of_approximations']:.1f}, noise {facts['bits_of_noise']:.1f}.",
@@ -96,6 +98,11 @@ def _stage_row(facts: Mapping[str, Any], name: str) -> tuple[str, ...]:
     seconds = sum(facts["stages"].get(stage, 0.0) for stage in own)
     received = (sum(n for _, stage, _, n in one if stage in own) for one in facts["received_bytes"])
     return (name, format_seconds(seconds), *map(format_bytes, received))
+
+
+def _memory_row(facts: Mapping[str, Any], kind: str) -> tuple[str, ...]:
+    pairs = zip(facts["held_bytes"], facts["predicted_held_bytes"], strict=True)
+    return (kind, *(f"{format_bytes(own[kind])} / {format_bytes(said[kind])}" for own, said in pairs))
 
 
 def _say(line: str) -> None:

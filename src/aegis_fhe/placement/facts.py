@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TypeAlias
 
@@ -21,12 +21,14 @@ from aegis_fhe.program.operators import Context, Input
 @dataclass(frozen=True)
 class NodeFacts:
     """counts: of its operations; collectives: of limbs, where they are shared; rows: of N residues that it
-    takes at its fullest moment besides its inputs, on the first device of a group.
+    takes at its fullest moment besides its inputs, on one device of a group, by default its first.
+    digit_keys: by step, the highest level of sums that are aggregated, whose keys are not among counts.keys.
     """
 
     counts: OperationCounts
     collectives: tuple[RowCollective, ...] = ()
     rows: int = 0
+    digit_keys: Mapping[int | str, int] = field(default_factory=dict)
 
     @cached_property
     def rows_received(self) -> Mapping[tuple[str, int], int]:
@@ -50,9 +52,11 @@ class GraphFacts:
 Seen: TypeAlias = KnownNodes[NodeFacts]
 
 
-def nothing_seen(params: Parameters, limbs: LimbPlacement) -> Seen:
-    """For graphs on these parameters and this placement, all of one context."""
-    return KnownNodes(partial(NodeMemory, params, limbs), node_facts)
+def nothing_seen(params: Parameters, limbs: LimbPlacement, device: int = 0) -> Seen:
+    """For graphs on these parameters and this placement, all of one context. device: whose memory is looked
+    at, of those that share limbs.
+    """
+    return KnownNodes(partial(NodeMemory, params, limbs, device), node_facts)
 
 
 def graph_facts(
@@ -79,4 +83,4 @@ def graph_facts(
 
 def node_facts(found: NodeMemory) -> NodeFacts:
     """What an interpreter learned that ran a node."""
-    return NodeFacts(found.counts, tuple(found.collectives), found.peak)
+    return NodeFacts(found.counts, tuple(found.collectives), found.peak, found.digit_keys)

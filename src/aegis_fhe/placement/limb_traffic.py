@@ -28,7 +28,8 @@ class RowCollective:
 class LimbTraffic(SymbolicBackend):
     """The symbolic interpreter, which also writes down every exchange of `runtime.limbs.LimbEvaluator`.
 
-    node: what is computed now. collectives: in order, those without a row left out.
+    node: what is computed now. collectives: in order, those without a row left out. digit_keys: by step, the
+    highest level of sums that are aggregated; counts.keys are the keys of all else.
     """
 
     def __init__(self, params: Parameters, placement: LimbPlacement) -> None:
@@ -36,6 +37,7 @@ class LimbTraffic(SymbolicBackend):
         self.degree, self.placement = params.degree, placement
         self.node = ""
         self.collectives: list[RowCollective] = []
+        self.digit_keys: dict[int | str, int] = {}
         self._circuits: dict[
             tuple[Hashable, Symbol], tuple[Symbol, OperationCounts, list[RowCollective]]
         ] = {}
@@ -103,15 +105,13 @@ class LimbTraffic(SymbolicBackend):
 
     def rotate_sum(self, xs: Sequence[Symbol], steps: Sequence[int]) -> Symbol:
         """A gather for each ciphertext that is turned and one division, or one sum over devices."""
-        self._sum(xs, steps, rescale=False)
-        return super().rotate_sum(xs, steps)
+        return self._turned_sum(xs, steps, rescale=False)
 
     def rotate_sum_rescale(self, xs: Sequence[Symbol], steps: Sequence[int]) -> Symbol:
         """As rotate_sum, the dropped limb with the division or after it."""
         if not any(step % self.slots for step in steps):
             return super().rotate_sum_rescale(xs, steps)
-        self._sum(xs, steps, rescale=True)
-        return self._rescaled(super().rotate_sum(xs, steps))
+        return self._rescaled(self._turned_sum(xs, steps, rescale=True))
 
     def raise_modulus(self, x: Symbol) -> Symbol:
         """Limb 0 of both components to all devices, which then know every row."""
@@ -119,10 +119,27 @@ class LimbTraffic(SymbolicBackend):
         self._divide(len(self.moduli) - 1)
         return super().raise_modulus(x)
 
-    def _sum(self, xs: Sequence[Symbol], steps: Sequence[int], *, rescale: bool) -> None:
+    def _turned_sum(self, xs: Sequence[Symbol], steps: Sequence[int], *, rescale: bool) -> Symbol:
+        """The sum, not yet rescaled; keys that are multiplied by digits are noted apart."""
+        if not self._sum(xs, steps, rescale=rescale):
+            return SymbolicBackend.rotate_sum(self, xs, steps)
+        counts, self.counts = self.counts, OperationCounts()
+        try:
+            result = SymbolicBackend.rotate_sum(self, xs, steps)
+        finally:
+            found, self.counts = self.counts, counts
+        for step, level in found.keys.items():
+            self.digit_keys[step] = max(level, self.digit_keys.get(step, level))
+        found.keys.clear()
+        self.counts.include(found)
+        return result
+
+    def _sum(self, xs: Sequence[Symbol], steps: Sequence[int], *, rescale: bool) -> bool:
+        """Notes the exchanges; whether the sum is aggregated."""
         placement, level = self.placement, min(x.level for x in xs)
         turned = {id(x) for x, step in zip(xs, steps, strict=True) if step % self.slots}
-        if placement.aggregates(len(turned), level):
+        aggregates = placement.aggregates(len(turned), level)
+        if aggregates:
             exact = placement.aggregation == "exact"
             self._note("reduce_scatter", self._moves(self._scatter, level), 2)
             if exact:
@@ -134,6 +151,7 @@ class LimbTraffic(SymbolicBackend):
                 self._divide(level - rescale)
         if rescale:
             self._drop(level, 2)
+        return aggregates
 
     def _scatter(self, level: int) -> tuple[Rows, ...]:
         return self.placement.scatter(level, extended=self.placement.aggregation == "exact")

@@ -8,11 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
-from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
+from aegis_fhe.circuits.symbolic import Symbol
 from aegis_fhe.ckks.parameters import Parameters
+from aegis_fhe.ckks.plain_rows import TEMPORARY_BYTES, used_columns
 from aegis_fhe.ckks.slots import SlotVector
+from aegis_fhe.placement.cost.chain import RESIDUE_BYTES
 from aegis_fhe.placement.limb_traffic import LimbTraffic
 from aegis_fhe.placement.limbs import LimbPlacement
+from aegis_fhe.placement.switch_rows import SwitchRows
+
+WEIGHT_WORDS = 1 << 20  # of periodic weights that a kernel transforms together: `csrc/matrix.cpp`
 
 
 class _Block:
@@ -27,19 +32,18 @@ class _Block:
 
 
 class NodeMemory(LimbTraffic):
-    """peak: the most rows of N residues that device 0 of a group takes besides the inputs, results included.
+    """peak: the most rows of N residues that one device takes besides the inputs, results included.
 
-    A key switch of an operand at level l holds digits d (l + 1 + k), two sums of l + 1 + k rows, its result,
-    and in its division the dropped rows and, before an automorphism, another component.
+    What a key switch holds is in `SwitchRows`.
     """
 
-    def __init__(self, params: Parameters, placement: LimbPlacement) -> None:
+    def __init__(self, params: Parameters, placement: LimbPlacement, device: int = 0) -> None:
         super().__init__(params, placement)
-        self.params = params
+        self.params, self.device = params, device
         self.now = self.peak = 0
         self._inside: dict[tuple[Hashable, Symbol], int] = {}
-        self._specials = len(placement.p_limbs(0))
-        self._digit_rows: dict[int, int] = {}
+        self.switch = SwitchRows(params, placement, device)
+        self._rows = self.switch.rows
 
     def repeated(self, circuit: Hashable, x: Symbol, run: Callable[[Symbol], Symbol]) -> Symbol:
         """Takes as much every time, beside what is held by then, and its result lives like any other."""
@@ -56,17 +60,6 @@ class NodeMemory(LimbTraffic):
         self._during(self._inside[circuit, x])
         return self._new(found)
 
-    def _rows(self, level: int) -> int:
-        return level // self.placement.world_size + 1
-
-    def _extended(self, level: int) -> int:
-        return self._rows(level) + self._specials
-
-    def _digits(self, level: int) -> int:
-        if level not in self._digit_rows:
-            self._digit_rows[level] = len(self.params.digits(level)) * self._extended(level)
-        return self._digit_rows[level]
-
     def _during(self, rows: int) -> None:
         self.peak = max(self.peak, self.now + rows)
 
@@ -82,6 +75,12 @@ class NodeMemory(LimbTraffic):
     def add(self, x: Symbol, y: Symbol) -> Symbol:
         """A sum of its own."""
         return self._new(super().add(x, y))
+
+    def sub(self, x: Symbol, y: Symbol) -> Symbol:
+        """Operands of different shapes by way of the negative of the second."""
+        if (x.level, x.components) != (y.level, y.components):
+            y = self._new(y.copy())
+        return super().sub(x, y)
 
     def negate(self, x: Symbol) -> Symbol:
         """As add."""
@@ -109,16 +108,15 @@ class NodeMemory(LimbTraffic):
         return self._new(super().add_plain(x, v))
 
     def mul_plain(self, x: Symbol, v: SlotVector, scale: float) -> Symbol:
-        """A dense vector is encoded besides."""
-        result = super().mul_plain(x, v, scale)
-        dense = v.period == self.slots
-        self._during((x.components + dense) * self._rows(x.level))
-        return self._new(result)
+        """As a sum of one."""
+        self._encoded([x], [[v]])
+        return self._new(super().mul_plain(x, v, scale))
 
     def mul_plain_sums(
         self, xs: Sequence[Symbol], rows: Sequence[Sequence[Any]], scale: float
     ) -> list[Symbol]:
-        """All sums."""
+        """All sums, and plaintexts in the limbs of some or all."""
+        self._encoded(xs, rows)
         return [self._new(x) for x in super().mul_plain_sums(xs, rows, scale)]
 
     def sum(self, xs: Sequence[Symbol]) -> Symbol:
@@ -131,14 +129,14 @@ class NodeMemory(LimbTraffic):
         return self._new(super().multiply_sum(xs, ys, onto))
 
     def rescale(self, x: Symbol) -> Symbol:
-        """The dropped row of each component besides."""
-        self._during(x.components * (self._rows(x.level - 1) if x.level else 0) + 1)
+        """The dropped rows besides."""
+        self._during(self.switch.rescaled(x.level, x.components))
         return self._new(super().rescale(x))
 
     def relinearize(self, x: Symbol) -> Symbol:
         """A key switch."""
         if x.components == 3:
-            self._switched(x.level, 0)
+            self._switched(x.level, rescale=False)
             return self._new(super().relinearize(x))
         return super().relinearize(x)
 
@@ -146,7 +144,7 @@ class NodeMemory(LimbTraffic):
         """A key switch that divides by one prime more."""
         if x.components == 2:
             return self.rescale(x)
-        self._switched(x.level, 0)
+        self._switched(x.level, rescale=True)
         return self._new(super().relinearize_rescale(x))
 
     def drop_to(self, x: Symbol, level: int) -> Symbol:
@@ -159,8 +157,10 @@ class NodeMemory(LimbTraffic):
 
     def rotate_many(self, x: Symbol, steps: Sequence[int]) -> list[Symbol]:
         """Digits stay while the rotations are made one by one."""
-        found, digits = super().rotate_many(x, steps), self._digits(x.level)
+        found, digits = super().rotate_many(x, steps), self.switch.digits(x.level)
         applied, rows = digits + self._applied(x.level), x.components * self._rows(x.level)
+        if any(y is not x for y in found):
+            self._during(self.switch.making(x.level))
         for y in found:
             if y is not x:
                 self.peak = max(self.peak, self.now + applied)
@@ -170,51 +170,75 @@ class NodeMemory(LimbTraffic):
 
     def conjugate(self, x: Symbol) -> Symbol:
         """As one rotation."""
-        self._during(self._digits(x.level) + self._applied(x.level))
+        self._during(self.switch.making(x.level))
+        self._during(self.switch.digits(x.level) + self._applied(x.level))
         return self._new(super().conjugate(x))
 
     def rotate_sum(self, xs: Sequence[Symbol], steps: Sequence[int]) -> Symbol:
         """The sum modulo QP beside one operand's digits."""
-        level = min(x.level for x in xs)
         if not any(step % self.slots for step in steps):
             found = super().rotate_sum(xs, steps)
             return self._view(found, xs[0]) if len(xs) == 1 else self._new(found)
-        self._summed(xs, steps, level)
+        self._summed(xs, steps, rescale=False)
         return self._new(super().rotate_sum(xs, steps))
 
     def rotate_sum_rescale(self, xs: Sequence[Symbol], steps: Sequence[int]) -> Symbol:
         """As rotate_sum."""
-        level = min(x.level for x in xs)
         if not any(step % self.slots for step in steps):
             return super().rotate_sum_rescale(xs, steps)
-        self._summed(xs, steps, level)
-        self._sum(xs, steps, rescale=True)
-        return self._new(self._rescaled(SymbolicBackend.rotate_sum(self, xs, steps)))
+        self._summed(xs, steps, rescale=True)
+        return self._new(self._rescaled(self._turned_sum(xs, steps, rescale=True)))
 
     def raise_modulus(self, x: Symbol) -> Symbol:
-        """A key switch at the highest level, with the raised ciphertext."""
-        top = len(self.moduli) - 1
-        self._during(2 * self._rows(top) + self._digits(top) + self._applied(top))
+        """A key switch at the top, with the raised ciphertext and, where shared, its coefficients."""
+        top, switch = len(self.moduli) - 1, self.switch
+        beside = 2 * self._rows(top) + (top + 1 if switch.shares else 0)
+        self._during(2 * self._rows(top) + switch.making(top))
+        self._during(beside + switch.digits(top) + switch.divided(top))
         return self._new(super().raise_modulus(x))
 
     def _applied(self, level: int) -> int:
-        """A product, its quotient, and what the division takes."""
-        return 2 * self._extended(level) + 3 * self._rows(level) + self._specials
+        """A product and its quotient, turned."""
+        return self.switch.divided(level, turned=True)
 
-    def _summed(self, xs: Sequence[Symbol], steps: Sequence[int], level: int) -> None:
-        """With inputs gathered; or aggregated: own digits and their sum in all limbs, what is not turned."""
+    def _switched(self, level: int, *, rescale: bool) -> None:
+        """Digits are made and multiplied, then the product is divided."""
+        switch = self.switch
+        self._during(max(switch.making(level), switch.digits(level) + switch.product(level)))
+        self._during(switch.divided_rescale(level) if rescale else switch.divided(level))
+
+    def _summed(self, xs: Sequence[Symbol], steps: Sequence[int], *, rescale: bool) -> None:
+        """With inputs gathered: each operand's digits beside the sum so far; what is not turned, lifted."""
+        level, switch = min(x.level for x in xs), self.switch
         turned = {id(x) for x, step in zip(xs, steps, strict=True) if step % self.slots}
-        if not self.placement.aggregates(len(turned), level):
-            self._switched(level, 2 * self._extended(level))
+        if self.placement.aggregates(len(turned), level):
+            self._aggregated(level)
             return
-        every, rows = level + 1 + len(self.params.p), self._rows(level)
-        digits = len(self.placement.own_digits(len(self.params.digits(level)), 0)) * every
-        self._during(2 * every + 2 * rows + rows + digits + every)
+        so_far = switch.product(level) if len(turned) > 1 else 0
+        self._during(max(so_far + switch.making(level), switch.digits(level) + switch.added(level)))
+        if not all(step % self.slots for step in steps):
+            self._during(switch.product(level) + 2 * self._rows(level))
+        self._during(switch.divided_rescale(level) if rescale else switch.divided(level))
 
-    def _switched(self, level: int, beside: int) -> None:
-        """Digits with the coefficients they are made of; then the quotient."""
-        extended, rows = self._extended(level), self._rows(level)
-        digits = self._digits(level)
-        first = max(level + 1 + extended, 0 if beside else 2 * extended)
-        self._during(digits + first + beside)
-        self._during(2 * extended + 2 * rows + self._specials)
+    def _aggregated(self, level: int) -> None:
+        """Own digits and their sum in all limbs; what is not turned."""
+        every, rows = level + 1 + len(self.params.p), self._rows(level)
+        own = self.placement.own_digits(len(self.params.digits(level)), self.device)
+        self._during(2 * every + 2 * rows + rows + len(own) * every + every)
+
+    def _encoded(self, xs: Sequence[Symbol], rows: Sequence[Sequence[SlotVector | None]]) -> None:
+        """Results of a sum of products and its plaintexts: periodic ones of all rows in as many limbs as fit
+        8 MiB, dense ones of one row in all limbs. The first tells the period of all.
+        """
+        components, own = xs[0].components, self._rows(min(x.level for x in xs))
+        period = next((v.period for row in rows for v in row if v is not None), 1)
+        if period < self.slots:
+            words = max(1, len(rows) * len(used_columns(rows)) * 2 * period)
+            batch = min(own, WEIGHT_WORDS // words + 1)
+            self._during(len(rows) * components * own + -(-batch * words // self.degree))
+            return
+        fitting = max(1, TEMPORARY_BYTES // (max(1, own) * self.degree * RESIDUE_BYTES))
+        for row, vectors in enumerate(rows):
+            terms = len(vectors) - vectors.count(None)
+            partial = 1 + (terms > fitting)
+            self._during((row + partial) * components * own + min(terms, fitting) * own)

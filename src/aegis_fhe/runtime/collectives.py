@@ -54,8 +54,11 @@ class Exchange:
 class Communicator:
     """Collectives over the ranks of one mesh axis; every call is made by all ranks, in the same order.
 
-    World size 1 needs no process group. Raises `CommunicationError` when another rank is lost.
+    World size 1 needs no process group. allocate: where what is received lies, an uninitialised int64 tensor
+    of a shape; a device sets its arena's. Raises `CommunicationError` when another rank is lost.
     """
+
+    allocate: Callable[[Sequence[int]], Tensor]
 
     def __init__(
         self,
@@ -74,6 +77,7 @@ class Communicator:
         self.device = torch.device(device)
         self.axis = axis
         self.ledger = Ledger() if ledger is None else ledger
+        self.allocate = self._allocated
         self._group = group
 
     @classmethod
@@ -134,7 +138,7 @@ class Communicator:
                     operations.append(self._operation(dist.isend, block, transfer.destination))
                     sent += block.nbytes
             elif transfer.destination == self.rank:
-                block = torch.empty(transfer.shape, dtype=torch.int64, device=self.device)
+                block = self.allocate(transfer.shape)
                 blocks[transfer.index] = block
                 operations.append(self._operation(dist.irecv, block, transfer.source))
                 received += block.nbytes
@@ -198,6 +202,9 @@ class Communicator:
             for destination in range(self.world_size)
         ]
         return self.start_exchange(node, {self.rank: own}, plan, operation="control", control=True).wait()
+
+    def _allocated(self, shape: Sequence[int]) -> Tensor:
+        return torch.empty(tuple(shape), dtype=torch.int64, device=self.device)
 
     def _operation(self, kind: Callable[..., Any], block: Tensor, peer: int) -> dist.P2POp:
         return dist.P2POp(kind, block, group=self._group, group_peer=peer)

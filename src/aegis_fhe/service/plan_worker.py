@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from aegis_fhe.placement.shape_memory import DeviceMemory
 from aegis_fhe.runtime.garbage import no_collection
 from aegis_fhe.runtime.worker import WorkerContext, run_worker
 from aegis_fhe.service.worker import FORBIDDEN
@@ -28,14 +29,13 @@ class PlanWorkerConfig(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class DeviceReport(msgspec.Struct, frozen=True, kw_only=True):
-    """received: [axis, stage, kind, bytes]; seconds: by stage, waiting for others included.
-
-    held_bytes: the most that values and workspace took of the arena, keys and what just arrived left out.
+    """received: [axis, stage, kind, bytes]; seconds: by stage, waiting for others included; held: at the
+    fullest moment, measured.
     """
 
     received: list[tuple[str, str, str, int]]
     seconds: dict[str, float]
-    held_bytes: int
+    held: DeviceMemory
     kernels: str
     secret_modules: list[str]
 
@@ -65,22 +65,19 @@ def work(context: WorkerContext) -> Any:
         keys = load_keys(program.params, program.key_requests(), Path(config.keys), sparse_weight=weight)
         communicators = connect_mesh(world, planned.mesh.schedule.mesh)
         device = MeshDevice(planned.mesh, program.params, keys, communicators)
-        device.expand_keys()
-        arena = program.params.ring.arena
-        before = arena.bytes().in_use
-        arena.reset_peaks()
+        context_of_run = planned.layer.context(job.facts.tokens)
+        device.prepare(context_of_run)
         mine = {name: block for name, block in job.blocks.items() if device.reads(name)}
         inputs = {name: block.expand(program.params) for name, block in mine.items()}
         world.barrier("start")
         context.report("run", 0.0)
-        execution = device.run(inputs, planned.layer.context(job.facts.tokens))
-        held_bytes = arena.bytes().peak_in_use - before
+        execution = device.run(inputs, context_of_run)
         world.barrier("end")
         save_rows(job.facts, execution.results, Path(config.results[context.rank]))
     report = DeviceReport(
         received=[(*key, count) for key, count in sorted(communicators.received().items())],
         seconds=dict(execution.seconds),
-        held_bytes=held_bytes,
+        held=execution.held,
         kernels=program.params.ring.path,
         secret_modules=sorted(name for name in sys.modules if name.startswith(FORBIDDEN)),
     )

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from aegis_fhe.ckks import Ciphertext, EvaluationKeys, Evaluator, KeyRequest, Parameters, SlotVector, presets
+from aegis_fhe.ckks import (
+    Ciphertext,
+    EvaluationKeys,
+    Evaluator,
+    KeyRequest,
+    KeySwitchKey,
+    Parameters,
+    SlotVector,
+    presets,
+)
+from aegis_fhe.ckks.key_request import TO_SPARSE
+from aegis_fhe.ckks.key_shape import key_limbs
 from aegis_fhe.ckks.secret import SecretKey, encrypt, evaluation_keys
+from aegis_fhe.placement.device_keys import HeldKey
 from aegis_fhe.placement.limbs import LimbPlacement
 from aegis_fhe.runtime.collectives import Communicator
-from aegis_fhe.runtime.limbs import LimbEvaluator, digit_shards, shard_ciphertext, shard_keys
+from aegis_fhe.runtime.limbs import LimbEvaluator, held_keys, shard_ciphertext
 
 STEPS = (1, 2, 3, 5)
 
@@ -52,13 +65,13 @@ class Case:
         )
 
     def evaluator(self, placement: LimbPlacement, communicator: Communicator) -> LimbEvaluator:
-        rank = communicator.rank
+        rank, aggregates = communicator.rank, placement.aggregation != "none"
         return LimbEvaluator(
             self.params,
             shard_keys(self.params, self.keys, placement, rank),
             placement,
             communicator,
-            digit_keys=digit_shards(self.keys, placement, rank) if placement.aggregation != "none" else None,
+            digit_keys=digit_shards(self.params, self.keys, placement, rank) if aggregates else None,
         )
 
     def sharded(self, placement: LimbPlacement, communicator: Communicator) -> list[Ciphertext]:
@@ -97,3 +110,37 @@ def circuit(backend: Any, xs: list[Any]) -> list[Any]:
 
 def digest(parts: Any) -> str:
     return hashlib.sha256(parts.contiguous().numpy().tobytes()).hexdigest()
+
+
+def shard_keys(
+    params: Parameters, keys: EvaluationKeys, placement: LimbPlacement, rank: int
+) -> EvaluationKeys:
+    """A device's rows of all keys at their own levels, as no plan says which it uses: all digits in its
+    limbs; that to the sparse secret whole.
+    """
+
+    def held(key: KeySwitchKey) -> HeldKey:
+        limbs = placement.q_limbs(key.level, rank) + placement.p_limbs(rank)
+        if key.request.step == TO_SPARSE:
+            limbs = key_limbs(key.params, key.level)
+        return HeldKey(request=key.request, limbs=limbs, digits=tuple(range(key.b.shape[0])))
+
+    sparse = keys.encapsulation
+    every = [*keys.rotations.values(), *([] if keys.relin is None else [keys.relin])]
+    every += [] if sparse is None else [sparse.to_sparse, sparse.from_sparse]
+    return held_keys(params, keys, map(held, every))
+
+
+def digit_shards(
+    params: Parameters, keys: EvaluationKeys, placement: LimbPlacement, rank: int
+) -> Mapping[int, KeySwitchKey]:
+    """Its digits of the keys of rotations in all limbs."""
+    held = (
+        HeldKey(
+            request=key.request,
+            limbs=key_limbs(key.params, key.level),
+            digits=placement.own_digits(key.b.shape[0], rank),
+        )
+        for key in keys.rotations.values()
+    )
+    return held_keys(params, keys, held).rotations

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from aegis_fhe.ckks.expanded_keys import ExpandedKeys
-from aegis_fhe.runtime.limbs import KeyRows, shard_keys
+from aegis_fhe.runtime.limbs import KeyRows
 
-from .cases import Case
+from .cases import Case, shard_keys
 
 
 @pytest.mark.parametrize("placed", ["replicated", "split"])
@@ -17,7 +17,7 @@ def test_rows_of_whole_keys_are_those_of_shards(placed: str):
     placement = case.placement(3, placed=placed)
     for rank in range(3):
         whole = ExpandedKeys()
-        rows = KeyRows(whole, placement, rank)
+        rows = KeyRows(whole, placement, rank, {key.request.step for key in case.keys.rotations.values()})
         shards = shard_keys(case.params, case.keys, placement, rank)
         for galois, key in case.keys.rotations.items():
             found, shard = rows.halves(key), shards.rotations[galois]

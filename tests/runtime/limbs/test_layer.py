@@ -16,10 +16,11 @@ from aegis_fhe.placement.limbs import LimbPlacement
 from aegis_fhe.program.interpret import run_graph
 from aegis_fhe.program.operators import Refresh
 from aegis_fhe.runtime.collectives import Communicator
-from aegis_fhe.runtime.limbs import LimbEvaluator, digit_shards, shard_ciphertext, shard_keys
+from aegis_fhe.runtime.limbs import LimbEvaluator, shard_ciphertext
 
 from ..encrypted_layer import TOKENS, encrypted
 from ..together import together
+from .cases import digit_shards, shard_keys
 
 
 def test_one_device_computes_the_layer():
@@ -67,7 +68,7 @@ def test_bits_of_one_device_and_predicted_bytes(world_size: int, choices: dict[s
             shard_keys(params, e.keys, placement, rank),
             placement,
             communicator,
-            digit_keys=digit_shards(e.keys, placement, rank) if aggregates else None,
+            digit_keys=digit_shards(params, e.keys, placement, rank) if aggregates else None,
         )
         inputs = {name: shard_ciphertext(x, placement, rank) for name, x in e.inputs.items()}
         results = run_graph(

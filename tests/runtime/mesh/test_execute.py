@@ -64,13 +64,15 @@ def test_some_nodes_by_all_devices_together(mesh: Mesh, seed: int, teams: int):
 
 
 def check(case: Case) -> None:
-    """Every result has its bits on every device, and every device received what was predicted."""
+    """Every result has its bits on every device, and every device received and held what was predicted."""
 
     def body(communicators: MeshCommunicators) -> tuple[MeshExecution, dict[tuple[str, str, str], int]]:
         return case.share(communicators), communicators.received()
 
     made: set[str] = set()
-    for rank, (execution, received) in enumerate(mesh_together(case.mesh, body)):
+    found = mesh_together(case.mesh, body)
+    case.check_memory([execution for execution, _ in found])
+    for rank, (execution, received) in enumerate(found):
         for name, value in execution.results.items():
             assert torch.equal(value.parts, case.expected(name, rank).parts)
             made.add(name)
@@ -104,7 +106,7 @@ def test_a_plan_for_the_team_needs_its_evaluator():
     )
     evaluator = Evaluator(e.program.params, e.keys)
     with pytest.raises(CompatibilityError, match="give the evaluator of the team"):
-        execute_schedule(case.program, evaluator, alone, e.inputs, e.program.context(TOKENS))
+        execute_schedule(case.program, evaluator, alone, dict(e.inputs), e.program.context(TOKENS))
 
 
 def test_a_plan_of_another_size_is_refused():

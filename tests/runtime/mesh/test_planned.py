@@ -1,4 +1,4 @@
-"""The planner's own plans, executed: the predicted bytes exactly, the bits of one device."""
+"""The planner's own plans, executed: the predicted bytes exactly, the bits of one device, memory to 5 %."""
 
 from __future__ import annotations
 
@@ -57,6 +57,7 @@ def check(rendering: Rendering) -> None:
         assert received == case.traffic.received[rank]
         for name, value in execution.results.items():
             assert torch.equal(value.parts, case.expected(name, rank).parts)
+    case.check_memory([execution for execution, _ in found])
 
 
 @pytest.mark.parametrize("objective", ["time", "bytes"])

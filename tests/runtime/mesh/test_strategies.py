@@ -1,4 +1,6 @@
-"""Every strategy on one, two, three and four devices: the predicted bytes exactly, the bits of one device."""
+"""Every strategy on one, two, three and four devices: the predicted bytes exactly, the bits of one device,
+memory within 5 %.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,7 @@ def name_of(value: Rendering | int) -> str:
 
 
 def shares(case: Case) -> list[MeshExecution]:
-    """What every device made, once its bytes have been held against the prediction."""
+    """What every device made, once its bytes and its memory have been held against the prediction."""
 
     def body(communicators: MeshCommunicators) -> tuple[MeshExecution, dict[tuple[str, str, str], int]]:
         return case.share(communicators), communicators.received()
@@ -44,7 +46,9 @@ def shares(case: Case) -> list[MeshExecution]:
     found = mesh_together(case.mesh, body)
     for rank, (_, received) in enumerate(found):
         assert received == case.traffic.received[rank]
-    return [execution for execution, _ in found]
+    executions = [execution for execution, _ in found]
+    case.check_memory(executions)
+    return executions
 
 
 def test_every_strategy_is_there():

@@ -134,6 +134,18 @@ class MatrixProduct(msgspec.Struct, frozen=True, tag=True):
         pairs = ((b, a, o) for i, b in enumerate(blocks) for o in self._chosen(i) for a in self.columns_in)
         return sum(len(b.diagonals(a, o)) for b, a, o in pairs)
 
+    def encoded(self) -> int:
+        """Plaintexts of one application as they are encoded together: all pairs of a giant step that occurs
+        and a rotated input that is used, column by column, zeros among them.
+        """
+        blocks = [_constant_blocks(1.0, self.source, target, self.baby) for target in self.targets]
+        columns = ((block, o) for i, block in enumerate(blocks) for o in self._chosen(i))
+        return sum(self._encoded(block, o) for block, o in columns)
+
+    def _encoded(self, block: _Blocks, o: int) -> int:
+        found = [block.steps(a, o) for a in self.columns_in]
+        return len(frozenset().union(*(giants for giants, _ in found))) * sum(babies for _, babies in found)
+
     def _chosen(self, index: int) -> range:
         """Columns of one target that are made."""
         target = self.targets[index]
@@ -183,6 +195,10 @@ class _Blocks:
             self._constant[key] = self._turned(block, used_in, used_out)
         return self._constant[key]
 
+    def steps(self, a: int, o: int) -> tuple[frozenset[int], int]:
+        """The giant steps, and the number of baby steps, of the diagonals between two columns."""
+        return _steps((self.inside[a] != EMPTY).tobytes(), (self.outside[o] != EMPTY).tobytes(), self.baby)
+
     def _turned(self, block: Array, used_in: NDArray[np.bool_], used_out: NDArray[np.bool_]) -> Diagonals:
         size = self.sub_slots
         f, g = np.indices((size, size), sparse=True)
@@ -207,6 +223,13 @@ def _blocks(weight: Array, source: Placement, target: Placement, baby: int) -> _
 def _constant_blocks(weight: float, source: Placement, target: Placement, baby: int) -> _Blocks:
     """Plans look at the parts of one product, and at products of one shape, again and again."""
     return _Blocks(np.asarray(weight), source, target, baby)
+
+
+@lru_cache(maxsize=4096)
+def _steps(used_in: bytes, used_out: bytes, baby: int) -> tuple[frozenset[int], int]:
+    """Of every r that is reachable: r // b, and how many r mod b."""
+    reachable = _reachable(used_in, used_out)
+    return frozenset(r // baby for r in reachable), len({r % baby for r in reachable})
 
 
 @lru_cache(maxsize=1024)

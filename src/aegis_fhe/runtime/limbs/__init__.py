@@ -2,14 +2,14 @@
 
 from aegis_fhe.runtime.limbs.evaluator import LimbEvaluator
 from aegis_fhe.runtime.limbs.key_rows import KeyRows
-from aegis_fhe.runtime.limbs.shard import KeyShard, LimbShard, digit_shards, shard_ciphertext, shard_keys
+from aegis_fhe.runtime.limbs.shard import KeyShard, LimbShard, held_key, held_keys, shard_ciphertext
 
 __all__ = [
     "KeyRows",
     "KeyShard",
     "LimbEvaluator",
     "LimbShard",
-    "digit_shards",
+    "held_key",
+    "held_keys",
     "shard_ciphertext",
-    "shard_keys",
 ]

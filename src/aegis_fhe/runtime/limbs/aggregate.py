@@ -16,19 +16,19 @@ import torch
 from aegis_fhe.ckks import keyswitch
 from aegis_fhe.ckks.ciphertext import Ciphertext
 from aegis_fhe.ckks.key_shape import key_limbs
+from aegis_fhe.ckks.keys import KeySwitchKey
 from aegis_fhe.placement.limbs import Rows
 from aegis_fhe.ring.keyswitching import Digits
 
 if TYPE_CHECKING:
     from aegis_fhe.runtime.limbs.evaluator import LimbEvaluator
     from aegis_fhe.runtime.limbs.exchange import LimbRows
-    from aegis_fhe.runtime.limbs.shard import KeyShard
 
 
 class AggregatedSum:
     """One sum at one level. Terms are added in turn; `quotient` ends it."""
 
-    def __init__(self, evaluator: LimbEvaluator, keys: Mapping[int, KeyShard], level: int) -> None:
+    def __init__(self, evaluator: LimbEvaluator, keys: Mapping[int, KeySwitchKey], level: int) -> None:
         self.evaluator, self.keys, self.level = evaluator, keys, level
         self.params, self.ring = evaluator.params, evaluator.params.ring
         self.limbs = key_limbs(self.params, level)

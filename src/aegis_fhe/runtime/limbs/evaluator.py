@@ -15,8 +15,9 @@ import torch
 from aegis_fhe.ckks import keyswitch
 from aegis_fhe.ckks.ciphertext import Ciphertext
 from aegis_fhe.ckks.evaluator import Evaluator
+from aegis_fhe.ckks.expanded_keys import ExpandedKeys
 from aegis_fhe.ckks.key_request import rotation_galois
-from aegis_fhe.ckks.keys import EvaluationKeys
+from aegis_fhe.ckks.keys import EvaluationKeys, KeySwitchKey
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.errors import CompatibilityError, LevelError, MissingKeyError
 from aegis_fhe.placement.limbs import LimbPlacement
@@ -24,15 +25,14 @@ from aegis_fhe.ring.keyswitching import Digits
 from aegis_fhe.runtime.collectives import Communicator
 from aegis_fhe.runtime.limbs.aggregate import AggregatedSum
 from aegis_fhe.runtime.limbs.exchange import LimbRows, RowExchange
-from aegis_fhe.runtime.limbs.key_rows import KeyRows
-from aegis_fhe.runtime.limbs.shard import KeyShard, LimbShard
+from aegis_fhe.runtime.limbs.shard import LimbShard
 
 
 class LimbEvaluator(Evaluator):
     """One device's share of every operation; all devices call the same ones in the same order.
 
-    keys: `shard_keys` of this device, or whole ones with `expanded`, which takes its rows of them.
-    digit_keys: its `digit_shards`, where sums are aggregated. Ciphertexts are `LimbShard`s. `exchange.node`
+    keys: those of this device (`held_keys`), or ones that `expanded` takes its rows of. digit_keys: by Galois
+    element, those of its digits, where sums are aggregated. Ciphertexts are `LimbShard`s. `exchange.node`
     names what is computed. Raises CompatibilityError for a placement of other parameters or another world.
     """
 
@@ -43,8 +43,8 @@ class LimbEvaluator(Evaluator):
         placement: LimbPlacement,
         communicator: Communicator,
         *,
-        digit_keys: Mapping[int, KeyShard] | None = None,
-        expanded: KeyRows | None = None,
+        digit_keys: Mapping[int, KeySwitchKey] | None = None,
+        expanded: ExpandedKeys | None = None,
     ) -> None:
         super().__init__(params, keys)
         if expanded is not None:
@@ -59,7 +59,7 @@ class LimbEvaluator(Evaluator):
                 f"devices does not fit {found[0]} + {found[1]} limbs on {found[2]}"
             )
         self.placement, self.rank = placement, communicator.rank
-        self.exchange = RowExchange(communicator, params.degree)
+        self.exchange = RowExchange(communicator, params.degree, params.ring.arena)
 
     def limbs_at(self, level: int) -> tuple[int, ...]:
         """This device's limbs. Raises LevelError."""
@@ -150,15 +150,19 @@ class LimbEvaluator(Evaluator):
         if self.placement.owner(0) == self.rank:
             narrow = keys.to_sparse.params
             digits = keyswitch.decompose(narrow, x.parts[1])
-            product = keyswitch.inner_product(narrow, digits, keys.to_sparse.halves, (x.parts[0],))
+            product = keyswitch.inner_product(
+                narrow, digits, self.expanded.halves(keys.to_sparse), (x.parts[0],)
+            )
             own[0] = ring.intt(keyswitch.mod_down(narrow, product), (0,))[:, 0]
         low = self.exchange.gather("broadcast", self.placement.base(), own, 2)[0][:, None].contiguous()
         limbs, everything = self.limbs_at(top), self.params.q_limbs(top)
-        raised = ring.ntt(ring.convert(low, (0,), limbs), limbs)
+        raised = ring.convert(low, (0,), limbs)
+        ring.ntt(raised, limbs, out=raised)
         coefficients = ring.convert(low[1], (0,), everything)
         digits = self._extended(top, raised[1], dict(enumerate(coefficients)))
-        halves = self.expanded.halves(keys.from_sparse)
-        product = keyswitch.inner_product(self.params, digits, halves, (raised[0],))
+        product = keyswitch.inner_product(
+            self.params, digits, self.expanded.halves(keys.from_sparse), (raised[0],)
+        )
         return self.made(self.mod_down(product, top), top, x.scale)
 
     def _extended(self, level: int, d: torch.Tensor, coefficients: Mapping[int, torch.Tensor]) -> Digits:
@@ -171,7 +175,8 @@ class LimbEvaluator(Evaluator):
         """x [component, limb, N], NTT domain -> rows [component, N] by limb, coefficient domain."""
         if not limbs:
             return {}
-        values = self.params.ring.intt(x.contiguous(), limbs)
+        values = self.params.ring.arena.copy(x)
+        self.params.ring.intt(values, limbs, out=values)
         return {limb: values[:, row] for row, limb in enumerate(limbs)}
 
     def _special_rows(self, x: torch.Tensor, level: int, kept_level: int) -> LimbRows:
@@ -189,6 +194,12 @@ class LimbEvaluator(Evaluator):
             own = self.coefficients(x[:, row : row + 1], (level,))
         return self.exchange.gather("broadcast", self.placement.drop(level), own, x.shape[0])
 
+    def _stacked(self, rows: LimbRows, limbs: Sequence[int]) -> torch.Tensor:
+        """Rows [component, N] of these limbs as [component, limb, N]."""
+        chosen = [rows[limb] for limb in limbs]
+        out = self.params.ring.arena.empty((chosen[0].shape[0], len(chosen), self.params.degree))
+        return torch.stack(chosen, dim=1, out=out)
+
     def divided(
         self, x: torch.Tensor, keep: Sequence[int], rows: LimbRows, drop: Sequence[int]
     ) -> torch.Tensor:
@@ -196,9 +207,10 @@ class LimbEvaluator(Evaluator):
         ring, kept = self.params.ring, x[:, : len(keep)]
         if not keep:
             return kept
-        low = torch.stack([rows[limb] for limb in drop], dim=1)
-        rest = ring.ntt(ring.convert(low, drop, keep), keep)
+        low = self._stacked(rows, drop)
+        rest = ring.convert(low, drop, keep)
+        ring.ntt(rest, keep, out=rest)
         product = math.prod(ring.moduli[limb] for limb in drop)
         inverses = [pow(product, -1, ring.moduli[limb]) for limb in keep]
-        difference = ring.sub(kept, rest, keep)
+        difference = ring.sub(kept, rest, keep, out=rest)
         return ring.mul_scalar(difference, inverses, keep, out=difference)

@@ -8,6 +8,7 @@ from typing import TypeAlias
 import torch
 
 from aegis_fhe.placement.limbs import Rows
+from aegis_fhe.ring.arena import Arena
 from aegis_fhe.runtime.collectives import Communicator
 from aegis_fhe.runtime.transfers import Transfer
 
@@ -18,8 +19,8 @@ LimbRows: TypeAlias = dict[int, torch.Tensor]
 class RowExchange:
     """Moves rows as a placement says; `node` names the ledger's entries."""
 
-    def __init__(self, communicator: Communicator, degree: int) -> None:
-        self.communicator, self.degree = communicator, degree
+    def __init__(self, communicator: Communicator, degree: int, arena: Arena) -> None:
+        self.communicator, self.degree, self.arena = communicator, degree, arena
         self.node = ""
 
     def deliver(
@@ -40,7 +41,7 @@ class RowExchange:
             for index, move in enumerate(moves)
         ]
         sent = {
-            index: torch.stack([own[limb] for limb in move.limbs])
+            index: self.arena.stack([own[limb] for limb in move.limbs])
             for index, move in enumerate(moves)
             if move.source == rank
         }

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import torch
 
 from aegis_fhe.ckks.ciphertext import Ciphertext, require_scale
+from aegis_fhe.ckks.key_request import FROM_SPARSE, RELINEARISATION, TO_SPARSE
 from aegis_fhe.ckks.key_shape import key_limbs
-from aegis_fhe.ckks.keys import EncapsulationKeys, EvaluationKeys, KeySwitchKey, digit_label
+from aegis_fhe.ckks.keys import EvaluationKeys, KeySwitchKey, digit_label
 from aegis_fhe.ckks.parameters import Parameters
+from aegis_fhe.placement.device_keys import HeldKey
 from aegis_fhe.placement.limbs import LimbPlacement
+from aegis_fhe.ring.arena import Arena
 from aegis_fhe.ring.sampling import uniform
 
 
@@ -51,52 +54,59 @@ class KeyShard(KeySwitchKey):
         return half
 
 
-def shard_ciphertext(x: Ciphertext, placement: LimbPlacement, rank: int) -> LimbShard:
-    """A device's rows of a whole ciphertext, copied."""
-    rows = list(placement.q_limbs(x.level, rank))
-    return LimbShard(parts=x.parts[:, rows].contiguous(), scale=x.scale, whole_level=x.level)
+def shard_ciphertext(
+    x: Ciphertext, placement: LimbPlacement, rank: int, arena: Arena | None = None
+) -> LimbShard:
+    """A device's rows of a whole ciphertext, copied, into its arena where one is given."""
+    rows = torch.tensor(placement.q_limbs(x.level, rank), dtype=torch.int64)
+    out = None if arena is None else arena.empty((x.components, len(rows), x.parts.shape[-1]))
+    parts = torch.index_select(x.parts, 1, rows, out=out)
+    return LimbShard(parts=parts, scale=x.scale, whole_level=x.level)
 
 
-def shard_keys(
-    params: Parameters, keys: EvaluationKeys, placement: LimbPlacement, rank: int
+def held_keys(
+    params: Parameters,
+    keys: EvaluationKeys,
+    held: Iterable[HeldKey],
+    viewed: Iterable[KeySwitchKey] = (),
 ) -> EvaluationKeys:
-    """A device's rows of all evaluation keys; that to the sparse secret stays whole, for limb 0's device."""
+    """What a device holds, out of keys that are whole, and others that it has already.
 
-    def shard(key: KeySwitchKey) -> KeyShard:
-        limbs = placement.q_limbs(key.level, rank) + placement.p_limbs(rank)
-        return _rows_of(key, limbs, range(key.b.shape[0]))
-
-    sparse = keys.encapsulation
+    Raises MissingKeyError.
+    """
+    own: dict[int | str, KeySwitchKey] = {key.request.step: key for key in viewed}
+    own |= {one.request.step: held_key(params, keys, one) for one in held}
+    sparse = None
+    if keys.encapsulation is not None and FROM_SPARSE in own:
+        sparse = replace(keys.encapsulation, to_sparse=own[TO_SPARSE], from_sparse=own[FROM_SPARSE])
     return EvaluationKeys(
         fingerprint=keys.fingerprint,
-        relin=None if keys.relin is None else shard(keys.relin),
-        rotations={galois: shard(key) for galois, key in keys.rotations.items()},
-        encapsulation=None if sparse is None else _shard_encapsulation(sparse, shard(sparse.from_sparse)),
+        relin=own.get(RELINEARISATION),
+        rotations={
+            galois: key for key in own.values() if (galois := key.request.galois(params.degree)) is not None
+        },
+        encapsulation=sparse,
     )
 
 
-def digit_shards(keys: EvaluationKeys, placement: LimbPlacement, rank: int) -> dict[int, KeyShard]:
-    """By Galois element, the digits that this device multiplies with where it aggregates: all their rows."""
+def held_key(params: Parameters, keys: EvaluationKeys, held: HeldKey) -> KeyShard:
+    """The rows of one key, copied into the arena; a key that is held whole stays where it is.
 
-    def shard(key: KeySwitchKey) -> KeyShard:
-        limbs = key_limbs(key.params, key.level)
-        return _rows_of(key, limbs, placement.own_digits(key.b.shape[0], rank))
-
-    return {galois: shard(key) for galois, key in keys.rotations.items()}
-
-
-def _shard_encapsulation(keys: EncapsulationKeys, from_sparse: KeyShard) -> EncapsulationKeys:
-    return replace(keys, from_sparse=from_sparse)
-
-
-def _rows_of(key: KeySwitchKey, limbs: Sequence[int], digits: Sequence[int]) -> KeyShard:
-    places = {limb: row for row, limb in enumerate(key_limbs(key.params, key.level))}
-    rows = [places[limb] for limb in limbs]
+    Raises MissingKeyError.
+    """
+    key = keys.find(held.request, params.degree)
+    every = key_limbs(key.params, key.level)
+    b = key.b
+    if (held.limbs, len(held.digits)) != (every, b.shape[0]):
+        rows = torch.tensor([every.index(limb) for limb in held.limbs], dtype=torch.int64)
+        b = params.ring.arena.empty((len(held.digits), len(rows), params.degree))
+        for digit, to in zip(held.digits, b, strict=True):
+            torch.index_select(key.b[digit], 0, rows, out=to)
     return KeyShard(
-        params=key.params,
-        request=key.request,
-        b=key.b[list(digits)][:, rows].contiguous(),
+        params=params if key.params.fingerprint() == params.fingerprint() else key.params,
+        request=held.request,
+        b=b,
         seed=key.seed,
-        limbs=tuple(limbs),
-        digits=tuple(digits),
+        limbs=held.limbs,
+        digits=held.digits,
     )

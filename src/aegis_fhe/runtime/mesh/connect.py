@@ -9,6 +9,7 @@ import torch.distributed as dist
 from aegis_fhe.errors import CompatibilityError
 from aegis_fhe.placement.mesh import Mesh
 from aegis_fhe.placement.traffic import LIMB_AXIS, TEAM_AXIS, TOKEN_AXIS
+from aegis_fhe.ring.arena import Arena
 from aegis_fhe.runtime.collectives import Communicator
 
 
@@ -35,6 +36,11 @@ class MeshCommunicators:
     def rank(self) -> int:
         """This device among all."""
         return self.mesh.rank(self.group, self.device)
+
+    def receive_into(self, arena: Arena) -> None:
+        """What other devices send lies there from now on, like all else that this device computes with."""
+        for communicator in (self.tokens, self.limbs, self.team):
+            communicator.allocate = arena.empty
 
     def received(self) -> dict[tuple[str, str, str], int]:
         """Bytes received for each (axis, stage, kind of collective), as `placement.traffic` predicts them."""

@@ -2,85 +2,143 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import MutableMapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from aegis_fhe.ckks.ciphertext import Ciphertext
 from aegis_fhe.ckks.evaluator import Evaluator
-from aegis_fhe.ckks.keys import EvaluationKeys
+from aegis_fhe.ckks.expanded_keys import ExpandedKeys
+from aegis_fhe.ckks.keys import EvaluationKeys, KeySwitchKey
 from aegis_fhe.ckks.parameters import Parameters
+from aegis_fhe.placement.device_keys import DeviceKeys, device_keys
 from aegis_fhe.placement.moves import Form
+from aegis_fhe.program.graph import Node
 from aegis_fhe.program.operators import Context
-from aegis_fhe.runtime.limbs import KeyRows, LimbEvaluator, digit_shards, shard_ciphertext, shard_keys
+from aegis_fhe.ring.arena import Arena
+from aegis_fhe.runtime.limbs import KeyRows, LimbEvaluator, held_keys, shard_ciphertext
 from aegis_fhe.runtime.mesh.connect import MeshCommunicators
 from aegis_fhe.runtime.mesh.execute import MeshExecution, MeshProgram, execute_schedule
+from aegis_fhe.runtime.mesh.weights import KeptWeights
 
 
 @dataclass(frozen=True)
 class MeshDevice:
-    """keys: whole ones; of what it never uses whole a device keeps its rows alone."""
+    """keys: whole ones, of which a device keeps those rows that it computes with (`placement.device_keys`).
+
+    params: with an arena of this device alone, in which lies all that it receives too.
+    """
 
     program: MeshProgram
     params: Parameters
     keys: EvaluationKeys
     communicators: MeshCommunicators
 
-    def run(self, inputs: Mapping[str, Ciphertext], context: Context) -> MeshExecution:
-        """This device's share; inputs: whole ciphertexts, of which it takes what is its own."""
-        rank, forms = self.communicators.rank, self.program.forms
-        own = {name: rows_of(self.program, x, forms[name], rank) for name, x in inputs.items()}
+    def run(self, inputs: MutableMapping[str, Ciphertext], context: Context) -> MeshExecution:
+        """This device's share; inputs: whole ciphertexts, taken out of it, of which it keeps its own."""
+        self.prepare(context)
+        rank, forms, own = self.communicators.rank, self.program.forms, dict[str, Ciphertext]()
+        for name in list(inputs):
+            own[name] = rows_of(self.program, inputs.pop(name), forms[name], rank, self.params.ring.arena)
         return execute_schedule(
-            self.program, self.evaluator, self.communicators, own, context, team=self.team
+            self.program,
+            self.evaluator,
+            self.communicators,
+            own,
+            context,
+            team=self.team,
+            weights=self.weights,
+            keys_bytes=self.keys_bytes,
         )
 
     def reads(self, name: str) -> bool:
         """Whether its group, or the team, computes with an input."""
-        plan, group = self.program.schedule, self.communicators.group
-        return any(name in node.outputs for node in plan.nodes_of(group))
+        return any(name in node.outputs for node in self._nodes)
 
-    def expand_keys(self) -> None:
-        """Draws the uniform halves of all keys now, as many as are kept: later it is time of a stage."""
-        own = [one for one in (self.evaluator, self.team) if one is not None]
-        for one in own:
-            if not isinstance(one.expanded, KeyRows):  # which has no halves of its own
-                digits = one.digit_keys.values() if isinstance(one, LimbEvaluator) else ()
-                relin = () if one.keys.relin is None else (one.keys.relin,)
-                for key in (*relin, *one.keys.rotations.values(), *digits):
-                    one.expanded.halves(key)
+    def prepare(self, context: Context) -> None:
+        """Draws the uniform halves of all keys and encodes all weights now: later it is time of a stage."""
+        self.communicators.receive_into(self.params.ring.arena)
+        _ = self.keys_bytes
+        self.weights.encode(self._nodes, self.program.symbols, context)
+
+    @cached_property
+    def held(self) -> DeviceKeys:
+        """Of which keys it has which rows."""
+        program = self.program
+        return device_keys(
+            program.schedule, program.facts, self.params, program.layout, self.communicators.rank
+        )
+
+    @cached_property
+    def keys_bytes(self) -> int:
+        """Both halves of all keys, which are drawn where they were not yet."""
+        halves = [self.evaluator.expanded.halves(key) for key in _every(self.evaluator)]
+        if self.team is not None:
+            own = (key for key in _every(self.team) if key.request.step not in self.held.viewed)
+            halves += [self.team.expanded.halves(key) for key in own]
+        return sum(one.a.nbytes + one.b.nbytes for one in halves)
+
+    @cached_property
+    def weights(self) -> KeptWeights:
+        """Of its products, in both forms."""
+        return KeptWeights(self.params)
 
     @cached_property
     def evaluator(self) -> Evaluator:
         """Of its group."""
-        limbs, device = self.program.limbs, self.communicators.device
+        limbs, keys = self.program.limbs, held_keys(self.params, self.keys, self.held.whole)
         if limbs.world_size == 1:
-            return Evaluator(self.params, self.keys)
-        digits = digit_shards(self.keys, limbs, device) if limbs.aggregation != "none" else None
-        keys = shard_keys(self.params, self.keys, limbs, device)
-        return LimbEvaluator(self.params, keys, limbs, self.communicators.limbs, digit_keys=digits)
+            evaluator = Evaluator(self.params, keys, expanded_bytes=sys.maxsize)
+        else:
+            evaluator = LimbEvaluator(
+                self.params,
+                keys,
+                limbs,
+                self.communicators.limbs,
+                digit_keys=held_keys(self.params, self.keys, self.held.digits).rotations,
+                expanded=ExpandedKeys(sys.maxsize),
+            )
+        evaluator.plaintexts = self.weights
+        return evaluator
 
     @cached_property
     def team(self) -> LimbEvaluator | None:
-        """Of all devices, where they compute a node together; keys that a device has whole are held once."""
+        """Of all devices, where they compute a node together; keys of both are held once."""
         if "shared" not in self.program.forms.values():
             return None
-        placement, rank, team = (
-            self.program.layout.team,
-            self.communicators.rank,
+        placement, rank = self.program.layout.team, self.communicators.rank
+        viewed = [key for key in _every(self.evaluator) if key.request.step in self.held.viewed]
+        evaluator = LimbEvaluator(
+            self.params,
+            held_keys(self.params, self.keys, self.held.shared, viewed),
+            placement,
             self.communicators.team,
+            expanded=KeyRows(self.evaluator.expanded, placement, rank, self.held.viewed),
         )
-        if self.program.limbs.world_size == 1:
-            rows = KeyRows(self.evaluator.expanded, placement, rank)
-            return LimbEvaluator(self.params, self.keys, placement, team, expanded=rows)
-        return LimbEvaluator(
-            self.params, shard_keys(self.params, self.keys, placement, rank), placement, team
-        )
+        evaluator.plaintexts = self.weights
+        return evaluator
+
+    @cached_property
+    def _nodes(self) -> list[Node]:
+        return self.program.schedule.nodes_of(self.communicators.group)
 
 
-def rows_of(program: MeshProgram, whole: Ciphertext, form: Form, rank: int) -> Ciphertext:
-    """What one device has of a ciphertext that lies in this form."""
+def _every(evaluator: Evaluator) -> list[KeySwitchKey]:
+    keys = evaluator.keys
+    digits = evaluator.digit_keys.values() if isinstance(evaluator, LimbEvaluator) else ()
+    found = [*keys.rotations.values(), *digits]
+    found += [] if keys.relin is None else [keys.relin]
+    sparse = keys.encapsulation
+    return found + ([] if sparse is None else [sparse.to_sparse, sparse.from_sparse])
+
+
+def rows_of(
+    program: MeshProgram, whole: Ciphertext, form: Form, rank: int, arena: Arena | None = None
+) -> Ciphertext:
+    """What one device has of a ciphertext that lies in this form; where that is not all of it, a copy."""
     if form == "shared":
-        return shard_ciphertext(whole, program.layout.team, rank)
+        return shard_ciphertext(whole, program.layout.team, rank, arena)
     if program.limbs.world_size == 1:
         return whole
-    return shard_ciphertext(whole, program.limbs, program.schedule.mesh.place(rank)[1])
+    return shard_ciphertext(whole, program.limbs, program.schedule.mesh.place(rank)[1], arena)

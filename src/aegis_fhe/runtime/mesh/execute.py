@@ -4,42 +4,54 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
 from functools import cached_property
 
 from aegis_fhe.circuits.symbolic import Symbol
 from aegis_fhe.ckks.ciphertext import Ciphertext
 from aegis_fhe.ckks.evaluator import Evaluator
 from aegis_fhe.errors import CompatibilityError
+from aegis_fhe.placement.facts import GraphFacts
 from aegis_fhe.placement.limbs import LimbPlacement
 from aegis_fhe.placement.mesh_limbs import MeshLimbs
 from aegis_fhe.placement.moves import Form
 from aegis_fhe.placement.schedule import Schedule
+from aegis_fhe.placement.shape_memory import DeviceMemory
 from aegis_fhe.program.graph import Node
 from aegis_fhe.program.interpret import release, run_node
 from aegis_fhe.program.operators import Context
 from aegis_fhe.runtime.limbs import LimbEvaluator
 from aegis_fhe.runtime.mesh.connect import MeshCommunicators
+from aegis_fhe.runtime.mesh.held import HeldMemory
 from aegis_fhe.runtime.mesh.values import Values
+from aegis_fhe.runtime.mesh.weights import KeptWeights
 
 
 @dataclass
 class MeshExecution:
-    """What a device made: its rows of the results that its group, or the team, computes; seconds by stage."""
+    """What a device made: its rows of the results that its group, or the team, computes; seconds by stage;
+    what it held at its fullest moment.
+    """
 
-    results: dict[str, Ciphertext] = field(default_factory=dict)
-    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    results: dict[str, Ciphertext]
+    seconds: Mapping[str, float]
+    held: DeviceMemory
 
 
 @dataclass(frozen=True, kw_only=True)
 class MeshProgram:
-    """A schedule and what is known of its values. limbs: of one group; symbols: level, scale, components."""
+    """A schedule and what is known of its nodes and values. limbs: of one group."""
 
     schedule: Schedule
     limbs: LimbPlacement
-    symbols: Mapping[str, Symbol]
+    facts: GraphFacts
     results: tuple[str, ...]
+
+    @property
+    def symbols(self) -> Mapping[str, Symbol]:
+        """Level, scale and components of every value."""
+        return self.facts.symbols
 
     @property
     def layout(self) -> MeshLimbs:
@@ -57,21 +69,28 @@ def execute_schedule(
     program: MeshProgram,
     evaluator: Evaluator,
     communicators: MeshCommunicators,
-    inputs: Mapping[str, Ciphertext],
+    inputs: MutableMapping[str, Ciphertext],
     context: Context,
     *,
     team: LimbEvaluator | None = None,
+    weights: KeptWeights | None = None,
+    keys_bytes: int = 0,
 ) -> MeshExecution:
-    """inputs: this device's rows of the input ciphertexts that its group, or the team, computes with.
+    """inputs: this device's rows of the input ciphertexts that its group, or the team, computes with. They
+    are taken out of it: values, inputs too, are forgotten after their last use on this device.
 
     evaluator: of its group, a LimbEvaluator where limbs are shared; team: on `communicators.team`, for plans
-    with nodes of all devices together. Values are forgotten after their last use on this device. Raises
-    CompatibilityError for such a plan without a team.
+    with nodes of all devices together. weights: of both. keys_bytes: of what they hold of keys. What is held
+    is measured in the arena of the evaluator, which has to be this device's alone. Raises CompatibilityError
+    for a plan with nodes of the team without a team.
     """
     evaluators: dict[Form, Evaluator] = {"whole": evaluator}
     if team is not None:
         evaluators["shared"] = team
-    return _Run(program, evaluators, communicators, context).run(inputs)
+    run = _Run(program, evaluators, communicators, context)
+    if weights is not None:
+        run.weights = weights
+    return run.run(inputs, keys_bytes)
 
 
 class _Run:
@@ -85,41 +104,51 @@ class _Run:
         self.program, self.evaluators, self.context = program, evaluators, context
         self.plan, self.group = program.schedule, communicators.group
         self.values = Values(program.layout, program.symbols, evaluators, communicators)
+        self.weights = KeptWeights(evaluators["whole"].params)
         self.mine = self.plan.nodes_of(self.group)
         self.form_of = {v: self.plan.assignment.form(node) for node in self.mine for v in node.outputs}
 
-    def run(self, inputs: Mapping[str, Ciphertext]) -> MeshExecution:
+    def run(self, inputs: MutableMapping[str, Ciphertext], keys_bytes: int) -> MeshExecution:
         missing = {self.plan.assignment.form(node) for node in self.mine} - set(self.evaluators)
         if missing:
             raise CompatibilityError(
                 "this plan has nodes whose limbs all devices share: give the evaluator of the team"
             )
         self.values.left = self.plan.uses(self.group, self.program.results)
-        for name, value in inputs.items():
-            if name in self.form_of:
-                self.values.here[self.form_of[name]][name] = value
-        execution = MeshExecution()
+        held = HeldMemory.of(
+            self.evaluators["whole"].params, inputs.values(), keys_bytes, self.weights.nbytes
+        )
+        for name in [name for name in inputs if name in self.form_of]:
+            self.values.here[self.form_of[name]][name] = inputs.pop(name)
+        seconds: defaultdict[str, float] = defaultdict(float)
         for one in self.plan.rounds:
             for exchange in one.exchanges:
                 start = time.monotonic()
-                self.values.exchange(exchange)
-                execution.seconds[exchange.stage] += time.monotonic() - start
+                held.begin()
+                self.values.arrive(exchange)
+                held.end(self.values.nbytes)
+                self.values.leave(exchange)
+                seconds[exchange.stage] += time.monotonic() - start
             for node in one.nodes:
                 if self.group in self.plan.assignment.groups(node):
                     start = time.monotonic()
+                    alive = self.values.nbytes
+                    held.begin()
                     self._compute(node)
-                    execution.seconds[node.stage] += time.monotonic() - start
-        execution.results = {
+                    held.end(alive)
+                    seconds[node.stage] += time.monotonic() - start
+        results = {
             name: self.values.here[self.form_of[name]][name]
             for name in self.program.results
             if name in self.form_of
         }
-        return execution
+        return MeshExecution(results=results, seconds=seconds, held=held.fullest)
 
     def _compute(self, node: Node) -> None:
         form = self.plan.assignment.form(node)
         evaluator, here = self.evaluators[form], self.values.here[form]
         if isinstance(evaluator, LimbEvaluator):
             evaluator.exchange.node = node.stage
+        self.weights.begin(node)
         run_node(node, evaluator, here, self.context)
         release(node, self.values.left[form], here)

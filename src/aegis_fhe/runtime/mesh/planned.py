@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from aegis_fhe.circuits.symbolic import Symbol
 from aegis_fhe.placement.limbs import LimbPlacement
@@ -10,7 +11,8 @@ from aegis_fhe.placement.mesh import Mesh
 from aegis_fhe.placement.plan_file import StoredPlan
 from aegis_fhe.placement.plan_records import from_record
 from aegis_fhe.placement.plan_storing import places_of
-from aegis_fhe.placement.prediction import Prediction, predict
+from aegis_fhe.placement.prediction import Prediction, device_memories, predict
+from aegis_fhe.placement.shape_memory import DeviceMemory
 from aegis_fhe.program.long.compile import LongProgram
 from aegis_fhe.runtime.mesh.execute import MeshProgram
 
@@ -22,22 +24,38 @@ class PlannedProgram:
     layer: LongProgram
     mesh: MeshProgram
     prediction: Prediction
+    tokens: int
+
+    @cached_property
+    def memories(self) -> list[DeviceMemory]:
+        """Of every rank, predicted."""
+        return device_memories(
+            self.layer.graph,
+            self.layer.context(self.tokens),
+            _inputs(self.layer),
+            self.layer.params,
+            self.prediction.plan,
+            self.mesh.limbs,
+        )
 
     @classmethod
     def of(cls, stored: StoredPlan, layer: LongProgram) -> PlannedProgram:
         """Raises CompatibilityError for another graph, ContainerError for what is no mesh."""
         mesh = from_record(Mesh, stored.mesh, "the plan's mesh")
         limbs = from_record(LimbPlacement, stored.limbs, "the plan's placement of limbs")
-        fresh = Symbol(layer.input_level, layer.params.scale)
         found = predict(
             layer.graph,
             layer.context(stored.tokens),
-            dict.fromkeys(layer.input_names(), fresh),
+            _inputs(layer),
             layer.params,
             places_of(stored, layer.graph, mesh),
             limbs,
         )
         program = MeshProgram(
-            schedule=found.plan, limbs=limbs, symbols=found.facts.symbols, results=layer.graph.results
+            schedule=found.plan, limbs=limbs, facts=found.facts, results=layer.graph.results
         )
-        return cls(layer, program, found)
+        return cls(layer, program, found, stored.tokens)
+
+
+def _inputs(layer: LongProgram) -> dict[str, Symbol]:
+    return dict.fromkeys(layer.input_names(), Symbol(layer.input_level, layer.params.scale))

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+import torch
 from torch import Tensor
 
 from aegis_fhe.circuits.symbolic import Symbol
@@ -14,7 +15,9 @@ from aegis_fhe.ckks.ciphertext import Ciphertext
 from aegis_fhe.ckks.evaluator import Evaluator
 from aegis_fhe.placement.mesh_limbs import MeshLimbs
 from aegis_fhe.placement.moves import Arrival, Exchange, Form, ValueMove
+from aegis_fhe.ring.arena import Arena
 from aegis_fhe.runtime.mesh.connect import MeshCommunicators
+from aegis_fhe.runtime.mesh.held import stored_bytes
 from aegis_fhe.runtime.transfers import Transfer
 
 Evaluators: TypeAlias = Mapping[Form, Evaluator]
@@ -31,7 +34,7 @@ class Values:
     here: dict[Form, dict[str, Ciphertext]] = field(default_factory=lambda: {"whole": {}, "shared": {}})
     left: dict[Form, Counter[str]] = field(default_factory=lambda: {"whole": Counter(), "shared": Counter()})
 
-    def exchange(self, exchange: Exchange) -> None:
+    def arrive(self, exchange: Exchange) -> None:
         """Sends and receives this device's rows; shapes and scales are those of the plan."""
         group = self.communicators.group
         arrivals = list(exchange.arrivals)
@@ -46,9 +49,23 @@ class Values:
                 arriving.setdefault((move.value, move.makes), []).append((move, received.get(index)))
         for (name, form), parts in arriving.items():
             self.here[form][name] = self._received(name, form, parts)
+
+    def leave(self, exchange: Exchange) -> None:
+        """Forgets what was needed for this exchange alone."""
+        group = self.communicators.group
         for move in exchange.moves:
             if move.source == group:
                 self._used(move)
+
+    @property
+    def nbytes(self) -> int:
+        """Of all that is here."""
+        return stored_bytes(x for own in self.here.values() for x in own.values())
+
+    @property
+    def arena(self) -> Arena:
+        """Of this device."""
+        return self.evaluators["whole"].params.ring.arena
 
     def _transfer(self, index: int, arrival: Arrival) -> Transfer | None:
         """Between the devices of this one's place in their groups; none where no limb is moved."""
@@ -67,7 +84,9 @@ class Values:
         if move.way != "scatter":
             return value.parts.contiguous()
         moved = self.layout.moved(move, destination, symbol.level, self.communicators.device)
-        return value.parts[:, self._rows(moved, "whole", symbol.level)].contiguous()
+        sent = self.arena.empty((symbol.components, len(moved), value.parts.shape[-1]))
+        rows = torch.tensor(self._rows(moved, "whole", symbol.level), dtype=torch.int64)
+        return torch.index_select(value.parts, 1, rows, out=sent)
 
     def _received(
         self, name: str, form: Form, parts: Sequence[tuple[ValueMove, Tensor | None]]
@@ -79,7 +98,7 @@ class Values:
             params, device = evaluator.params, self.communicators.device
             rows = len(self.layout.held(form, symbol.level, self.communicators.rank))
             # No row is left over: a gather has one move from every group.
-            found = params.ring.arena.empty((symbol.components, rows, params.degree))
+            found = self.arena.empty((symbol.components, rows, params.degree))
             for move, part in parts:
                 if part is not None:
                     moved = self.layout.moved(move, self.communicators.group, symbol.level, device)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import queue
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias, TypeVar
@@ -17,21 +19,60 @@ from aegis_fhe.runtime.transfers import Transfer
 
 T = TypeVar("T")
 C = TypeVar("C")
-Mail: TypeAlias = dict[tuple[int, int], "queue.Queue[Any]"]
+Mails: TypeAlias = "dict[tuple[int, int], Mail]"
 
 
-class _Delivered:
-    def __init__(self, blocks: dict[int, torch.Tensor]) -> None:
-        self._blocks = blocks
+class Mail:
+    """What one rank sends another, in order: the n-th that is received is the n-th that was sent."""
+
+    def __init__(self) -> None:
+        self._sent: list[Any] = []
+        self._changed = threading.Condition()
+        self._tickets = itertools.count()
+
+    def put(self, item: Any) -> None:
+        with self._changed:
+            self._sent.append(item)
+            self._changed.notify_all()
+
+    def ticket(self) -> int:
+        return next(self._tickets)
+
+    def take(self, ticket: int) -> Any:
+        with self._changed:
+            if not self._changed.wait_for(lambda: len(self._sent) > ticket, timeout=60):
+                raise queue.Empty
+            found, self._sent[ticket] = self._sent[ticket], None
+            return found
+
+
+class _Coming:
+    """An exchange under way: what it receives is there when it is waited for."""
+
+    def __init__(self, communicator: ThreadCommunicator, entry: Entry, blocks: list[_Block]) -> None:
+        self.communicator, self.entry, self.blocks = communicator, entry, blocks
 
     def wait(self) -> dict[int, torch.Tensor]:
-        return self._blocks
+        found = {}
+        for transfer, ticket, block in self.blocks:
+            if ticket is not None:
+                mail = self.communicator._mail[transfer.source, transfer.destination]
+                node, operation, index, sent = mail.take(ticket)
+                expected = self.entry.node, self.entry.operation, transfer.index
+                assert (node, operation, index) == expected, (node, operation, index, expected)
+                block.copy_(sent)
+            found[transfer.index] = block
+        self.communicator.ledger.add(self.entry)
+        return found
+
+
+_Block: TypeAlias = tuple[Transfer, int | None, torch.Tensor]
 
 
 class ThreadCommunicator(Communicator):
     """Blocks are copied into a queue for each pair of ranks; the ledger is written as over processes."""
 
-    def __init__(self, rank: int, world_size: int, mail: Mail, axis: str = "token") -> None:
+    def __init__(self, rank: int, world_size: int, mail: Mails, axis: str = "token") -> None:
         super().__init__(rank=rank, world_size=world_size, group=object(), axis=axis)  # type: ignore[arg-type]
         self._mail = mail
 
@@ -45,43 +86,37 @@ class ThreadCommunicator(Communicator):
         control: bool = False,
     ) -> Any:
         sent = received = 0
-        blocks: dict[int, torch.Tensor] = {}
+        blocks: list[_Block] = []
         for transfer in transfers:
             if transfer.source == self.rank:
                 block = self._checked(owned[transfer.index], transfer.shape, node)
                 if transfer.destination == self.rank:
-                    blocks[transfer.index] = block
+                    blocks.append((transfer, None, block))
                 else:
-                    self._mail[self.rank, transfer.destination].put(
-                        (node, operation, transfer.index, block.clone())
-                    )
+                    mail = self._mail[self.rank, transfer.destination]
+                    mail.put((node, operation, transfer.index, block.clone()))
                     sent += block.nbytes
-        for transfer in transfers:
-            if transfer.destination == self.rank and transfer.source != self.rank:
-                found = self._mail[transfer.source, self.rank].get(timeout=60)
-                assert found[:3] == (node, operation, transfer.index), (found[:3], node, operation)
-                blocks[transfer.index] = self.allocate(transfer.shape).copy_(found[3])
-                received += found[3].nbytes
-        self.ledger.add(
-            Entry(
-                node=node,
-                operation=operation,
-                axis=self.axis,
-                bytes_received=received,
-                bytes_sent=sent,
-                start=0.0,
-                end=0.0,
-                rank=self.rank,
-                control=control,
-            )
+            elif transfer.destination == self.rank:
+                ticket = self._mail[transfer.source, self.rank].ticket()
+                blocks.append((transfer, ticket, self.allocate(transfer.shape)))
+                received += transfer.bytes
+        entry = Entry(
+            node=node,
+            operation=operation,
+            axis=self.axis,
+            bytes_received=received,
+            bytes_sent=sent,
+            start=0.0,
+            end=0.0,
+            rank=self.rank,
+            control=control,
         )
-        order = [t.index for t in transfers if t.destination == self.rank]
-        return _Delivered({index: blocks[index] for index in order})
+        return _Coming(self, entry, blocks)
 
 
-def mail_of(world_size: int) -> Mail:
+def mail_of(world_size: int) -> Mails:
     """A queue for each pair of ranks."""
-    return {(s, d): queue.Queue() for s in range(world_size) for d in range(world_size)}
+    return {(s, d): Mail() for s in range(world_size) for d in range(world_size)}
 
 
 def together(world_size: int, body: Callable[[Communicator], T]) -> list[T]:

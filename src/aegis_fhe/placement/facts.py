@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TypeAlias
@@ -23,12 +23,14 @@ class NodeFacts:
     """counts: of its operations; collectives: of limbs, where they are shared; rows: of N residues that it
     takes at its fullest moment besides its inputs, on one device of a group, by default its first.
     digit_keys: by step, the highest level of sums that are aggregated, whose keys are not among counts.keys.
+    views: outputs that are in the memory of an input, (place of the output, of the input).
     """
 
     counts: OperationCounts
     collectives: tuple[RowCollective, ...] = ()
     rows: int = 0
     digit_keys: Mapping[int | str, int] = field(default_factory=dict)
+    views: tuple[tuple[int, int], ...] = ()
 
     @cached_property
     def rows_received(self) -> Mapping[tuple[str, int], int]:
@@ -81,6 +83,7 @@ def graph_facts(
     return GraphFacts(nodes=nodes, symbols=symbols)
 
 
-def node_facts(found: NodeMemory) -> NodeFacts:
-    """What an interpreter learned that ran a node."""
-    return NodeFacts(found.counts, tuple(found.collectives), found.peak, found.digit_keys)
+def node_facts(found: NodeMemory, outputs: Sequence[Symbol]) -> NodeFacts:
+    """What an interpreter learned that ran a node, as `KnownNodes` gives it its inputs."""
+    views = tuple((place, x.held) for place, x in enumerate(outputs) if isinstance(x.held, int))
+    return NodeFacts(found.counts, tuple(found.collectives), found.peak, found.digit_keys, views)

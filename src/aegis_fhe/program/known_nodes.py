@@ -22,10 +22,12 @@ _Key = tuple[Hashable, tuple[tuple[Symbol, int], ...], tuple[int, ...]]
 
 class KnownNodes(Generic[R]):
     """What nodes did, for one context: backend makes a new interpreter for each that is not known, of which
-    `learned` keeps what is of use.
+    `learned` keeps what is of use; it is given the node's values too. What inputs hold is their place.
     """
 
-    def __init__(self, backend: Callable[[], SymbolicBackend], learned: Callable[[Any], R]) -> None:
+    def __init__(
+        self, backend: Callable[[], SymbolicBackend], learned: Callable[[Any, Sequence[Symbol]], R]
+    ) -> None:
         self._backend, self._learned = backend, learned
         self._known: dict[_Key, tuple[R, tuple[Symbol, ...]]] = {}
         self._alike: dict[Operator, Hashable] = {}
@@ -39,8 +41,11 @@ class KnownNodes(Generic[R]):
         if key not in self._known:
             backend = self._backend()
             own = {name: values[name].copy() for name in node.inputs}
+            for place, name in enumerate(node.inputs):
+                own[name].held = place
             run_node(node, backend, own, context)
-            self._known[key] = self._learned(backend), tuple(own[name].copy() for name in node.outputs)
+            made = [own[name] for name in node.outputs]
+            self._known[key] = self._learned(backend, made), tuple(symbol.copy() for symbol in made)
         found, outputs = self._known[key]
         values.update(zip(node.outputs, outputs, strict=True))
         return found

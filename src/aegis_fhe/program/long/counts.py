@@ -117,7 +117,8 @@ def count_keys(layers: Iterable[LayerCounts], bootstrap: BootstrapPlan) -> tuple
 def symbolic_nodes(bootstrap: BootstrapPlan) -> KnownNodes[OperationCounts]:
     """For counts on the parameters of a bootstrap; nothing is known yet."""
     return KnownNodes(
-        partial(SymbolicBackend, bootstrap.params.q, bootstrap.params.slots), lambda backend: backend.counts
+        partial(SymbolicBackend, bootstrap.params.q, bootstrap.params.slots),
+        lambda backend, outputs: backend.counts,
     )
 
 

@@ -34,28 +34,24 @@ class Values:
     here: dict[Form, dict[str, Ciphertext]] = field(default_factory=lambda: {"whole": {}, "shared": {}})
     left: dict[Form, Counter[str]] = field(default_factory=lambda: {"whole": Counter(), "shared": Counter()})
 
-    def arrive(self, exchange: Exchange) -> None:
-        """Sends and receives this device's rows; shapes and scales are those of the plan."""
-        group = self.communicators.group
-        arrivals = list(exchange.arrivals)
-        transfers = [t for index, arrival in enumerate(arrivals) if (t := self._transfer(index, arrival))]
-        owned = {t.index: self._sent(arrivals[t.index]) for t in transfers if t.source == group}
-        received = self.communicators.tokens.start_exchange(
-            exchange.stage, owned, transfers, operation=exchange.kind
-        ).wait()
-        arriving: dict[tuple[str, Form], list[tuple[ValueMove, Tensor | None]]] = {}
-        for index, (move, destination) in enumerate(arrivals):
-            if destination == group:
-                arriving.setdefault((move.value, move.makes), []).append((move, received.get(index)))
-        for (name, form), parts in arriving.items():
-            self.here[form][name] = self._received(name, form, parts)
+    def has(self, move: ValueMove) -> bool:
+        """Whether this device could send it."""
+        return move.value in self.here[move.needs]
+
+    def put(self, name: str, form: Form, parts: Sequence[tuple[ValueMove, Tensor | None]]) -> None:
+        """A value that arrived, with the rows of each move; none where nothing crosses."""
+        self.here[form][name] = self._received(name, form, parts)
 
     def leave(self, exchange: Exchange) -> None:
         """Forgets what was needed for this exchange alone."""
-        group = self.communicators.group
         for move in exchange.moves:
-            if move.source == group:
+            if move.source == self.group:
                 self._used(move)
+
+    @property
+    def group(self) -> int:
+        """This device's group."""
+        return self.communicators.group
 
     @property
     def nbytes(self) -> int:
@@ -67,7 +63,7 @@ class Values:
         """Of this device."""
         return self.evaluators["whole"].params.ring.arena
 
-    def _transfer(self, index: int, arrival: Arrival) -> Transfer | None:
+    def transfer(self, index: int, arrival: Arrival) -> Transfer | None:
         """Between the devices of this one's place in their groups; none where no limb is moved."""
         (move, destination), symbol = arrival, self.symbols[arrival[0].value]
         rows = len(self.layout.moved(move, destination, symbol.level, self.communicators.device))
@@ -76,7 +72,8 @@ class Values:
             return None
         return Transfer(index=index, source=move.source, destination=destination, shape=shape)
 
-    def _sent(self, arrival: Arrival) -> Tensor:
+    def sent(self, arrival: Arrival) -> Tensor:
+        """This device's rows of what it sends, of the plan's level and scale."""
         move, destination = arrival
         name, symbol, value = move.value, self.symbols[move.value], self.here[move.needs][move.value]
         assert value.level == symbol.level, f"{name}: level {value.level}, the plan says {symbol.level}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ def fullest_moment(
 ) -> tuple[int, int]:
     """(bytes alive, bytes inside the operator) at the moment when both together are most.
 
-    What arrives has its room from the round before on, what leaves stays to the end of its round: see
+    For what arrives room is taken in the round before, what leaves stays to the end of its round: see
     `runtime.mesh.flights`.
     """
     group, form_of = plan.mesh.place(rank)[0], plan.assignment.form
@@ -42,6 +43,7 @@ def fullest_moment(
     for number, nodes in enumerate(plan.rounds_of(group)):
         most = max(most, (moves.begin(number, alive), 0), key=sum)
         for node in nodes:
+            moves.expect(plan.position[node.name], alive)
             form, own = form_of(node), facts.nodes[node.name]
             inside = own.rows * params.degree * RESIDUE_BYTES
             if form == "shared":
@@ -130,8 +132,8 @@ class _Memory:
 class _MoveRoom:
     """What moves take on one device: room for what comes, copies of rows that leave.
 
-    A round ahead, rows that others send; in the round itself, what the device takes of its own values, and
-    values put together of rows, in the memory of the rows where these are all of one.
+    In the round before, rows that others send; in the round itself, what the device takes of its own values,
+    and values put together of rows, in the memory of the rows where these are all of one.
     """
 
     plan: Schedule
@@ -152,13 +154,19 @@ class _MoveRoom:
         """A round begins; bytes alive while what came in parts is put together."""
         most = self._put_together(self.arriving[number], alive)
         self.current = number + 1
-        for move in self.arriving[self.current] if self.current < len(self.arriving) else ():
+        following = self.arriving[self.current] if self.current < len(self.arriving) else ()
+        self.expected = sorted(following, key=lambda move: self.plan.made_at[move.value], reverse=True)
+        self.made([name for name in self.copies[self.current] if name in alive.held["whole"]], alive)
+        return max(most, alive.bytes)
+
+    def expect(self, position: float, alive: _Alive) -> None:
+        """Room for what is made by the nodes up to a position."""
+        while self.expected and self.plan.made_at[self.expected[-1].value] <= position:
+            move = self.expected.pop()
             if move.way == "gather":
                 alive.bytes += self._rows(move, self.group)
             elif move.source != self.group:
                 alive.add((move.value,), move.makes)
-        self.made([name for name in self.copies[self.current] if name in alive.held["whole"]], alive)
-        return max(most, alive.bytes)
 
     def made(self, values: Iterable[str], alive: _Alive) -> None:
         """Rows of values for the next round's moves are copied as soon as there are values."""
@@ -169,7 +177,8 @@ class _MoveRoom:
             alive.bytes += taken
 
     def end(self, number: int, alive: _Alive) -> None:
-        """All that a round sends has left."""
+        """There is room for all that the next round needs; all that this one sends has left."""
+        self.expect(math.inf, alive)
         alive.bytes -= self.copied[number]
         for move in self.leaving[number]:
             alive.use((move.value,), move.needs)

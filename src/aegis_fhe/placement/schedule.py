@@ -120,6 +120,18 @@ class Schedule:
         return self._leaving[group]
 
     @cached_property
+    def position(self) -> Mapping[str, int]:
+        """Of each node by name, in the order of all."""
+        names = (node.name for one in self.rounds for node in one.nodes)
+        return {name: place for place, name in enumerate(names)}
+
+    @cached_property
+    def made_at(self) -> Mapping[str, int]:
+        """Of each value the position of its node."""
+        nodes = (node for one in self.rounds for node in one.nodes)
+        return {value: place for place, node in enumerate(nodes) for value in node.outputs}
+
+    @cached_property
     def _exchanges(self) -> list[Exchange]:
         return [exchange for one in self.rounds for exchange in one.exchanges]
 

@@ -1,14 +1,15 @@
 """Seconds of a schedule: every group computes its nodes in order and waits for what it reads.
 
 Two ways of moving. `eager`, as `runtime.mesh` does it: a value leaves as soon as it exists and its receiver
-has begun the round before the one that needs it, links carry one after the other, and a group ends a round
-when all that it sends for it has left. `blocking`, for comparison: an exchange of a round begins when all
-its groups have finished the round before.
+has come to where it is made, in the round before the one that needs it, links carry one after the other, and
+a group ends a round when all that it sends for it has left. `blocking`, for comparison: an exchange of a
+round begins when all its groups have finished the round before.
 """
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -77,7 +78,8 @@ class _Clock:
         groups = range(self.plan.mesh.tokens)
         self.now = [0.0 for _ in groups]
         self.out, self.into = ([0.0 for _ in groups] for _ in range(2))  # until when links are busy
-        self.entered = [0.0 for _ in groups]  # the round before
+        self.began = [_Began([], [], 0.0) for _ in groups]  # of the round before
+        self._waiting: dict[int, list[float]] = {}
         self.sizes = MoveBytes(self.layout, self.facts, self.degree)
         self.turns = _Turns(self.plan.mesh.tokens)
         self._alone: dict[tuple[int, int, Way, int], Sequence[float]] = {}
@@ -102,21 +104,25 @@ class _Clock:
 
     def eager(self, one: Round) -> None:
         """Values one after the other over the links of their ends, up to a round ahead."""
-        out, into, posted = self.out, self.into, self.entered
-        self.entered = list(self.now)
+        out, into, made_at = self.out, self.into, self.plan.made_at
         sent = [0.0] * len(self.now)
-        for turn, steps in self.turns.of(one):
+        for turn, steps in self.turns.of(one, made_at):
+            posted = [self._posted(made_at[move.value]) for move in turn]
             ready = [self._row(move.value, move.needs)[move.source] for move in turn]
             there = [self._row(move.value, move.makes) for move in turn]
             spent = [self._seconds(move) for move in turn]
             for place, group in steps:
                 source, end = turn[place].source, ready[place]
                 if source != group:
-                    end = max(end, out[source], into[group], posted[group]) + spent[place][group]
+                    end = max(end, out[source], into[group], posted[place][group]) + spent[place][group]
                     out[source] = into[group] = sent[source] = end
                 row = there[place]  # a gather ends with its last part
                 row[group] = end if row[group] == math.inf else max(end, row[group])
+        self.began = [_Began([], [], end) for end in self.now]
+        self._waiting.clear()
         self._compute(one)
+        for began, now in zip(self.began, self.now, strict=True):
+            began.ended = now
         for group, end in enumerate(sent):
             self._wait(group, one.nodes[-1].stage, end)
 
@@ -129,7 +135,10 @@ class _Clock:
             if form == "shared":
                 ready = [max(*self.now, *ready)] * len(groups)
             spent, inner = self.seconds_of(node), self.limbs(self.facts.nodes[node.name])
+            position = self.plan.position[node.name]
             for group, start in zip(groups, ready, strict=True):
+                self.began[group].positions.append(position)
+                self.began[group].seconds.append(self.now[group])
                 self._wait(group, node.stage, start)
                 self.now[group] += spent
                 self.busy[group][node.stage] += spent
@@ -138,6 +147,12 @@ class _Clock:
                 there = self._row(value, form)
                 for group in groups:
                     there[group] = self.now[group]
+
+    def _posted(self, position: int) -> list[float]:
+        """When each group has room for a value: when, in the round before, it came to where that is made."""
+        if position not in self._waiting:
+            self._waiting[position] = [began.at(position) for began in self.began]
+        return self._waiting[position]
 
     def _row(self, value: str, form: Form) -> list[float]:
         key = value, form
@@ -168,8 +183,22 @@ class _Clock:
 
 
 @dataclass
+class _Began:
+    """When a group came to its nodes of a round, by their positions, and when it ended them."""
+
+    positions: list[int]
+    seconds: list[float]
+    ended: float
+
+    def at(self, position: int) -> float:
+        """Its first node from a position on, or the end."""
+        place = bisect_left(self.positions, position)
+        return self.seconds[place] if place < len(self.seconds) else self.ended
+
+
+@dataclass
 class _Turns:
-    """In which order a round's moves leave: by the node that needs a value first, one of each group a turn.
+    """In which order a round's moves leave: as their values are made, one of each group a turn.
 
     In a turn every group sends at the same time, each to another one: no receiver is waited for by two.
     """
@@ -177,14 +206,12 @@ class _Turns:
     groups: int
     known: dict[tuple[tuple[int, tuple[int, ...]], ...], list[tuple[int, int]]] = field(default_factory=dict)
 
-    def of(self, one: Round) -> Iterator[tuple[list[ValueMove], list[tuple[int, int]]]]:
+    def of(
+        self, one: Round, made_at: Mapping[str, int]
+    ) -> Iterator[tuple[list[ValueMove], list[tuple[int, int]]]]:
         """Of each turn its moves, and the order of arrivals: (place among the moves, destination)."""
-        needed: dict[str, int] = {}
-        for index, node in enumerate(one.nodes):
-            for value in node.inputs:
-                needed.setdefault(value, index)
         moves = [move for exchange in one.exchanges for move in exchange.moves]
-        moves.sort(key=lambda move: needed[move.value])
+        moves.sort(key=lambda move: made_at[move.value])
         sent = [dict[str, int]() for _ in range(self.groups)]  # of each group its values, in order
         turns: list[list[ValueMove]] = []
         for move in moves:

@@ -106,7 +106,7 @@ class _Run:
         self.program, self.evaluators, self.context = program, evaluators, context
         self.plan, self.group = program.schedule, communicators.group
         self.values = Values(program.layout, program.symbols, evaluators, communicators)
-        self.flights = Flights(self.values)
+        self.flights = Flights(self.values, self.plan.made_at)
         self.weights = KeptWeights(evaluators["whole"].params)
         self.mine = self.plan.nodes_of(self.group)
         self.form_of = {v: self.plan.assignment.form(node) for node in self.mine for v in node.outputs}
@@ -126,16 +126,17 @@ class _Run:
         seconds: defaultdict[str, float] = defaultdict(float)
         for one, following in pairwise([*self.plan.rounds, Round(exchanges=(), nodes=())]):
             start = time.monotonic()
-            for exchange in following.exchanges:
-                self.flights.announce(exchange)
+            self.flights.announce(following.exchanges)
             for node in one.nodes:
                 if self.group in self.plan.assignment.groups(node):
                     held.begin()
+                    self.flights.expect(self.plan.position[node.name])
                     self.flights.arrive(node.inputs, self.plan.assignment.form(node))
                     alive = self.values.nbytes + self.flights.nbytes
                     self._compute(node)
                     held.end(alive)
                     start = _spent(seconds, node.stage, start)
+            self.flights.expect()
             for exchange in one.exchanges:
                 self.flights.end(exchange)
                 start = _spent(seconds, exchange.stage, start)

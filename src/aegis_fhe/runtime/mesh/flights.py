@@ -1,21 +1,20 @@
 """Moves under way: what leaves as soon as it is made, what arrives while a device computes.
 
-An exchange has two rounds of its schedule for it, the one before the nodes that need it and theirs: when a
-device begins the first, it takes room for what will arrive and says that it is ready; what it sends leaves as
-soon as it is made, or if it is made earlier, then; before it ends the second, all that it sent is gone. So at
-most two rounds of exchanges are in flight.
+Of values that nodes of round r need, a device takes room for one, and says that it is ready to receive it,
+when it comes to where the value is made, in the order of all nodes, or when it begins round r - 1, whichever
+is later. What it sends leaves as soon as it is made, in that order too. Before a device ends round r, all
+that it sends for it has left.
 
-Nobody waits for ever. Say that all devices have ended round r - 1. Then all have begun round r, and said that
-they are ready for the exchanges of r and r + 1. Those of r are of values that were made before, so they have
-left and do arrive: every device can compute its nodes of r, whose sends are all that it waits for at the end.
-Between two devices moves leave and are waited for in one order, the schedule's.
+Nobody waits for ever. Say that all devices have ended round r - 1. Then all have said that they are ready for
+what round r needs, which was made before and has left: it does arrive, every device can compute its nodes of
+r, and all that it sends for them, which it waits for at the end, is received.
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -23,16 +22,15 @@ from torch import Tensor
 from aegis_fhe.placement.moves import Arrival, Exchange, Form, ValueMove
 from aegis_fhe.runtime import collectives
 from aegis_fhe.runtime.mesh.values import Values
-from aegis_fhe.runtime.transfers import ITEM_BYTES
+from aegis_fhe.runtime.transfers import ITEM_BYTES, Transfer
 
 
 @dataclass(frozen=True)
-class _Departure:
-    """One arrival seen from its source. exchange: the one that it belongs to, by number."""
+class _Arrival:
+    """Number `index` of an exchange, itself a number. made_at: the position of the value's node."""
 
+    made_at: int
     exchange: int
-    stage: str
-    kind: str
     index: int
     arrival: Arrival
 
@@ -48,30 +46,41 @@ class _Part:
 
 @dataclass
 class Flights:
-    """Of one device. Exchanges are announced in the order of the schedule."""
+    """Of one device. made_at: `Schedule.made_at`. Exchanges are announced in the order of the schedule."""
 
     values: Values
-    announced: int = 0
+    made_at: Mapping[str, int]
     ended: int = 0
-    leaving: dict[int, deque[_Departure]] = field(default_factory=lambda: defaultdict(deque))
+    expected: deque[_Arrival] = field(default_factory=deque)
+    leaving: dict[int, deque[_Arrival]] = field(default_factory=lambda: defaultdict(deque))
     coming: dict[tuple[str, Form], list[_Part]] = field(default_factory=dict)
     sent: dict[int, list[collectives.Exchange]] = field(default_factory=lambda: defaultdict(list))
     copied: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     exchanges: list[Exchange] = field(default_factory=list)
 
-    def announce(self, exchange: Exchange) -> None:
-        """Takes room for what arrives, and receives it from now on; queues what leaves."""
-        number, group = len(self.exchanges), self.values.group
-        self.exchanges.append(exchange)
-        for index, (move, destination) in enumerate(exchange.arrivals):
-            arrival = move, destination
+    def announce(self, exchanges: Sequence[Exchange]) -> None:
+        """Those that the next round needs: queues what leaves and what comes."""
+        first, group = len(self.exchanges), self.values.group
+        self.exchanges += exchanges
+        every = [
+            _Arrival(self.made_at[move.value], number, index, (move, destination))
+            for number, exchange in enumerate(exchanges, first)
+            for index, (move, destination) in enumerate(exchange.arrivals)
+        ]
+        for one in sorted(every, key=lambda one: one.made_at):
+            move, destination = one.arrival
             if destination == group:
-                part = self._part(exchange, index, arrival)
-                self.coming.setdefault((move.value, move.makes), []).append(part)
+                self.expected.append(one)
             elif move.source == group:
-                departure = _Departure(number, exchange.stage, exchange.kind, index, arrival)
-                self.leaving[destination].append(departure)
+                self.leaving[destination].append(one)
         self.depart()
+
+    def expect(self, position: float = math.inf) -> None:
+        """Takes room for what is made by the nodes up to a position, and receives it from now on."""
+        while self.expected and self.expected[0].made_at <= position:
+            one = self.expected.popleft()
+            move, _ = one.arrival
+            self.coming.setdefault((move.value, move.makes), []).append(self._part(one))
 
     def depart(self) -> None:
         """Sends what is there, to each device in order."""
@@ -102,27 +111,28 @@ class Flights:
         coming = sum(part.nbytes for part in parts if part.under_way is not None)
         return coming + sum(self.copied.values())
 
-    def _part(self, exchange: Exchange, index: int, arrival: Arrival) -> _Part:
-        transfer = self.values.transfer(index, arrival)
+    def _part(self, one: _Arrival) -> _Part:
+        transfer = self.values.transfer(one.index, one.arrival)
         under_way, nbytes = None, 0
         if transfer is not None:
             nbytes = math.prod(transfer.shape) * ITEM_BYTES
             if transfer.bytes:
-                under_way = self.values.communicators.tokens.start_exchange(
-                    exchange.stage, {}, [transfer], operation=exchange.kind
-                )
-        return _Part(arrival[0], under_way, nbytes)
+                under_way = self._started(one, transfer, {})
+        return _Part(one.arrival[0], under_way, nbytes)
 
-    def _send(self, departure: _Departure) -> None:
-        transfer = self.values.transfer(departure.index, departure.arrival)
+    def _send(self, one: _Arrival) -> None:
+        transfer = self.values.transfer(one.index, one.arrival)
         if transfer is not None:
-            block = {transfer.index: self.values.sent(departure.arrival)}
-            one = self.values.communicators.tokens.start_exchange(
-                departure.stage, block, [transfer], operation=departure.kind
-            )
-            self.sent[departure.exchange].append(one)
-            if departure.arrival[0].way == "scatter":
-                self.copied[departure.exchange] += transfer.bytes
+            block = {transfer.index: self.values.sent(one.arrival)}
+            self.sent[one.exchange].append(self._started(one, transfer, block))
+            if one.arrival[0].way == "scatter":
+                self.copied[one.exchange] += transfer.bytes
+
+    def _started(
+        self, one: _Arrival, transfer: Transfer, owned: Mapping[int, Tensor]
+    ) -> collectives.Exchange:
+        exchange, tokens = self.exchanges[one.exchange], self.values.communicators.tokens
+        return tokens.start_exchange(exchange.stage, owned, [transfer], operation=exchange.kind)
 
     def _waited(self, part: _Part) -> Tensor | None:
         """What comes from this device itself is read where it is."""

@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 
 from aegis_fhe.circuits.symbolic import Symbol
 from aegis_fhe.ckks.ciphertext import Ciphertext
@@ -17,14 +16,14 @@ from aegis_fhe.placement.facts import GraphFacts
 from aegis_fhe.placement.limbs import LimbPlacement
 from aegis_fhe.placement.mesh_limbs import MeshLimbs
 from aegis_fhe.placement.moves import Form
-from aegis_fhe.placement.schedule import Round, Schedule
+from aegis_fhe.placement.schedule import Schedule
 from aegis_fhe.placement.shape_memory import DeviceMemory
 from aegis_fhe.program.graph import Node
 from aegis_fhe.program.interpret import release, run_node
 from aegis_fhe.program.operators import Context
 from aegis_fhe.runtime.limbs import LimbEvaluator
 from aegis_fhe.runtime.mesh.connect import MeshCommunicators
-from aegis_fhe.runtime.mesh.flights import Flights
+from aegis_fhe.runtime.mesh.flights import Flights, Ready
 from aegis_fhe.runtime.mesh.held import HeldMemory
 from aegis_fhe.runtime.mesh.values import Values
 from aegis_fhe.runtime.mesh.weights import KeptWeights
@@ -106,7 +105,6 @@ class _Run:
         self.program, self.evaluators, self.context = program, evaluators, context
         self.plan, self.group = program.schedule, communicators.group
         self.values = Values(program.layout, program.symbols, evaluators, communicators)
-        self.flights = Flights(self.values, self.plan.made_at)
         self.weights = KeptWeights(evaluators["whole"].params)
         self.mine = self.plan.nodes_of(self.group)
         self.form_of = {v: self.plan.assignment.form(node) for node in self.mine for v in node.outputs}
@@ -124,22 +122,16 @@ class _Run:
         for name in [name for name in inputs if name in self.form_of]:
             self.values.here[self.form_of[name]][name] = inputs.pop(name)
         seconds: defaultdict[str, float] = defaultdict(float)
-        for one, following in pairwise([*self.plan.rounds, Round(exchanges=(), nodes=())]):
-            start = time.monotonic()
-            self.flights.announce(following.exchanges)
-            for node in one.nodes:
-                if self.group in self.plan.assignment.groups(node):
-                    held.begin()
-                    self.flights.expect(self.plan.position[node.name])
-                    self.flights.arrive(node.inputs, self.plan.assignment.form(node))
-                    alive = self.values.nbytes + self.flights.nbytes
-                    self._compute(node)
-                    held.end(alive)
-                    start = _spent(seconds, node.stage, start)
-            self.flights.expect()
-            for exchange in one.exchanges:
-                self.flights.end(exchange)
-                start = _spent(seconds, exchange.stage, start)
+        start = time.monotonic()
+        held.begin()
+        for step in Flights(self.values, self.plan).steps():
+            if isinstance(step, Ready):
+                self._compute(step.node)
+                held.end(step.alive_bytes)
+                held.begin()
+            now = time.monotonic()
+            seconds[step.stage] += now - start
+            start = now
         results = {
             name: self.values.here[self.form_of[name]][name]
             for name in self.program.results
@@ -154,12 +146,4 @@ class _Run:
             evaluator.exchange.node = node.stage
         self.weights.begin(node)
         run_node(node, evaluator, here, self.context)
-        self.flights.depart()
         release(node, self.values.left[form], here)
-
-
-def _spent(seconds: defaultdict[str, float], stage: str, start: float) -> float:
-    """Adds the time since `start`; the time now."""
-    now = time.monotonic()
-    seconds[stage] += now - start
-    return now

@@ -14,15 +14,31 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from torch import Tensor
 
 from aegis_fhe.placement.moves import Arrival, Exchange, Form, ValueMove
+from aegis_fhe.placement.schedule import Round, Schedule
+from aegis_fhe.program.graph import Node
 from aegis_fhe.runtime import collectives
 from aegis_fhe.runtime.mesh.values import Values
 from aegis_fhe.runtime.transfers import ITEM_BYTES, Transfer
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A node whose inputs are here. alive_bytes: of all values here and under way."""
+
+    node: Node
+    alive_bytes: int
+
+    @property
+    def stage(self) -> str:
+        """Of the node."""
+        return self.node.stage
 
 
 @dataclass(frozen=True)
@@ -46,10 +62,10 @@ class _Part:
 
 @dataclass
 class Flights:
-    """Of one device. made_at: `Schedule.made_at`. Exchanges are announced in the order of the schedule."""
+    """Of one device. What is counted by number are exchanges, in the order of the schedule."""
 
     values: Values
-    made_at: Mapping[str, int]
+    plan: Schedule
     ended: int = 0
     expected: deque[_Arrival] = field(default_factory=deque)
     leaving: dict[int, deque[_Arrival]] = field(default_factory=lambda: defaultdict(deque))
@@ -58,12 +74,29 @@ class Flights:
     copied: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     exchanges: list[Exchange] = field(default_factory=list)
 
-    def announce(self, exchanges: Sequence[Exchange]) -> None:
+    def steps(self) -> Iterator[Ready | Exchange]:
+        """This device's nodes, each as soon as its inputs are here, for someone who computes it before the
+        next step; and exchanges as they end.
+        """
+        for one, following in pairwise([*self.plan.rounds, Round(exchanges=(), nodes=())]):
+            self._announce(following.exchanges)
+            for node in one.nodes:
+                if self.values.group in self.plan.assignment.groups(node):
+                    self._expect(self.plan.position[node.name])
+                    self._arrive(node.inputs, self.plan.assignment.form(node))
+                    yield Ready(node, self.values.nbytes + self._nbytes)
+                    self._depart()
+            self._expect()
+            for exchange in one.exchanges:
+                self._end(exchange)
+                yield exchange
+
+    def _announce(self, exchanges: Sequence[Exchange]) -> None:
         """Those that the next round needs: queues what leaves and what comes."""
         first, group = len(self.exchanges), self.values.group
         self.exchanges += exchanges
         every = [
-            _Arrival(self.made_at[move.value], number, index, (move, destination))
+            _Arrival(self.plan.made_at[move.value], number, index, (move, destination))
             for number, exchange in enumerate(exchanges, first)
             for index, (move, destination) in enumerate(exchange.arrivals)
         ]
@@ -73,29 +106,29 @@ class Flights:
                 self.expected.append(one)
             elif move.source == group:
                 self.leaving[destination].append(one)
-        self.depart()
+        self._depart()
 
-    def expect(self, position: float = math.inf) -> None:
+    def _expect(self, position: float = math.inf) -> None:
         """Takes room for what is made by the nodes up to a position, and receives it from now on."""
         while self.expected and self.expected[0].made_at <= position:
             one = self.expected.popleft()
             move, _ = one.arrival
             self.coming.setdefault((move.value, move.makes), []).append(self._part(one))
 
-    def depart(self) -> None:
+    def _depart(self) -> None:
         """Sends what is there, to each device in order."""
         for queue in self.leaving.values():
             while queue and self.values.has(queue[0].arrival[0]):
                 self._send(queue.popleft())
 
-    def arrive(self, names: Iterable[str], form: Form) -> None:
+    def _arrive(self, names: Iterable[str], form: Form) -> None:
         """Waits for values that are under way."""
         for name in names:
             parts = self.coming.pop((name, form), None)
             if parts is not None:
                 self.values.put(name, form, [(part.move, self._waited(part)) for part in parts])
 
-    def end(self, exchange: Exchange) -> None:
+    def _end(self, exchange: Exchange) -> None:
         """Waits until all that this exchange sends has left, and forgets what was needed for it alone."""
         assert exchange is self.exchanges[self.ended], "exchanges end in the order in which they began"
         for one in self.sent.pop(self.ended, ()):
@@ -105,7 +138,7 @@ class Flights:
         self.values.leave(exchange)
 
     @property
-    def nbytes(self) -> int:
+    def _nbytes(self) -> int:
         """Of the room for what has not arrived, and of rows copied for what leaves."""
         parts = (part for own in self.coming.values() for part in own)
         coming = sum(part.nbytes for part in parts if part.under_way is not None)
@@ -141,5 +174,5 @@ class Flights:
             return block
         if part.move.source != self.values.group or not part.nbytes:
             return None
-        self.arrive([part.move.value], part.move.needs)
+        self._arrive([part.move.value], part.move.needs)
         return self.values.sent((part.move, self.values.group))

@@ -14,18 +14,15 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from torch import Tensor
-
-from aegis_fhe.placement.moves import Arrival, Exchange, Form, ValueMove
+from aegis_fhe.placement.moves import Exchange
 from aegis_fhe.placement.schedule import Round, Schedule
 from aegis_fhe.program.graph import Node
-from aegis_fhe.runtime import collectives
+from aegis_fhe.runtime.mesh.messages import Messages, Numbered
 from aegis_fhe.runtime.mesh.values import Values
-from aegis_fhe.runtime.transfers import ITEM_BYTES, Transfer
 
 
 @dataclass(frozen=True)
@@ -41,38 +38,19 @@ class Ready:
         return self.node.stage
 
 
-@dataclass(frozen=True)
-class _Arrival:
-    """Number `index` of an exchange, itself a number. made_at: the position of the value's node."""
-
-    made_at: int
-    exchange: int
-    index: int
-    arrival: Arrival
-
-
-@dataclass
-class _Part:
-    """Of a value that arrives. under_way: none where no row crosses; nbytes: of its rows."""
-
-    move: ValueMove
-    under_way: collectives.Exchange | None
-    nbytes: int
-
-
 @dataclass
 class Flights:
-    """Of one device. What is counted by number are exchanges, in the order of the schedule."""
+    """Of one device. announced, ended: how many exchanges, in the order of the schedule."""
 
     values: Values
     plan: Schedule
+    announced: int = 0
     ended: int = 0
-    expected: deque[_Arrival] = field(default_factory=deque)
-    leaving: dict[int, deque[_Arrival]] = field(default_factory=lambda: defaultdict(deque))
-    coming: dict[tuple[str, Form], list[_Part]] = field(default_factory=dict)
-    sent: dict[int, list[collectives.Exchange]] = field(default_factory=lambda: defaultdict(list))
-    copied: dict[int, int] = field(default_factory=lambda: defaultdict(int))
-    exchanges: list[Exchange] = field(default_factory=list)
+    expected: deque[Numbered] = field(default_factory=deque)
+    leaving: dict[int, deque[Numbered]] = field(default_factory=lambda: defaultdict(deque))
+
+    def __post_init__(self) -> None:
+        self.messages = Messages(self.values)
 
     def steps(self) -> Iterator[Ready | Exchange]:
         """This device's nodes, each as soon as its inputs are here, for someone who computes it before the
@@ -83,8 +61,8 @@ class Flights:
             for node in one.nodes:
                 if self.values.group in self.plan.assignment.groups(node):
                     self._expect(self.plan.position[node.name])
-                    self._arrive(node.inputs, self.plan.assignment.form(node))
-                    yield Ready(node, self.values.nbytes + self._nbytes)
+                    self.messages.arrive(node.inputs, self.plan.assignment.form(node))
+                    yield Ready(node, self.values.nbytes + self.messages.nbytes)
                     self._depart()
             self._expect()
             for exchange in one.exchanges:
@@ -93,86 +71,44 @@ class Flights:
 
     def _announce(self, exchanges: Sequence[Exchange]) -> None:
         """Those that the next round needs: queues what leaves and what comes."""
-        first, group = len(self.exchanges), self.values.group
-        self.exchanges += exchanges
         every = [
-            _Arrival(self.plan.made_at[move.value], number, index, (move, destination))
-            for number, exchange in enumerate(exchanges, first)
+            Numbered(self.plan.made_at[move.value], number, exchange, index, (move, destination))
+            for number, exchange in enumerate(exchanges, self.announced)
             for index, (move, destination) in enumerate(exchange.arrivals)
         ]
+        self.announced += len(exchanges)
         for one in sorted(every, key=lambda one: one.made_at):
             move, destination = one.arrival
-            if destination == group:
+            if destination == self.values.group:
                 self.expected.append(one)
-            elif move.source == group:
+            elif move.source == self.values.group:
                 self.leaving[destination].append(one)
         self._depart()
 
     def _expect(self, position: float = math.inf) -> None:
-        """Takes room for what is made by the nodes up to a position, and receives it from now on."""
+        """Receives from now on what is made by the nodes up to a position, a node's values in one message."""
+        found: dict[tuple[int, int, int], list[Numbered]] = {}
         while self.expected and self.expected[0].made_at <= position:
             one = self.expected.popleft()
-            move, _ = one.arrival
-            self.coming.setdefault((move.value, move.makes), []).append(self._part(one))
+            found.setdefault((one.made_at, one.number, one.arrival[0].source), []).append(one)
+        for own in found.values():
+            self.messages.receive(own)
 
     def _depart(self) -> None:
-        """Sends what is there, to each device in order."""
+        """Sends what is there, to each device in order, an exchange's in one message."""
         for queue in self.leaving.values():
             while queue and self.values.has(queue[0].arrival[0]):
-                self._send(queue.popleft())
+                own = [queue.popleft()]
+                while queue and self._follows(own[0], queue[0]):
+                    own.append(queue.popleft())
+                self.messages.send(own)
 
-    def _arrive(self, names: Iterable[str], form: Form) -> None:
-        """Waits for values that are under way."""
-        for name in names:
-            parts = self.coming.pop((name, form), None)
-            if parts is not None:
-                self.values.put(name, form, [(part.move, self._waited(part)) for part in parts])
+    def _follows(self, first: Numbered, other: Numbered) -> bool:
+        """Whether it leaves with the first: of the same exchange, and there."""
+        return other.number == first.number and self.values.has(other.arrival[0])
 
     def _end(self, exchange: Exchange) -> None:
         """Waits until all that this exchange sends has left, and forgets what was needed for it alone."""
-        assert exchange is self.exchanges[self.ended], "exchanges end in the order in which they began"
-        for one in self.sent.pop(self.ended, ()):
-            one.wait()
-        self.copied.pop(self.ended, None)
+        self.messages.leave(self.ended)
         self.ended += 1
         self.values.leave(exchange)
-
-    @property
-    def _nbytes(self) -> int:
-        """Of the room for what has not arrived, and of rows copied for what leaves."""
-        parts = (part for own in self.coming.values() for part in own)
-        coming = sum(part.nbytes for part in parts if part.under_way is not None)
-        return coming + sum(self.copied.values())
-
-    def _part(self, one: _Arrival) -> _Part:
-        transfer = self.values.transfer(one.index, one.arrival)
-        under_way, nbytes = None, 0
-        if transfer is not None:
-            nbytes = math.prod(transfer.shape) * ITEM_BYTES
-            if transfer.bytes:
-                under_way = self._started(one, transfer, {})
-        return _Part(one.arrival[0], under_way, nbytes)
-
-    def _send(self, one: _Arrival) -> None:
-        transfer = self.values.transfer(one.index, one.arrival)
-        if transfer is not None:
-            block = {transfer.index: self.values.sent(one.arrival)}
-            self.sent[one.exchange].append(self._started(one, transfer, block))
-            if one.arrival[0].way == "scatter":
-                self.copied[one.exchange] += transfer.bytes
-
-    def _started(
-        self, one: _Arrival, transfer: Transfer, owned: Mapping[int, Tensor]
-    ) -> collectives.Exchange:
-        exchange, tokens = self.exchanges[one.exchange], self.values.communicators.tokens
-        return tokens.start_exchange(exchange.stage, owned, [transfer], operation=exchange.kind)
-
-    def _waited(self, part: _Part) -> Tensor | None:
-        """What comes from this device itself is read where it is."""
-        if part.under_way is not None:
-            (block,) = part.under_way.wait().values()
-            return block
-        if part.move.source != self.values.group or not part.nbytes:
-            return None
-        self._arrive([part.move.value], part.move.needs)
-        return self.values.sent((part.move, self.values.group))

@@ -55,7 +55,7 @@ class Evaluation:
 
     @cached_property
     def blocking(self) -> Timeline:
-        """As the executor of today waits for exchanges."""
+        """As if every round waited for its exchanges, for comparison."""
         limbs, network = self.rendering.limbs, self.machine.network
         return simulate(self.plan, self.facts, self.seconds, network, limbs, self.degree, moving="blocking")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from torch import Tensor
 
@@ -20,9 +20,6 @@ class Plaintexts:
         """Signed coefficients int64 [R, B, 2 period] of some rows after the others, as many as fit about
         200 MiB with what encoding takes; columns: which of each row, None among them a zero.
         """
-        return self._encoded(rows, columns, scale, period)
-
-    def _encoded(self, rows: Rows, columns: Sequence[int], scale: float, period: int) -> Iterator[Tensor]:
         at_once = max(1, TEMPORARY_BYTES // (len(columns) * 4 * period * 8))
         for start in range(0, len(rows), at_once):
             block = rows[start : start + at_once]

@@ -6,7 +6,6 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.placement.alive_values import AliveValues
@@ -15,6 +14,7 @@ from aegis_fhe.placement.facts import GraphFacts
 from aegis_fhe.placement.mesh_limbs import MeshLimbs
 from aegis_fhe.placement.moves import Form, ValueMove
 from aegis_fhe.placement.schedule import Schedule
+from aegis_fhe.placement.traffic import MoveBytes
 
 
 @dataclass
@@ -33,14 +33,16 @@ class MoveRoom:
 
     def __post_init__(self) -> None:
         self.group, self.device = self.plan.mesh.place(self.rank)
-        arriving, leaving = self.plan.arriving(self.group), self.plan.leaving(self.group)
-        self.arriving, self.leaving = (_by_round(self.plan, own) for own in (arriving, leaving))
+        self.crossing = MoveBytes(self.layout, self.facts, self.params.degree)
+        self.arriving, self.leaving = self.plan.arriving(self.group), self.plan.leaving(self.group)
         self.copies: list[dict[str, int]] = [self._copies(moves) for moves in (*self.leaving, [])]
         self.copied = [0 for _ in self.copies]
+        self.current = 0
+        self.expected: list[ValueMove] = []
         self._sizes: dict[tuple[int, int, Form], int] = {}
 
     def begin(self, number: int, alive: AliveValues) -> int:
-        """A round begins; bytes alive while what came in parts is put together."""
+        """A round begins, and with it what moves for the next; bytes alive while parts are put together."""
         most = self._put_together(self.arriving[number], alive)
         self.current = number + 1
         following = self.arriving[self.current] if self.current < len(self.arriving) else ()
@@ -82,7 +84,7 @@ class MoveRoom:
         return self._sizes[key]
 
     def _put_together(self, moves: Sequence[ValueMove], alive: AliveValues) -> int:
-        most, parts = 0, Counter(move.value for move in moves if move.way == "gather")
+        parts = Counter(move.value for move in moves if move.way == "gather")
         for move in moves:
             if move.way == "gather":
                 alive.add((move.value,), "whole")
@@ -107,15 +109,5 @@ class MoveRoom:
         return found
 
     def _rows(self, move: ValueMove, destination: int) -> int:
-        """Bytes of what crosses; nothing between a group and itself."""
-        if move.source == destination:
-            return 0
-        symbol = self.facts.symbols[move.value]
-        rows = len(self.layout.moved(move, destination, symbol.level, self.device))
-        return symbol.components * rows * self.params.degree * RESIDUE_BYTES
-
-
-def _by_round(plan: Schedule, moves: Sequence[list[ValueMove]]) -> list[list[ValueMove]]:
-    """Of each round those of its exchanges."""
-    found = iter(moves)
-    return [[move for own in islice(found, len(one.exchanges)) for move in own] for one in plan.rounds]
+        """Bytes of what crosses between devices of this one's place in their groups."""
+        return self.crossing(move, destination)[self.device]

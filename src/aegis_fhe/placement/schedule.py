@@ -9,7 +9,7 @@ decides what crosses between groups: collectives are what is left.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache, cached_property
@@ -112,11 +112,11 @@ class Schedule:
         return left
 
     def arriving(self, group: int) -> list[list[ValueMove]]:
-        """Exchange by exchange, the moves that a group is a destination of."""
+        """Round by round, the moves that a group is a destination of."""
         return self._arriving[group]
 
     def leaving(self, group: int) -> list[list[ValueMove]]:
-        """Exchange by exchange, the moves whose source a group is."""
+        """Round by round, the moves whose source a group is."""
         return self._leaving[group]
 
     @cached_property
@@ -129,27 +129,27 @@ class Schedule:
     def made_at(self) -> Mapping[str, int]:
         """Of each value the position of its node."""
         nodes = (node for one in self.rounds for node in one.nodes)
-        return {value: place for place, node in enumerate(nodes) for value in node.outputs}
-
-    @cached_property
-    def _exchanges(self) -> list[Exchange]:
-        return [exchange for one in self.rounds for exchange in one.exchanges]
+        return {value: self.position[node.name] for node in nodes for value in node.outputs}
 
     @cached_property
     def _arriving(self) -> list[list[list[ValueMove]]]:
-        found: list[list[list[ValueMove]]] = [[[] for _ in self._exchanges] for _ in range(self.mesh.tokens)]
-        for index, exchange in enumerate(self._exchanges):
+        found: list[list[list[ValueMove]]] = [[[] for _ in self.rounds] for _ in range(self.mesh.tokens)]
+        for index, exchange in self._exchanges():
             for move, group in exchange.arrivals:
                 found[group][index].append(move)
         return found
 
     @cached_property
     def _leaving(self) -> list[list[list[ValueMove]]]:
-        found: list[list[list[ValueMove]]] = [[[] for _ in self._exchanges] for _ in range(self.mesh.tokens)]
-        for index, exchange in enumerate(self._exchanges):
+        found: list[list[list[ValueMove]]] = [[[] for _ in self.rounds] for _ in range(self.mesh.tokens)]
+        for index, exchange in self._exchanges():
             for move in exchange.moves:
                 found[move.source][index].append(move)
         return found
+
+    def _exchanges(self) -> Iterator[tuple[int, Exchange]]:
+        """Each with the number of its round."""
+        return ((index, exchange) for index, one in enumerate(self.rounds) for exchange in one.exchanges)
 
     @cached_property
     def _by_group(self) -> list[list[list[Node]]]:

@@ -78,7 +78,7 @@ class _Clock:
         groups = range(self.plan.mesh.tokens)
         self.now = [0.0 for _ in groups]
         self.out, self.into = ([0.0 for _ in groups] for _ in range(2))  # until when links are busy
-        self.began = [_Began([], [], 0.0) for _ in groups]  # of the round before
+        self.began = [_Began() for _ in groups]  # of the round before
         self._waiting: dict[int, list[float]] = {}
         self.sizes = MoveBytes(self.layout, self.facts, self.degree)
         self.turns = _Turns(self.plan.mesh.tokens)
@@ -118,16 +118,14 @@ class _Clock:
                     out[source] = into[group] = sent[source] = end
                 row = there[place]  # a gather ends with its last part
                 row[group] = end if row[group] == math.inf else max(end, row[group])
-        self.began = [_Began([], [], end) for end in self.now]
-        self._waiting.clear()
         self._compute(one)
-        for began, now in zip(self.began, self.now, strict=True):
-            began.ended = now
         for group, end in enumerate(sent):
             self._wait(group, one.nodes[-1].stage, end)
 
     def _compute(self, one: Round) -> None:
         assignment = self.plan.assignment
+        self.began = [_Began() for _ in self.now]
+        self._waiting.clear()
         for node in one.nodes:
             groups, form = assignment.groups(node), assignment.form(node)
             rows = [self._row(value, form) for value in node.inputs]
@@ -147,6 +145,8 @@ class _Clock:
                 there = self._row(value, form)
                 for group in groups:
                     there[group] = self.now[group]
+        for began, now in zip(self.began, self.now, strict=True):
+            began.ended = now
 
     def _posted(self, position: int) -> list[float]:
         """When each group has room for a value: when, in the round before, it came to where that is made."""
@@ -186,9 +186,9 @@ class _Clock:
 class _Began:
     """When a group came to its nodes of a round, by their positions, and when it ended them."""
 
-    positions: list[int]
-    seconds: list[float]
-    ended: float
+    positions: list[int] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    ended: float = 0.0
 
     def at(self, position: int) -> float:
         """Its first node from a position on, or the end."""

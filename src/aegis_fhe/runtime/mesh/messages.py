@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from torch import Tensor
 from aegis_fhe.placement.moves import Arrival, Exchange, Form, ValueMove
 from aegis_fhe.runtime import collectives
 from aegis_fhe.runtime.mesh.values import Values
-from aegis_fhe.runtime.transfers import ITEM_BYTES, Transfer
+from aegis_fhe.runtime.transfers import Transfer
 
 
 @dataclass(frozen=True)
@@ -42,12 +41,16 @@ class _Received:
 
 @dataclass
 class _Part:
-    """Of a value that arrives, block `index`. message: none where no row crosses; nbytes: of its rows."""
+    """Of a value that arrives. transfer: none where it has no row here; message: none where none crosses."""
 
     move: ValueMove
-    index: int
-    nbytes: int
+    transfer: Transfer | None
     message: _Received | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Of what crosses."""
+        return 0 if self.transfer is None else self.transfer.bytes
 
 
 @dataclass
@@ -61,16 +64,11 @@ class Messages:
 
     def receive(self, own: Sequence[Numbered]) -> None:
         """Takes room for what one device sends of an exchange, and receives it from now on."""
-        transfers, crossing = list[Transfer](), list[_Part]()
-        for one in own:
-            move, _ = one.arrival
-            transfer = self.values.transfer(one.index, one.arrival)
-            nbytes = 0 if transfer is None else math.prod(transfer.shape) * ITEM_BYTES
-            part = _Part(move, one.index, nbytes)
-            self.coming.setdefault((move.value, move.makes), []).append(part)
-            if transfer is not None and transfer.bytes:
-                transfers.append(transfer)
-                crossing.append(part)
+        parts = [_Part(one.arrival[0], self.values.transfer(one.index, one.arrival)) for one in own]
+        for part in parts:
+            self.coming.setdefault((part.move.value, part.move.makes), []).append(part)
+        crossing = [part for part in parts if part.nbytes]
+        transfers = [part.transfer for part in crossing if part.transfer is not None]
         if transfers:
             message = _Received(self._started(own[0].exchange, transfers, {}))
             for part in crossing:
@@ -105,8 +103,7 @@ class Messages:
     @property
     def nbytes(self) -> int:
         """Of the room for what has not arrived, and of rows copied for what leaves."""
-        parts = (part for own in self.coming.values() for part in own)
-        coming = sum(part.nbytes for part in parts if part.message is not None)
+        coming = sum(part.nbytes for own in self.coming.values() for part in own)
         return coming + sum(self.copied.values())
 
     def _started(
@@ -117,9 +114,9 @@ class Messages:
 
     def _block(self, part: _Part) -> Tensor | None:
         """What comes from this device itself is read where it is."""
-        if part.message is not None:
-            return part.message.block(part.index)
-        if part.move.source != self.values.group or not part.nbytes:
+        if part.transfer is None:
             return None
+        if part.message is not None:
+            return part.message.block(part.transfer.index)
         self.arrive([part.move.value], part.move.needs)
         return self.values.sent((part.move, self.values.group))

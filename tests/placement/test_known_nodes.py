@@ -11,9 +11,11 @@ from aegis_fhe.placement.node_memory import NodeMemory
 from aegis_fhe.program.interpret import run_node
 from aegis_fhe.program.long.divide import Division
 from aegis_fhe.program.long.matrix_product import MatrixProduct
+from aegis_fhe.program.long.product_terms import ProductTerms
 from aegis_fhe.program.long.score_chunks import ScoreChunk
 from aegis_fhe.program.long.shape import LayerShape
 from aegis_fhe.program.long.shape_program import ShapeProgram
+from aegis_fhe.program.long.weighted_sums import WeightedSums
 from aegis_fhe.program.operators import Input
 
 from .small_workload import SHAPE, small_workload
@@ -22,6 +24,7 @@ CAUSAL = LayerShape.decoder(features=40, heads=4, key_value_heads=2, head_dim=10
 DIVISIONS = {
     "columns": Division(giants=2, chunks=4, parts=3, paired=True),
     "queries": Division(queries=True, chunks=3, parts=2),
+    "own first": Division(parts=2, shared=frozenset({"qkv", "expand"}), paired=True, own_first=True),
     "terms": Division(parts=3, rows=frozenset({"contract", "output"})),
 }
 
@@ -45,7 +48,11 @@ def test_a_known_node_is_as_if_it_ran(shape: LayerShape, tokens: int, division: 
         assert found.collectives == tuple(backend.collectives)
         assert found.rows == backend.peak
     assert symbols[0] == symbols[1]
-    places = [node for node in nodes if isinstance(node.operator, MatrixProduct | ScoreChunk)]
+    places = [
+        node
+        for node in nodes
+        if isinstance(node.operator, MatrixProduct | ProductTerms | ScoreChunk | WeightedSums)
+    ]
     alike = {known._operation(node.operator, program.context) for node in places}
     different = len({node.operator for node in places})
     assert len(alike) < different if shape is SHAPE else len(alike) <= different

@@ -18,6 +18,7 @@ from aegis_fhe.placement.workload import Workload
 
 GIB = 1 << 30
 SHORT = 128
+SHORTER = 64
 
 
 def workload(memory: int, device: str, link: str, *, tokens: int) -> Workload:
@@ -34,20 +35,20 @@ def workload(memory: int, device: str, link: str, *, tokens: int) -> Workload:
 
 
 @cache
-def planned(memory: int, link: str) -> tuple[Comparison, tuple[Evaluation, ...]]:
+def planned(memory: int, link: str, tokens: int = SHORT) -> tuple[Comparison, tuple[Evaluation, ...]]:
     """One short text on four A100s: all that the planner evaluated."""
-    comparison = Comparison(workload(memory, "a100", link, tokens=SHORT))
+    comparison = Comparison(workload(memory, "a100", link, tokens=tokens))
     planning = Planning(comparison.workload, comparison.program, comparison.seen_by)
     return comparison, tuple(planning.evaluations())
 
 
-def best(memory: int, link: str) -> Evaluation:
-    comparison, found = planned(memory, link)
+def best(memory: int, link: str, tokens: int = SHORT) -> Evaluation:
+    comparison, found = planned(memory, link, tokens)
     return min((e for e in found if e.memory.total <= memory), key=comparison.cost)
 
 
-def of_whole_ciphertexts(memory: int, link: str) -> list[Evaluation]:
-    return [e for e in planned(memory, link)[1] if e.plan.mesh.limbs == 1]
+def of_whole_ciphertexts(memory: int, link: str, tokens: int = SHORT) -> list[Evaluation]:
+    return [e for e in planned(memory, link, tokens)[1] if e.plan.mesh.limbs == 1]
 
 
 def test_keys_that_do_not_fit_whole_are_shared():
@@ -62,10 +63,10 @@ def test_keys_that_do_not_fit_whole_are_shared():
 
 
 def test_a_short_text_has_too_few_ciphertexts_for_four_devices():
-    """With memory for everything: six ciphertexts in, so two groups divide them more evenly than four."""
-    chosen = best(80 * GIB, "a100-nvlink")
+    """With memory for everything: two ciphertexts in, which two groups divide evenly and four do not."""
+    chosen = best(80 * GIB, "a100-nvlink", SHORTER)
     assert chosen.plan.mesh == Mesh(tokens=2, limbs=2)
-    others = of_whole_ciphertexts(80 * GIB, "a100-nvlink")
+    others = of_whole_ciphertexts(80 * GIB, "a100-nvlink", SHORTER)
     assert all(e.memory.total <= 80 * GIB for e in others)
     assert all(e.timeline.seconds > chosen.timeline.seconds for e in others)
     # What all four groups compute alike, or one while others wait, weighs more than exchanges of limbs.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from aegis_fhe.errors import CapacityError, LayoutError, LevelError
@@ -79,12 +80,17 @@ class Comparison:
 
     @cached_property
     def one_device(self) -> Evaluation:
-        """What speed-up is against: the fastest program of one device, with all the memory it wants."""
+        """What speed-up is against: the fastest program of one device, with all the memory it wants.
+
+        Of all renderings of `single` and all that the planner makes of one device.
+        """
+        free = replace(self.workload, devices=1, memory_bytes=sys.maxsize, objective="time")
         found = [
-            evaluate(one, program, self.workload.machine, self.seen_by(one.limbs, program))
-            for one in single(self.workload.bootstrap.params, self.workload.tokens)
+            evaluate(one, program, free.machine, self.seen_by(one.limbs, program))
+            for one in single(free.bootstrap.params, free.tokens)
             if (program := self.carried(one.packing)) is not None
         ]
+        found += Planning(free, self.program, self.seen_by).evaluations()
         return min(found, key=lambda one: one.timeline.seconds)
 
     def front(self) -> list[Planned]:

@@ -16,6 +16,7 @@ from aegis_fhe.placement.mesh_limbs import MeshLimbs
 from aegis_fhe.placement.schedule import Schedule
 from aegis_fhe.program.graph import Node
 from aegis_fhe.program.long.matrix_product import MatrixProduct
+from aegis_fhe.program.long.product_terms import ProductTerms
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,15 +90,14 @@ def weight_bytes(nodes: Iterable[Node], params: Parameters) -> int:
     """Coefficients of the plaintexts of products, 2S each, of every operator once: they are transformed where
     they are used. Those of full length, where a text has one token, are encoded anew each time.
     """
-    matrices = {node.operator for node in nodes if isinstance(node.operator, MatrixProduct)}
+    matrices = {node.operator for node in nodes if isinstance(node.operator, MatrixProduct | ProductTerms)}
+    sub_slots = [(m, (m.product if isinstance(m, ProductTerms) else m).source.sub_slots) for m in matrices]
     return sum(
-        encoded_plaintexts(m) * 2 * m.source.sub_slots * RESIDUE_BYTES
-        for m in matrices
-        if m.source.sub_slots < params.slots
+        encoded_plaintexts(m) * 2 * count * RESIDUE_BYTES for m, count in sub_slots if count < params.slots
     )
 
 
 @lru_cache(maxsize=4096)
-def encoded_plaintexts(operator: MatrixProduct) -> int:
+def encoded_plaintexts(operator: MatrixProduct | ProductTerms) -> int:
     """Searches ask for the same parts again and again."""
     return operator.encoded()

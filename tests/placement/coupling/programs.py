@@ -123,6 +123,7 @@ def _parameters(log_degree: int) -> Callable[[int], Parameters]:
 
 
 ROWS = Division(parts=2, giants=2, rows=frozenset({"output", "contract"}))
+OWN_FIRST = Division(parts=2, shared=frozenset({"expand"}), own_first=True)
 PROGRAMS: dict[str, Callable[[], Program]] = {
     "encoder": functools.partial(refreshed, ENCODER, Division()),
     "uneven": functools.partial(refreshed, UNEVEN, Division()),
@@ -132,6 +133,7 @@ PROGRAMS: dict[str, Callable[[], Program]] = {
     "decoder in chunks": functools.partial(refreshed, DECODER, Division(queries=True, chunks=2)),
     "giant steps in chunks": functools.partial(refreshed, ENCODER, Division(giants=2, chunks=2)),
     "shared babies": functools.partial(refreshed, ENCODER, Division(parts=2, shared=frozenset({"expand"}))),
+    "own terms first": functools.partial(refreshed, ENCODER, OWN_FIRST),
     "resident": functools.partial(in_rounds, None),
     "again": functools.partial(in_rounds, 0),
     "known": with_known,

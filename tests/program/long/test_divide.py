@@ -16,16 +16,19 @@ from aegis_fhe.program.graph import Graph
 from aegis_fhe.program.long.attention import StreamingAttention
 from aegis_fhe.program.long.compile import LongProgram, compile_layer
 from aegis_fhe.program.long.divide import Division, NodeDivisions, divide, part_of
-from aegis_fhe.program.long.divide.division import even_ranges
+from aegis_fhe.program.long.divide.division import even_ranges, in_turns
 from aegis_fhe.program.long.matrix_product import ColumnBabies, MatrixProduct
+from aegis_fhe.program.long.product_terms import ProductTerms
 from aegis_fhe.program.long.score_chunks import ScoreChunk
 from aegis_fhe.program.long.shape import Degrees, LayerShape
 from aegis_fhe.program.long.slotwise import AddFeatures
+from aegis_fhe.program.long.weighted_sums import WeightedSums
 
 from .layers import DECODER, ENCODER, UNEVEN
 
 DEGREES = Degrees(exponential=15, squarings=2, reciprocal=63, newton_steps=2, inverse_sqrt=31, activation=31)
 ROWS = frozenset({"output", "contract"})
+NARROW = LayerShape.encoder(features=16, heads=4, hidden=24)
 
 
 def compiled(shape: LayerShape, tokens: int = 24) -> tuple[LongProgram, np.ndarray]:
@@ -35,6 +38,13 @@ def compiled(shape: LayerShape, tokens: int = 24) -> tuple[LongProgram, np.ndarr
         shape, layer.weights, layer.ranges, tokens=tokens, bootstrap=plan, degrees=DEGREES
     )
     return program, layer.hidden
+
+
+def counted(program: LongProgram, graph: Graph) -> OperationCounts:
+    fresh = dict.fromkeys(program.input_names(), Symbol(program.input_level, program.params.scale))
+    backend = SymbolicBackend(program.params.q, program.params.slots)
+    replace(program, graph=graph).run(backend, fresh, program.max_tokens)
+    return backend.counts
 
 
 @pytest.mark.parametrize("shape", [ENCODER, DECODER, UNEVEN])
@@ -132,17 +142,41 @@ def test_attention_in_chunks_computes_the_same(shape: LayerShape, tokens: int, d
     assert not any(isinstance(operator, StreamingAttention) for operator in operators)
 
 
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("tokens", [60, 33])
+@pytest.mark.parametrize("division", [Division(chunks=3), Division(chunks=16, giants=2, parts=2)], ids=str)
+def test_scores_in_windows_compute_the_same(causal: bool, tokens: int, division: Division):
+    """Of heads so narrow that scores take more than sums: few are held, sums are kept between windows."""
+    program, hidden = compiled(replace(NARROW, causal=causal), tokens=60)
+    divided = replace(program, graph=divide(program.graph, division))
+    operators = [node.operator for node in divided.graph.nodes]
+    sums = [operator for operator in operators if isinstance(operator, WeightedSums)]
+    windows = sorted({(operator.first, operator.last) for operator in sums})
+    assert len(windows) > 1
+    assert [first for first, _ in windows[1:]] == [last for _, last in windows[:-1]]
+    text = hidden[:tokens]
+    np.testing.assert_allclose(divided.run_clear(text), program.run_clear(text), atol=1e-9)
+
+
+def test_a_chunk_of_keys_makes_the_scores_of_its_pairs_alone():
+    """Every score once, by the chunk of its key's block and baby step; a column's sums read all of them."""
+    program, _ = compiled(ENCODER, tokens=24)
+    nodes = divide(program.graph, Division(chunks=2, giants=2, parts=2)).nodes
+    made = [x for node in nodes if isinstance(node.operator, ScoreChunk) for x in node.outputs]
+    attention = next(node for node in program.graph.nodes if isinstance(node.operator, StreamingAttention))
+    assert isinstance(attention.operator, StreamingAttention)
+    assert len(made) == len(set(made)) == len(attention.operator.scores.places())
+    sums = [node for node in nodes if isinstance(node.operator, WeightedSums)]
+    for columns in {node.operator.columns for node in sums if isinstance(node.operator, WeightedSums)}:
+        own = [n for n in sums if isinstance(n.operator, WeightedSums) and n.operator.columns == columns]
+        read = [x for node in own for x in node.inputs if x in made]
+        assert sorted(read) == sorted(made)
+
+
 def test_chunks_take_the_key_switches_of_the_whole():
     """But for Q and O: turned by single steps from one giant step to the next, or each from the start."""
     program, _ = compiled(ENCODER)
-    fresh = dict.fromkeys(program.input_names(), Symbol(program.input_level, program.params.scale))
-
-    def counted(graph: Graph) -> OperationCounts:
-        backend = SymbolicBackend(program.params.q, program.params.slots)
-        replace(program, graph=graph).run(backend, fresh, program.max_tokens)
-        return backend.counts
-
-    whole, chunks = (counted(divide(program.graph, Division(chunks=n))) for n in (0, 2))
+    whole, chunks = (counted(program, divide(program.graph, Division(chunks=n))) for n in (0, 2))
     for name in ("product", "key switch", "bootstrap", "plain product"):
         assert chunks.total(name) == whole.total(name), name
     turned = [c.total("rotation") + c.total("accumulated rotation") for c in (whole, chunks)]
@@ -164,6 +198,48 @@ def test_products_with_shared_babies_compute_the_same(shape: LayerShape):
     assert made == sum(len(operator.columns_in) * operator.baby for operator in whole)
 
 
+@pytest.mark.parametrize("shape", [ENCODER, DECODER, UNEVEN])
+@pytest.mark.parametrize("parts", [2, 3])
+def test_own_terms_first_compute_the_same(shape: LayerShape, parts: int):
+    """Of a third of the first token block's results; the products are as many, only sums are added."""
+    program, hidden = compiled(shape)
+    stages = frozenset({"qkv", "output", "expand", "contract"})
+    shared = Division(parts=parts, shared=stages, paired=True)
+    divided = [divide(program.graph, one) for one in (shared, replace(shared, own_first=True))]
+    first = replace(program, graph=divided[1])
+    np.testing.assert_allclose(first.run_clear(hidden), program.run_clear(hidden), atol=1e-9)
+    terms = [node for node in divided[1].nodes if isinstance(node.operator, ProductTerms)]
+    assert {node.block for node in terms} == {0}
+    assert {node.stage for node in terms} == stages
+    plain, own = (counted(program, graph) for graph in divided)
+    for name in ("plain product", "rotation", "accumulated rotation", "key switch"):
+        assert own.total(name) == plain.total(name), name
+    assert own.total("add") > plain.total("add")
+
+
+def test_own_terms_read_no_babies_of_others():
+    program, _ = compiled(ENCODER)
+    division = Division(parts=2, shared=frozenset({"expand"}), own_first=True)
+    nodes = divide(program.graph, division).nodes
+    maker = {x: part_of(node) for node in nodes for x in node.outputs}
+    own = [node for node in nodes if isinstance(node.operator, ProductTerms) and not node.operator.before]
+    assert {part_of(node) for node in own} == {0, 1}
+    for node in own:
+        assert {maker[x] for x in node.inputs} == {part_of(node)}
+
+
+@pytest.mark.parametrize("count", [1, 5, 6, 12])
+@pytest.mark.parametrize("groups", [1, 2, 3, 4])
+def test_turns_take_one_of_each_group(count: int, groups: int):
+    order = in_turns(count, groups)
+    assert sorted(order) == list(range(count))
+    runs = even_ranges(count, groups)
+    group = {n: g for g, (first, last) in enumerate(runs) for n in range(first, last)}
+    for start in range(0, count, len(runs)):
+        turn = [group[n] for n in order[start : start + len(runs)]]
+        assert len(set(turn)) == len(turn)
+
+
 def test_each_node_may_have_its_own_division():
     program, hidden = compiled(ENCODER)
     chosen = {"expand": Division(parts=3), "attend": Division(chunks=2)}
@@ -171,7 +247,9 @@ def test_each_node_may_have_its_own_division():
         tuple((n.name, chosen[n.stage]) for n in program.graph.nodes if n.stage in chosen)
     )
     divided = replace(program, graph=divide(program.graph, division))
-    assert {node.stage for node in divided.graph.nodes if part_of(node)} == {"expand"}
+    whole = {node.operator for node in program.graph.nodes}
+    parts = [node for node in divided.graph.nodes if node.operator not in whole]
+    assert {node.stage for node in parts} == {"attend", "expand"}
     np.testing.assert_allclose(divided.run_clear(hidden), program.run_clear(hidden), atol=1e-9)
 
 

@@ -10,7 +10,7 @@ from aegis_fhe.errors import LayoutError, LevelError
 from aegis_fhe.placement.choose.bound import Bounds, total
 from aegis_fhe.placement.choose.prices import Prices
 from aegis_fhe.placement.choose.runs import runs_of
-from aegis_fhe.placement.choose.trials import Planned, Trials, undominated
+from aegis_fhe.placement.choose.trials import CHUNKS, Planned, Trials, undominated
 from aegis_fhe.placement.evaluate import Evaluation, evaluate
 from aegis_fhe.placement.facts import GraphFacts, Seen, graph_facts
 from aegis_fhe.placement.limbs import LimbPlacement
@@ -27,6 +27,8 @@ from aegis_fhe.program.long.shape_program import Packing, ShapeProgram
 
 # A mesh and packing is worth a look if its bound is below the fastest plan so far times this.
 GAIN = 1.02
+# Bounds fall with the size of token blocks, then rise: what has risen so much is not looked at any further.
+RISING = 1.05
 # Attention by blocks of queries, keys and values turned once for all.
 QUERIES = Division(queries=True, babies=True, heads=1)
 # Of one packing's front, evenly in log bytes.
@@ -44,16 +46,19 @@ class Planning:
     leanest: float = math.inf
     facts: dict[Packing, GraphFacts] = field(default_factory=dict)
     bounds: dict[tuple[LimbPlacement, int], Bounds] = field(default_factory=dict)
+    tried: set[tuple[Packing, Mesh]] = field(default_factory=set)
 
     def evaluations(self) -> Iterator[Evaluation]:
         """The best choice of every packing and mesh that is worth a look, exactly as it would run."""
         objective = self.workload.objective
         worth = self._may_move_less if objective == "bytes" else self._may_be_faster
-        for trials in self._trials(lambda mesh, bound: worth(bound)):
-            for found in self._noticed(trials, trials.best(objective, worth)):
-                yield found.evaluation
-        if self.fastest == math.inf:
-            yield from (one.evaluation for one in self._tight())
+        for near in (RISING, math.inf) if objective == "time" else (math.inf,):
+            for trials in self._trials(lambda mesh, bound: worth(bound), near):
+                for found in self._noticed(trials, trials.best(objective, worth)):
+                    yield found.evaluation
+            if self.fastest < math.inf:
+                return
+        yield from (one.evaluation for one in self._tight())
 
     def front(self) -> list[Planned]:
         """What fits and is not beaten in both bytes and seconds, from the fastest on.
@@ -77,12 +82,14 @@ class Planning:
         """Limbs of everything on all devices, keys too, scores as a stream: what takes the least memory.
 
         Every operator has one way, so little is left to choose: whether attention takes one block of queries
-        after the other, of which fewer are then held with their sums. Babies as many as they like to be.
+        after the other, of which fewer are then held with their sums, or keys and values in chunks, of which
+        fewer babies are then held. Babies as many as they like to be.
         """
         w, mesh = self.workload, Mesh(limbs=self.workload.devices)
         for packing in packings(w.bootstrap.params.slots, w.tokens):
             whole = f"T{packing.block_tokens}" + (f" M{mesh.limbs}" if mesh.limbs > 1 else "")
-            for variant, division in ((f"{whole} queries", QUERIES), (whole, Division())):
+            chunked = f"{whole} x{CHUNKS[-1]}", Division(chunks=CHUNKS[-1])
+            for variant, division in ((f"{whole} queries", QUERIES), chunked, (whole, Division())):
                 yield Rendering(
                     strategy="aegis",
                     variant=variant,
@@ -109,16 +116,30 @@ class Planning:
                     yield Planned(evaluation=found, ways=ways, chunks=1)
                     break
 
-    def _trials(self, worth: Callable[[Mesh, Cost], bool]) -> Iterator[Trials]:
-        """Every packing and mesh T x M, the most promising first, while it is worth a look."""
+    def _trials(self, worth: Callable[[Mesh, Cost], bool], near: float = math.inf) -> Iterator[Trials]:
+        """Every packing and mesh T x M, the most promising first, while it is worth a look, each once.
+
+        near: smaller token blocks are not looked at once one's bound is so many times that of larger ones.
+        """
         devices, params = self.workload.devices, self.workload.bootstrap.params
         # More devices than limbs would have nothing to compute.
         most = len(params.q) + len(params.p)
         meshes = [Mesh(tokens=devices // m, limbs=m) for m in _divisors(devices) if m <= most]
-        bounded = [(self._bound(p, mesh), p, mesh) for mesh in meshes for p in self._packings(mesh.tokens)]
+        bounded = [(*one, mesh) for mesh in meshes for one in self._bounded(mesh, near)]
         for bound, packing, mesh in sorted(bounded, key=lambda entry: total(entry[0].values()).seconds):
-            if worth(mesh, total(bound.values())):
+            if (packing, mesh) not in self.tried and worth(mesh, total(bound.values())):
+                self.tried.add((packing, mesh))
                 yield Trials(self.workload, packing, self._prices(packing, mesh), bound)
+
+    def _bounded(self, mesh: Mesh, near: float) -> Iterator[tuple[Mapping[str, Cost], Packing]]:
+        least = math.inf
+        for packing in self._packings(mesh.tokens):
+            bound = self._bound(packing, mesh)
+            yield bound, packing
+            seconds = total(bound.values()).seconds
+            if seconds > near * least:
+                return
+            least = min(least, seconds)
 
     def _may_be_faster(self, bound: Cost) -> bool:
         return bound.seconds < GAIN * self.fastest

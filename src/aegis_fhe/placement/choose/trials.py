@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -36,6 +37,12 @@ class Planned:
         seconds, moved = self.cost
         return (seconds, moved) if objective == "time" else (moved, seconds)
 
+    def worse_than(self, other: Planned, objective: Objective) -> bool:
+        """By more than the rounding of sums in another order."""
+        pairs = zip(self.better(objective), other.better(objective), strict=True)
+        differ = [own > before for own, before in pairs if not math.isclose(own, before)]
+        return bool(differ) and differ[0]
+
 
 @dataclass
 class Trials:
@@ -69,7 +76,7 @@ class Trials:
         for chunks in reversed(CHUNKS[:at]):
             before, found = found, self._plan(chunks, self._choices(chunks).best(objective))
             yield found
-            if not self.fits(found) or found.better(objective) > before.better(objective):
+            if not self.fits(found) or found.worse_than(before, objective):
                 return
 
     def _more(self, objective: Objective, fewest: int) -> Iterator[Planned]:

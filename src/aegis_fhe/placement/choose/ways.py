@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aegis_fhe.placement.choose.runs import Run
 from aegis_fhe.placement.schedule import TEAM, Place
@@ -119,6 +119,7 @@ def _product(run: Run, operator: MatrixProduct, setting: Setting) -> Iterator[tu
     yield "columns", Division(parts=parts, paired=True), _parts(setting)
     shared = Division(parts=parts, paired=True, shared=frozenset({stage}), shares=SHARES)
     yield "columns, shared babies", shared, _shared(setting)
+    yield "columns, shared babies, own first", replace(shared, own_first=True), _shared(setting)
     if len(operator.targets) == 1:
         yield "terms", Division(parts=parts, rows=frozenset({stage})), _parts(setting)
     yield "everywhere", Division(), lambda node: setting.every

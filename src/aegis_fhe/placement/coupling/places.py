@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from aegis_fhe.errors import CompatibilityError
 from aegis_fhe.program.long.attention import StreamingAttention
@@ -30,6 +31,8 @@ from aegis_fhe.program.operators import (
     PlaceHeads,
     PlainSum,
     Polynomial,
+    ProductSums,
+    ProductTerms,
     Project,
     Reciprocal,
     Refresh,
@@ -42,6 +45,7 @@ from aegis_fhe.program.operators import (
     Subtract,
     SumOfRotations,
     WeightedProduct,
+    WeightedSums,
 )
 
 
@@ -77,6 +81,15 @@ def places(operator: Operator, inputs: int, outputs: int) -> Places:
         case MatrixProduct(turned=True):
             babies = tuple(_grid("features", [0], inputs, len(operator.columns_in)))
             return Places(inputs=babies, outputs=_columns("x", outputs))
+        case ProductTerms():
+            columns = tuple(_repeated("features", operator.columns, operator.product.baby))
+            before = _inner_sums("sums", operator.product, operator.before)
+            return Places(
+                inputs=(*columns, *before), outputs=_inner_sums("x", operator.product, operator.reached)
+            )
+        case ProductSums(product=product):
+            inner = _inner_sums("sums", product, product.columns_in)
+            return Places(inputs=inner, outputs=_columns("x", outputs))
         case FeatureSum() | MatrixProduct() | PlaceHeads() | AddHeads() | AddFeatures():
             return Places(inputs=_columns("features", inputs), outputs=_columns("x", outputs))
         case Scores():
@@ -87,7 +100,7 @@ def places(operator: Operator, inputs: int, outputs: int) -> Places:
             return _bootstrapped(inputs)
         case Each() | WeightedProduct() | SquareSum() | Babies() | ColumnBabies():
             return _grids(operator, inputs, outputs)
-        case StreamingAttention() | ScoreChunk() | GiantSums():
+        case StreamingAttention() | ScoreChunk() | WeightedSums() | GiantSums():
             found, results = _attended(operator, inputs)
             assert (len(found), len(results)) == (inputs, outputs)
             return Places(inputs=tuple(found), outputs=tuple(results), across=True)
@@ -105,6 +118,16 @@ def _columns(role: str, count: int) -> tuple[Place, ...]:
 def _terms(count: int) -> tuple[Place, ...]:
     """Values of one place that are joined."""
     return tuple(Place(f"term {number}") for number in range(count))
+
+
+def _repeated(role: str, columns: Iterable[int], times: int) -> Iterator[Place]:
+    return (Place(role, 0, column) for column in columns for _ in range(times))
+
+
+def _inner_sums(role: str, product: MatrixProduct, columns_in: Sequence[int]) -> tuple[Place, ...]:
+    """Of each result of a product one for each giant step."""
+    reached = enumerate(product.places())
+    return tuple(Place(role, 0, n) for n, place in reached for _ in product.giants(*place, columns_in))
 
 
 def _pair_of_blocks(own: str, other: str, outputs: int) -> Places:
@@ -140,43 +163,62 @@ def _one(role: str, present: bool) -> tuple[Place, ...]:
 
 
 def _attended(
-    operator: StreamingAttention | ScoreChunk | GiantSums, inputs: int
+    operator: StreamingAttention | ScoreChunk | WeightedSums | GiantSums, inputs: int
 ) -> tuple[list[Place], list[Place]]:
     match operator:
         case StreamingAttention():
             return _attention(operator, inputs)
         case ScoreChunk():
-            return _chunk(operator, inputs)
+            return _chunk(operator)
+        case WeightedSums():
+            return _weighted(operator, inputs)
         case _:
-            return _giant_sums(operator.attention)
+            return _giant_sums(operator)
 
 
-def _chunk(operator: ScoreChunk, inputs: int) -> tuple[list[Place], list[Place]]:
-    """[query block][column][giant step], babies [pair][column], sums so far as the results."""
-    attention, scores = operator.attention, operator.attention.scores
-    queries, columns = list(attention.query_blocks), scores.columns
-    blocks = [pair // scores.baby for pair in range(operator.first, operator.last)]
-    found = [*_grid("queries", queries, columns * len(attention.giant_steps), columns)]
-    found += [*_grid("keys", blocks, columns, columns), *_grid("values", blocks, columns, columns)]
-    return found + (_sums("sums", attention) if len(found) < inputs else []), _sums("x", attention)
-
-
-def _sums(role: str, attention: StreamingAttention) -> list[Place]:
-    """[query block][giant step], O's columns and then D."""
-    columns = range(attention.scores.columns + 1)
-    return [
-        Place(role, block, c)
-        for block in attention.query_blocks
-        for _ in attention.giant_steps
-        for c in columns
+def _chunk(operator: ScoreChunk) -> tuple[list[Place], list[Place]]:
+    """Q [column], babies of K [pair][column]; P [pair], its key's block in the place of a feature's."""
+    scores, block = operator.attention.scores, operator.block
+    pairs = scores.pairs(block, operator.step, operator.first, operator.last)
+    keys = [pair // scores.baby for pair in pairs]
+    found = [*_grid("queries", [block], scores.columns, scores.columns)]
+    return [*found, *_grid("keys", keys, scores.columns, scores.columns)], [
+        Place("x", block, pair) for pair in pairs
     ]
 
 
-def _giant_sums(attention: StreamingAttention) -> tuple[list[Place], list[Place]]:
-    columns = attention.scores.columns
-    results = [*_grid("x", list(attention.query_blocks), columns, columns)]
-    return _sums("sums", attention), results + [
-        Place("x", block, columns) for block in attention.query_blocks
+def _weighted(operator: WeightedSums, inputs: int) -> tuple[list[Place], list[Place]]:
+    """P [query block][giant step][pair], babies of V [pair][column], sums so far as the results."""
+    attention = operator.attention
+    found = [Place("scores", place[0], x) for place in _parts(attention) for x in operator.pairs(*place)]
+    found += [
+        Place("values", pair // attention.scores.baby, c)
+        for pair in operator.all_pairs()
+        for c in operator.columns
+    ]
+    before = _sums("sums", attention, operator.columns) if len(found) < inputs else []
+    return found + before, _sums("x", attention, operator.columns)
+
+
+def _parts(attention: StreamingAttention) -> Iterator[tuple[int, int]]:
+    return product(attention.query_blocks, attention.giant_steps)
+
+
+def _sums(role: str, attention: StreamingAttention, columns: tuple[int, ...]) -> list[Place]:
+    """[query block][giant step], O's columns and then, with the first, D."""
+    own = [*columns, *_denominator(attention, columns)]
+    return [Place(role, block, c) for block, _ in _parts(attention) for c in own]
+
+
+def _denominator(attention: StreamingAttention, columns: tuple[int, ...]) -> list[int]:
+    return [attention.scores.columns] if 0 in columns else []
+
+
+def _giant_sums(operator: GiantSums) -> tuple[list[Place], list[Place]]:
+    attention, columns = operator.attention, operator.columns
+    results = [Place("x", block, c) for block in attention.query_blocks for c in columns]
+    return _sums("sums", attention, columns), results + [
+        Place("x", block, c) for block in attention.query_blocks for c in _denominator(attention, columns)
     ]
 
 

@@ -38,6 +38,11 @@ class Rendering:
     rule: Rule
     places_refreshes: bool = False
 
+    @property
+    def in_chunks(self) -> bool:
+        """Whether attention holds its babies in chunks, the same for all nodes."""
+        return isinstance(self.division, Division) and self.division.chunks > 1
+
     def with_babies(self, most: int | None) -> Rendering:
         """The same with at most so many of them: they take less memory and more rotations."""
         packing = replace(self.packing, most_babies=most)

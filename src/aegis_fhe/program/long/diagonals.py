@@ -81,6 +81,11 @@ class ScoreDiagonals(msgspec.Struct, frozen=True):
         """Token blocks of keys that a block of queries sees in a text as long as the layout allows."""
         return range(query_block + 1 if self.causal else self.layout.blocks)
 
+    def pairs(self, query_block: int, i: int, first: int, last: int) -> list[int]:
+        """Of first <= b (key block) + j < last: those of giant step i in which a query may see a key."""
+        seen, babies = self.key_blocks_seen(query_block), self.babies(i)
+        return [p for p in range(first, last) if p // self.baby in seen and p % self.baby in babies]
+
     def places(self) -> list[tuple[int, int, int, int]]:
         """(query block, key block, i, j) of every score ciphertext in which a query may see a key."""
         blocks, steps = range(self.layout.blocks), range(self.giants)

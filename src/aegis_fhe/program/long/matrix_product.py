@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from itertools import groupby
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from aegis_fhe.circuits.backend import Backend
 from aegis_fhe.circuits.products import plain_scale
 from aegis_fhe.circuits.rotations import RotationLadder
 from aegis_fhe.ckks.slots import SlotVector
-from aegis_fhe.program.long.layout import Array
+from aegis_fhe.program.long.matrix_blocks import MatrixBlocks, constant_blocks, matrix_blocks
 from aegis_fhe.program.long.placement import EMPTY, Placement
 from aegis_fhe.program.operators.context import Context
 
 V = TypeVar("V")
-Diagonals = dict[int, SlotVector]
 
 # Baby steps that share one ModUp; more of them go in two strides, as many rotations from far fewer keys.
 FEW_BABIES = 16
@@ -53,6 +51,16 @@ class ColumnBabies(msgspec.Struct, frozen=True, tag=True):
         """count - 1 rotations of each; beyond FEW_BABIES in two strides."""
         ladder = RotationLadder((FEW_BABIES, 1), (FEW_BABIES,))
         return [rotated for x in inputs for _, rotated in ladder.rotations(backend, x, range(self.count))]
+
+
+@dataclass(frozen=True)
+class TargetTerms(Generic[V]):
+    """Of one target: babies at its level, its weights, and the scale that they are encoded at."""
+
+    index: int
+    babies: list[V]
+    blocks: MatrixBlocks
+    scale: float
 
 
 class MatrixProduct(msgspec.Struct, frozen=True, tag=True):
@@ -90,7 +98,7 @@ class MatrixProduct(msgspec.Struct, frozen=True, tag=True):
     @property
     def columns_out(self) -> int:
         """Ciphertexts of the result."""
-        return sum(len(self._chosen(index)) for index in range(len(self.targets)))
+        return sum(len(self.chosen(index)) for index in range(len(self.targets)))
 
     @property
     def baby(self) -> int:
@@ -102,51 +110,79 @@ class MatrixProduct(msgspec.Struct, frozen=True, tag=True):
 
     def lower(self, backend: Backend[V], inputs: list[V], context: Context) -> list[V]:
         """n_in (b - 1) + n_out (2S/b - 1) rotations, at most (2S - 1) n_in n_out products."""
-        level, baby = min(backend.level(x) for x in inputs), self.baby
+        results: list[V] = []
+        for terms in self.by_target(backend, inputs, context):
+            # One column at a time: the inner sums of all would take more memory than the result.
+            columns = [
+                self.turned_sum(backend, self.inner_sums(backend, terms, o, self.columns_in))
+                for o in self.chosen(terms.index)
+            ]
+            results += self.biased(backend, columns, terms.index, context)
+        return results
+
+    def by_target(self, backend: Backend[V], inputs: list[V], context: Context) -> Iterator[TargetTerms[V]]:
+        """What columns are made of, for every target of which some are."""
+        level = min(backend.level(x) for x in inputs)
         babies = [backend.drop_to(x, level) for x in inputs]
         if not self.turned:
-            babies = ColumnBabies(baby).lower(backend, babies, context)
-        results: list[V] = []
+            babies = ColumnBabies(self.baby).lower(backend, babies, context)
         for index, target in enumerate(self.targets):
-            chosen = self._chosen(index)
-            if not chosen:
-                continue
-            own_level = level - (self.below[index] if self.below else 0)
-            own = [backend.drop_to(x, own_level) for x in babies]
-            scale = plain_scale(backend, own[0], context.scale)
-            blocks = _blocks(context.constants[self.weights[index]], self.source, target, baby)
-            # One column at a time: the inner sums of all would take more memory than the result.
-            columns = [self._column(backend, own, blocks, o, scale) for o in chosen]
-            results += self._biased(backend, columns, index, context)
-        return results
+            if self.chosen(index):
+                below = self.below[index] if self.below else 0
+                own = [backend.drop_to(x, level - below) for x in babies]
+                blocks = matrix_blocks(context.constants[self.weights[index]], self.source, target, self.baby)
+                yield TargetTerms(index, own, blocks, plain_scale(backend, own[0], context.scale))
+
+    def inner_sums(
+        self, backend: Backend[V], terms: TargetTerms[V], o: int, columns_in: Iterable[int]
+    ) -> dict[int, V]:
+        """i -> sum_{a,j} w rot(x_a, j) over some columns in, whose babies the terms are."""
+        baby, found = self.baby, [terms.blocks.diagonals(a, o) for a in columns_in]
+        giants = sorted({r // baby for diagonals in found for r in diagonals})
+        rows = [[diagonals.get(i * baby + j) for diagonals in found for j in range(baby)] for i in giants]
+        return dict(zip(giants, backend.mul_plain_sums(terms.babies, rows, terms.scale), strict=True))
+
+    def turned_sum(self, backend: Backend[V], inner: Mapping[int, V]) -> V:
+        """sum_i rot(inner sum, b i), rescaled."""
+        return backend.rotate_sum_rescale([*inner.values()], [i * self.baby for i in inner])
+
+    def places(self) -> list[tuple[int, int]]:
+        """(target, column of it) of every result."""
+        return [(index, o) for index in range(len(self.targets)) for o in self.chosen(index)]
+
+    def giants(self, index: int, o: int, columns_in: Iterable[int]) -> list[int]:
+        """The i of `inner_sums`."""
+        blocks = constant_blocks(1.0, self.source, self.targets[index], self.baby)
+        return sorted(frozenset[int]().union(*(blocks.steps(a, o)[0] for a in columns_in)))
 
     def alike(self, context: Context) -> Hashable:
         """What decides its operations and levels, where weights are no arrays: see `KnownNodes`."""
         if any(np.ndim(context.constants[name]) for name in self.weights):
             return self
-        outside = tuple(_used(target, self._chosen(index)) for index, target in enumerate(self.targets))
+        outside = tuple(_used(target, self.chosen(index)) for index, target in enumerate(self.targets))
         whole = msgspec.structs.replace(self, columns=None, rows=None, babies=self.baby)
-        return whole, _used(self.source, self.columns_in), outside, self.columns_in.start == 0
+        return whole, self.used(self.columns_in), outside, self.columns_in.start == 0
+
+    def used(self, columns_in: Iterable[int]) -> tuple[bytes, ...]:
+        """Of some columns in the sub-slots with a feature."""
+        return _used(self.source, columns_in)
 
     def plaintexts(self) -> int:
         """Different encoded weights of one application."""
-        blocks = [_constant_blocks(1.0, self.source, target, self.baby) for target in self.targets]
-        pairs = ((b, a, o) for i, b in enumerate(blocks) for o in self._chosen(i) for a in self.columns_in)
+        blocks = [constant_blocks(1.0, self.source, target, self.baby) for target in self.targets]
+        pairs = ((b, a, o) for i, b in enumerate(blocks) for o in self.chosen(i) for a in self.columns_in)
         return sum(len(b.diagonals(a, o)) for b, a, o in pairs)
 
-    def encoded(self) -> int:
+    def encoded(self, columns_in: Sequence[int] | None = None) -> int:
         """Plaintexts of one application as they are encoded together: all pairs of a giant step that occurs
-        and a rotated input that is used, column by column, zeros among them.
+        and a rotated input that is used, column by column, zeros among them. columns_in: of these terms.
         """
-        blocks = [_constant_blocks(1.0, self.source, target, self.baby) for target in self.targets]
-        columns = ((block, o) for i, block in enumerate(blocks) for o in self._chosen(i))
-        return sum(self._encoded(block, o) for block, o in columns)
+        terms = self.columns_in if columns_in is None else columns_in
+        blocks = [constant_blocks(1.0, self.source, target, self.baby) for target in self.targets]
+        columns = ((block, o) for i, block in enumerate(blocks) for o in self.chosen(i))
+        return sum(block.encoded(o, terms) for block, o in columns)
 
-    def _encoded(self, block: _Blocks, o: int) -> int:
-        found = [block.steps(a, o) for a in self.columns_in]
-        return len(frozenset().union(*(giants for giants, _ in found))) * sum(babies for _, babies in found)
-
-    def _chosen(self, index: int) -> range:
+    def chosen(self, index: int) -> range:
         """Columns of one target that are made."""
         target = self.targets[index]
         if self.columns is None:
@@ -155,85 +191,16 @@ class MatrixProduct(msgspec.Struct, frozen=True, tag=True):
         first, last = (min(max(c - before, 0), target.columns) for c in self.columns)
         return range(first, last)
 
-    def _column(self, backend: Backend[V], babies: list[V], blocks: _Blocks, o: int, scale: float) -> V:
-        baby, found = blocks.baby, [blocks.diagonals(a, o) for a in self.columns_in]
-        giants = sorted({r // baby for diagonals in found for r in diagonals})
-        rows = [[diagonals.get(i * baby + j) for diagonals in found for j in range(baby)] for i in giants]
-        inner = backend.mul_plain_sums(babies, rows, scale)
-        return backend.rotate_sum_rescale(inner, [i * baby for i in giants])
-
-    def _biased(self, backend: Backend[V], columns: list[V], index: int, context: Context) -> list[V]:
+    def biased(self, backend: Backend[V], columns: list[V], index: int, context: Context) -> list[V]:
+        """Of one target, with its bias."""
         if not self.biases or self.columns_in.start:
             return columns
         every = self.targets[index].vectors(context.constants[self.biases[index]])
-        bias = [every[o] for o in self._chosen(index)]
+        bias = [every[o] for o in self.chosen(index)]
         return [backend.add_plain(x, SlotVector(v)) for x, v in zip(columns, bias, strict=True)]
 
 
-def _used(placement: Placement, columns: range) -> tuple[bytes, ...]:
+def _used(placement: Placement, columns: Iterable[int]) -> tuple[bytes, ...]:
     """Of each column the sub-slots with a feature."""
-    return tuple((row != EMPTY).tobytes() for row in placement.table()[columns.start : columns.stop])
-
-
-class _Blocks:
-    """The diagonals of a matrix between two columns, turned by their giant step."""
-
-    def __init__(self, weight: Array, source: Placement, target: Placement, baby: int) -> None:
-        self.weight, self.baby, self.sub_slots = weight, baby, source.sub_slots
-        self.inside, self.outside = source.table(), target.table()
-        self._constant: dict[tuple[bytes, bytes], Diagonals] = {}
-
-    def diagonals(self, a: int, o: int) -> Diagonals:
-        """r -> one period of w_{a,o,r}(g - b i), for every r that a feature can reach."""
-        used_in, used_out = self.inside[a] != EMPTY, self.outside[o] != EMPTY
-        if self.weight.ndim:
-            block = self.weight[np.ix_(self.inside[a], self.outside[o])] * np.outer(used_in, used_out)
-            return self._turned(block, used_in, used_out)
-        key = used_in.tobytes(), used_out.tobytes()
-        if key not in self._constant:
-            block = self.weight * np.outer(used_in, used_out)
-            self._constant[key] = self._turned(block, used_in, used_out)
-        return self._constant[key]
-
-    def steps(self, a: int, o: int) -> tuple[frozenset[int], int]:
-        """The giant steps, and the number of baby steps, of the diagonals between two columns."""
-        return _steps((self.inside[a] != EMPTY).tobytes(), (self.outside[o] != EMPTY).tobytes(), self.baby)
-
-    def _turned(self, block: Array, used_in: NDArray[np.bool_], used_out: NDArray[np.bool_]) -> Diagonals:
-        size = self.sub_slots
-        f, g = np.indices((size, size), sparse=True)
-        table = np.zeros((2 * size - 1, size))
-        table[f - g + size - 1, np.broadcast_to(g, (size, size))] = block
-        found: Diagonals = {}
-        reachable = _reachable(used_in.tobytes(), used_out.tobytes())
-        for turn, steps in groupby(reachable, key=lambda r: r // self.baby * self.baby):
-            rows = list(steps)
-            turned = np.roll(table[[r + size - 1 for r in rows]], turn, axis=1)
-            found.update((r, SlotVector(row)) for r, row in zip(rows, turned, strict=True))
-        return found
-
-
-def _blocks(weight: Array, source: Placement, target: Placement, baby: int) -> _Blocks:
-    if weight.ndim:
-        return _Blocks(weight, source, target, baby)
-    return _constant_blocks(float(weight), source, target, baby)
-
-
-@lru_cache(maxsize=64)
-def _constant_blocks(weight: float, source: Placement, target: Placement, baby: int) -> _Blocks:
-    """Plans look at the parts of one product, and at products of one shape, again and again."""
-    return _Blocks(np.asarray(weight), source, target, baby)
-
-
-@lru_cache(maxsize=4096)
-def _steps(used_in: bytes, used_out: bytes, baby: int) -> tuple[frozenset[int], int]:
-    """Of every r that is reachable: r // b, and how many r mod b."""
-    reachable = _reachable(used_in, used_out)
-    return frozenset(r // baby for r in reachable), len({r % baby for r in reachable})
-
-
-@lru_cache(maxsize=1024)
-def _reachable(used_in: bytes, used_out: bytes) -> tuple[int, ...]:
-    """Every r = f - g with f and g in use."""
-    f, g = (np.flatnonzero(np.frombuffer(used, dtype=bool)) for used in (used_in, used_out))
-    return tuple(int(r) for r in np.unique(f[:, None] - g[None, :]))
+    table = placement.table()
+    return tuple((table[column] != EMPTY).tobytes() for column in columns)

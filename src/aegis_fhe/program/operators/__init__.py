@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from aegis_fhe.program.long.diagonals import Babies
     from aegis_fhe.program.long.heads import AddHeads, PlaceHeads
     from aegis_fhe.program.long.matrix_product import ColumnBabies, MatrixProduct
+    from aegis_fhe.program.long.product_terms import ProductSums, ProductTerms
     from aegis_fhe.program.long.reciprocal import Reciprocal
-    from aegis_fhe.program.long.score_chunks import GiantSums, ScoreChunk
+    from aegis_fhe.program.long.score_chunks import ScoreChunk
     from aegis_fhe.program.long.slotwise import AddFeatures, Each, WeightedProduct
     from aegis_fhe.program.long.statistics import FeatureSum, HeadSum, SquareSum
+    from aegis_fhe.program.long.weighted_sums import GiantSums, WeightedSums
     from aegis_fhe.program.operators.arithmetic import (
         Add,
         AddScalar,
@@ -53,7 +55,7 @@ else:
             "Context": "aegis_fhe.program.operators.context",
             "Each": "aegis_fhe.program.long.slotwise",
             "FeatureSum": "aegis_fhe.program.long.statistics",
-            "GiantSums": "aegis_fhe.program.long.score_chunks",
+            "GiantSums": "aegis_fhe.program.long.weighted_sums",
             "HeadSum": "aegis_fhe.program.long.statistics",
             "Input": "aegis_fhe.program.operators.source",
             "MatrixProduct": "aegis_fhe.program.long.matrix_product",
@@ -64,6 +66,8 @@ else:
             "PlaceHeads": "aegis_fhe.program.long.heads",
             "PlainSum": "aegis_fhe.program.operators.plain",
             "Polynomial": "aegis_fhe.program.operators.arithmetic",
+            "ProductSums": "aegis_fhe.program.long.product_terms",
+            "ProductTerms": "aegis_fhe.program.long.product_terms",
             "Project": "aegis_fhe.program.operators.linear",
             "Reciprocal": "aegis_fhe.program.long.reciprocal",
             "Refresh": "aegis_fhe.program.operators.refresh",
@@ -77,6 +81,7 @@ else:
             "Subtract": "aegis_fhe.program.operators.arithmetic",
             "SumOfRotations": "aegis_fhe.program.operators.rotation",
             "WeightedProduct": "aegis_fhe.program.long.slotwise",
+            "WeightedSums": "aegis_fhe.program.long.weighted_sums",
         },
     )
 
@@ -104,6 +109,8 @@ __all__ = [
     "PlaceHeads",
     "PlainSum",
     "Polynomial",
+    "ProductSums",
+    "ProductTerms",
     "Project",
     "Reciprocal",
     "Refresh",
@@ -117,4 +124,5 @@ __all__ = [
     "Subtract",
     "SumOfRotations",
     "WeightedProduct",
+    "WeightedSums",
 ]

@@ -4,10 +4,12 @@ from aegis_fhe.program.long.attention import StreamingAttention
 from aegis_fhe.program.long.diagonals import Babies
 from aegis_fhe.program.long.heads import AddHeads, PlaceHeads
 from aegis_fhe.program.long.matrix_product import ColumnBabies, MatrixProduct
+from aegis_fhe.program.long.product_terms import ProductSums, ProductTerms
 from aegis_fhe.program.long.reciprocal import Reciprocal
-from aegis_fhe.program.long.score_chunks import GiantSums, ScoreChunk
+from aegis_fhe.program.long.score_chunks import ScoreChunk
 from aegis_fhe.program.long.slotwise import AddFeatures, Each, WeightedProduct
 from aegis_fhe.program.long.statistics import FeatureSum, HeadSum, SquareSum
+from aegis_fhe.program.long.weighted_sums import GiantSums, WeightedSums
 from aegis_fhe.program.operators.arithmetic import (
     Add,
     AddScalar,
@@ -46,11 +48,14 @@ Operator = (
     | SumOfRotations
     | Refresh
     | MatrixProduct
+    | ProductTerms
+    | ProductSums
     | AddHeads
     | PlaceHeads
     | Babies
     | ColumnBabies
     | ScoreChunk
+    | WeightedSums
     | GiantSums
     | StreamingAttention
     | FeatureSum

@@ -16,6 +16,7 @@ from aegis_fhe.ckks.slots import SlotVector
 from aegis_fhe.program.graph import Node
 from aegis_fhe.program.interpret import run_node
 from aegis_fhe.program.long.matrix_product import MatrixProduct
+from aegis_fhe.program.long.product_terms import ProductTerms
 from aegis_fhe.program.operators import Context
 
 
@@ -29,7 +30,7 @@ class KeptWeights(Plaintexts):
         super().__init__(params.encoder)
         self.params = params
         self._kept: dict[tuple[Any, ...], list[Tensor]] = {}
-        self._operator: MatrixProduct | None = None
+        self._operator: MatrixProduct | ProductTerms | None = None
         self._numbers = count()
 
     @property
@@ -39,7 +40,8 @@ class KeptWeights(Plaintexts):
 
     def begin(self, node: Node) -> None:
         """What is asked for from now on is of this node."""
-        self._operator = node.operator if isinstance(node.operator, MatrixProduct) else None
+        operator = node.operator
+        self._operator = operator if isinstance(operator, MatrixProduct | ProductTerms) else None
         self._numbers = count()
 
     def blocks(self, rows: Rows, columns: Sequence[int], scale: float, period: int) -> Iterable[Tensor]:

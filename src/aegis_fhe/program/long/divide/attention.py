@@ -56,4 +56,5 @@ def _of_queries(
         part = msgspec.structs.replace(operator, giants=giants, **changes)
         made = [f"{value}~{number}" for value in outputs]
         yield as_part(node, number, part, inputs, made, role=role, block=block)
-    yield from sum_parts(names, own, len(steps), role, block)
+    columns = dict(enumerate(even_ranges(operator.scores.columns, len(steps))))
+    yield from sum_parts(names, own, len(steps), columns, role, block)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
+from typing import Literal
 
 from aegis_fhe.program.graph import Node
 from aegis_fhe.program.long.attention import StreamingAttention
@@ -11,6 +13,8 @@ from aegis_fhe.program.long.diagonals import Babies
 from aegis_fhe.program.long.divide.division import as_part, even_ranges
 from aegis_fhe.program.long.slotwise import Each
 from aegis_fhe.program.operators import Add
+
+Role = Literal["keys", "values"]
 
 
 @dataclass
@@ -47,39 +51,46 @@ class AttentionNames:
 
     def turn(self, parts: int) -> Iterator[Node]:
         """Babies of K and V, some columns a node; from then on K and V are these."""
-        nodes = list(self.babies(parts, 0, len(self.keys) * self.operator.scores.baby))
-        for grids, role in ((self.keys, "keys"), (self.values, "values")):
-            for block in range(len(grids)):
-                own = (node for node in nodes if f".{role}{block}." in node.name)
-                grids[block] = [name for node in own for name in node.outputs]
-        yield from nodes
+        columns = dict(enumerate(even_ranges(self.operator.scores.columns, parts)))
+        roles: tuple[tuple[Role, list[Sequence[str]]], ...] = (("keys", self.keys), ("values", self.values))
+        for role, grids in roles:
+            turned: list[list[str]] = [[] for _ in grids]
+            for node in self.babies(role, columns, range(len(grids) * self.operator.scores.baby)):
+                turned[node.block] += node.outputs
+                yield node
+            grids[:] = turned
 
-    def babies(self, parts: int, first: int, last: int) -> Iterator[Node]:
-        """rot(x, S j) of K and V for the pairs first <= b (token block) + j < last, some columns a node."""
+    def babies(self, role: Role, columns: Mapping[int, tuple[int, int]], pairs: range) -> Iterator[Node]:
+        """rot(x, S j) of K or V for pairs b (token block) + j, of numbered ranges of columns, each a node."""
         scores = self.operator.scores
-        for role, grids in (("keys", self.keys), ("values", self.values)):
-            for block, grid in enumerate(grids):
-                start, end = (min(max(p - block * scores.baby, 0), scores.baby) for p in (first, last))
-                if start == end:
-                    continue
+        grids = self.keys if role == "keys" else self.values
+        for (number, (first, last)), (block, grid) in product(columns.items(), enumerate(grids)):
+            own = range(block * scores.baby, (block + 1) * scores.baby)
+            start, end = max(pairs.start, own.start) - own.start, min(pairs.stop, own.stop) - own.start
+            if start < end:
                 babies = Babies(scores.layout.sub_slots, end - start, start)
-                for number, columns in enumerate(even_ranges(len(grid), parts)):
-                    own = grid[slice(*columns)]
-                    names = [self.baby(x, j) for x in own for j in range(start, end)]
-                    place = f".{role}{block}.{start}"
-                    yield as_part(self.node, number, babies, own, names, role=place, block=block)
+                names = [self.baby(x, j) for x in grid[first:last] for j in range(start, end)]
+                place = f".{role}{block}.{start}"
+                yield as_part(self.node, number, babies, grid[first:last], names, role=place, block=block)
 
     def baby(self, value: str, j: int) -> str:
         """The name of rot(x, S j)."""
         return f"{value}.{self.node.name}.turned{j}"
 
 
-def sum_parts(names: AttentionNames, blocks: slice, parts: int, role: str, block: int) -> Iterator[Node]:
-    """Adds up each output's parts, by their numbers; some columns a node, D with the first."""
+def sum_parts(
+    names: AttentionNames,
+    blocks: slice,
+    parts: int,
+    columns: Mapping[int, tuple[int, int]],
+    role: str,
+    block: int,
+) -> Iterator[Node]:
+    """Adds up each output's parts, by their numbers; a node for each range of columns, D with the first."""
     node, grids = names.node, names.sums[blocks]
-    for number, (first, last) in enumerate(even_ranges(len(grids[0]), parts)):
+    for number, (first, last) in columns.items():
         own = [value for grid in grids for value in grid[first:last]]
-        own += [] if number else names.denominators[blocks]
+        own += [] if first else names.denominators[blocks]
         terms = [f"{value}~{part}" for part in range(parts) for value in own]
         adds = Each(Add(), len(own))
         yield as_part(node, number, adds, terms, own, role=f"{role}sum", block=block)

@@ -24,7 +24,8 @@ class Division:
     own, `parts` for each token block, instead of in every part of attention. chunks: and so many times, a
     part of them each, with the scores that need no others (`score_chunks`). shared: stages whose products
     have their babies from nodes of their own, `shares` for each part. heads: Q, K and V have so many parts
-    each instead, by groups of heads. paired: so do gate and up, `parts` each.
+    each instead, by groups of heads. paired: so do gate and up, `parts` each. own_first: where babies are
+    shared, a part of the first token block begins with the terms of its own share of them (`product_terms`).
     """
 
     parts: int = 1
@@ -37,6 +38,7 @@ class Division:
     chunks: int = 0
     shared: frozenset[str] = frozenset()
     shares: int = 1
+    own_first: bool = False
 
     def of(self, node: Node) -> Division:
         """The same for every node."""
@@ -75,6 +77,16 @@ def even_ranges(count: int, parts: int) -> list[tuple[int, int]]:
     """Consecutive, as even as they can be, none of them empty: fewer than `parts` where there is less."""
     parts = min(parts, count)
     return [(i * count // parts, (i + 1) * count // parts) for i in range(parts)]
+
+
+def in_turns(count: int, groups: int) -> list[int]:
+    """0 ... count - 1 one of each of as many runs of them as there are groups, then the next ones.
+
+    So nodes that groups compute at the same time stand together in a graph.
+    """
+    runs = even_ranges(count, groups)
+    longest = max(last - first for first, last in runs)
+    return [first + turn for turn in range(longest) for first, last in runs if first + turn < last]
 
 
 def part_of(node: Node) -> int:

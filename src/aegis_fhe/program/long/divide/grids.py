@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from aegis_fhe.program.graph import Node
-from aegis_fhe.program.long.divide.division import Division, as_part, changed, even_ranges
+from aegis_fhe.program.long.divide.division import Division, as_part, changed, even_ranges, in_turns
+from aegis_fhe.program.long.divide.own_first import own_first
 from aegis_fhe.program.long.heads import AddHeads, PlaceHeads
 from aegis_fhe.program.long.matrix_product import ColumnBabies, MatrixProduct
 from aegis_fhe.program.long.slotwise import AddFeatures, Each, WeightedProduct
@@ -84,14 +85,19 @@ def _columns(
 
 def _with_babies(node: Node, operator: MatrixProduct, division: Division) -> Iterator[Node]:
     """Nodes that turn some columns in each, and the outputs' parts, with the babies of the whole."""
-    baby, turned = operator.baby, list[str]()
-    for number, (first, last) in enumerate(even_ranges(len(node.inputs), division.parts * division.shares)):
-        own = node.inputs[first:last]
-        names = [f"{x}.{node.name}.turned{j}" for x in own for j in range(baby)]
-        yield as_part(node, number, ColumnBabies(baby), own, names, role=".babies")
-        turned += names
-    whole = msgspec.structs.replace(operator, babies=baby, turned=True)
-    yield from _by_columns(changed(node, operator=whole, inputs=tuple(turned)), division)
+    baby, ranges = operator.baby, even_ranges(len(node.inputs), division.parts * division.shares)
+    names = [f"{x}.{node.name}.turned{j}" for x in node.inputs for j in range(baby)]
+    for number in in_turns(len(ranges), division.parts):
+        first, last = ranges[number]
+        made, own = names[first * baby : last * baby], node.inputs[first:last]
+        yield as_part(node, number, ColumnBabies(baby), own, made, role=".babies")
+    whole = changed(
+        node, operator=msgspec.structs.replace(operator, babies=baby, turned=True), inputs=tuple(names)
+    )
+    parts = list(_by_columns(whole, division))
+    if division.own_first and not node.block and len(parts) > 1:
+        parts = list(own_first(node, parts, division.parts))
+    yield from parts
 
 
 def _by_rows(node: Node, operator: MatrixProduct, division: Division) -> Iterator[Node]:

@@ -68,12 +68,11 @@ class Lengths:
 
 def _leasts(comparison: Comparison, strategy: str) -> Iterator[Least]:
     for rendering in _renderings(comparison, strategy):
-        # In chunks few babies are held anyway, and fewer to each giant step mean more giant steps.
-        for most in (None, BABIES[-1]) if rendering.in_chunks else BABIES[-1:]:
-            one = rendering.with_babies(most)
-            program = comparison.carried(one.packing)
-            if program is not None:
-                yield Least(rendering=one.variant, memory=peak_memory(one, program))
+        # In chunks few babies are held anyway, and fewer to each giant step mean more turned queries.
+        one = rendering.with_babies(None if rendering.in_chunks else BABIES[-1])
+        program = comparison.carried(one.packing)
+        if program is not None:
+            yield Least(rendering=one.variant, memory=peak_memory(one, program))
 
 
 def _renderings(comparison: Comparison, strategy: str) -> list[Rendering]:

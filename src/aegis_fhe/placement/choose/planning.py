@@ -82,14 +82,16 @@ class Planning:
         """Limbs of everything on all devices, keys too, scores as a stream: what takes the least memory.
 
         Every operator has one way, so little is left to choose: whether attention takes one block of queries
-        after the other, of which fewer are then held with their sums, or keys and values in chunks, of which
-        fewer babies are then held. Babies as many as they like to be.
+        after the other, of which fewer are then held with their sums, or, where queries at all giant steps
+        are few, keys and values in chunks. Babies as many as they like to be.
         """
         w, mesh = self.workload, Mesh(limbs=self.workload.devices)
         for packing in packings(w.bootstrap.params.slots, w.tokens):
             whole = f"T{packing.block_tokens}" + (f" M{mesh.limbs}" if mesh.limbs > 1 else "")
-            chunked = f"{whole} x{CHUNKS[-1]}", Division(chunks=CHUNKS[-1])
-            for variant, division in ((f"{whole} queries", QUERIES), chunked, (whole, Division())):
+            variants = {f"{whole} queries": QUERIES, whole: Division()}
+            if self._few_queries(packing):
+                variants[f"{whole} x{CHUNKS[-1]}"] = Division(chunks=CHUNKS[-1])
+            for variant, division in variants.items():
                 yield Rendering(
                     strategy="aegis",
                     variant=variant,
@@ -99,6 +101,15 @@ class Planning:
                     limbs=self._limbs(mesh),
                     rule=lambda node: (0,),
                 )
+
+    def _few_queries(self, packing: Packing) -> bool:
+        """Whether one block's, turned for all giant steps, are no more than the fewest babies ever held."""
+        try:
+            scores = self.program(packing).plan.scores(0)
+        except (LayoutError, LevelError):
+            return False
+        few = BABIES[-1]
+        return few is not None and scores.giants * scores.columns <= few
 
     def _tight(self) -> Iterator[Planned]:
         """Those of `shared_by_limbs` that fit, with as many babies as fit."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from aegis_fhe.placement.compare import Comparison, speedup
+from aegis_fhe.placement.compare import Comparison
 from aegis_fhe.placement.cure import find_cure
 from aegis_fhe.placement.report import describe_misfit
 from aegis_fhe.placement.workload import Workload
@@ -26,13 +26,17 @@ def test_speedup_is_against_one_device_without_a_limit(workload: Workload):
     planned = alone.verdict("aegis")
     assert free.fits
     fastest = min(free.best.timeline.seconds, planned.best.timeline.seconds)
-    assert one_device.timeline.seconds == fastest
-    tight = Comparison(replace(workload, memory_bytes=one_device.memory.total - 1, objective="bytes"))
+    assert one_device.fastest.timeline.seconds == fastest
+    assert one_device.single.memory == free.best.memory
+    assert one_device.memory_share(free.best) == {"with_keys": 1, "without_keys": 1}
+    limit = one_device.single.memory.total - 1
+    tight = Comparison(replace(workload, memory_bytes=limit, objective="bytes"))
     single, token = tight.verdict("single"), tight.verdict("token")
-    assert tight.one_device.timeline.seconds == fastest
+    assert tight.one_device.fastest.timeline.seconds == fastest
     assert single.best.timeline.seconds > fastest
-    assert speedup(single.best, one_device) < 1
-    assert speedup(token.best, one_device) == fastest / token.best.timeline.seconds
+    assert tight.one_device.memory_share(single.best)["with_keys"] < 1
+    assert one_device.speedup(single.best) < 1
+    assert one_device.speedup(token.best) == fastest / token.best.timeline.seconds
 
 
 def test_a_cure_is_a_plan_that_fits(workload: Workload):

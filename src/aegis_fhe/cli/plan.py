@@ -18,15 +18,16 @@ from aegis_fhe.cli.insecure import require_secure
 from aegis_fhe.cli.plan_front import FRONT, check_front, find_front, front_svg, print_front
 from aegis_fhe.errors import AegisError
 from aegis_fhe.observe.table import format_bytes, format_seconds, results_table
-from aegis_fhe.placement.compare import AEGIS, Comparison, Verdict, speedup
+from aegis_fhe.placement.compare import AEGIS, Comparison, Verdict
 from aegis_fhe.placement.cost import load_device, load_network
 from aegis_fhe.placement.evaluate import STAGES, Evaluation, Machine
 from aegis_fhe.placement.front_report import front_facts
 from aegis_fhe.placement.model_shapes import MODELS
+from aegis_fhe.placement.one_device import OneDevice
 from aegis_fhe.placement.plan_file import plan_document
 from aegis_fhe.placement.plan_storing import stored_plan
 from aegis_fhe.placement.planned_layer import PlannedLayer
-from aegis_fhe.placement.report import describe_misfit, describe_parameters, memory_share, plan_facts
+from aegis_fhe.placement.report import describe_misfit, describe_parameters, plan_facts
 from aegis_fhe.placement.workload import Objective, Workload
 
 # By how a command names them: what this system uses, and the limbs of the published one.
@@ -144,12 +145,12 @@ def bootstrap_of(name: str, insecure: bool) -> BootstrapPlan:
 
 
 def _print_verdicts(
-    model: str, workload: Workload, verdicts: Mapping[str, Verdict], one_device: Evaluation, console: Console
+    model: str, workload: Workload, verdicts: Mapping[str, Verdict], one_device: OneDevice, console: Console
 ) -> None:
     title = f"{model}, {workload.tokens} tokens, one layer, {workload.devices} devices"
     columns = ("strategy", "rendering", "fits", "predicted", "speed-up", "efficiency")
     console.print(results_table(title, columns, [_time_row(n, v, one_device) for n, v in verdicts.items()]))
-    title = "GiB on the fullest device; share of one device's, with keys and without"
+    title = "GiB on the fullest device; share of single's, with keys and without"
     parts = ("strategy", "keys", "weights", "values", "workspace", "total", "share", "without")
     console.print(results_table(title, parts, [_memory_row(n, v, one_device) for n, v in verdicts.items()]))
     title = "bytes received by the device that receives most"
@@ -160,24 +161,25 @@ def _print_verdicts(
             console.print(describe_misfit(name, verdicts, workload))
 
 
-def _print_notes(workload: Workload, one_device: Evaluation, console: Console) -> None:
+def _print_notes(workload: Workload, one_device: OneDevice, console: Console) -> None:
     machine = workload.machine
     console.print(f"Parameters: {describe_parameters(workload)}.")
     console.print(
         f"Bytes are exact. Seconds are predicted for {machine.device.name} on {machine.network.name}: "
-        f"{machine.device.provenance}. Speed-up is against the best program of one device without a limit to "
-        f"its memory{_one_device(one_device, workload)}."
+        f"{machine.device.provenance}. Speed-up is against the fastest program of one device without a limit "
+        f"to its memory ({_program(one_device.fastest, workload)}), share against what the strategy single "
+        f"takes so ({_program(one_device.single, workload)})."
     )
 
 
-def _one_device(found: Evaluation, workload: Workload) -> str:
+def _program(found: Evaluation, workload: Workload) -> str:
     fits = "fits" if found.memory.total <= workload.memory_bytes else "does not fit"
     seconds, memory = format_seconds(found.timeline.seconds), format_bytes(found.memory.total)
-    return f" ({found.rendering.variant}: {seconds}, {memory}, which {fits})"
+    return f"{found.rendering.variant}: {seconds}, {memory}, which {fits}"
 
 
-def _time_row(name: str, verdict: Verdict, one_device: Evaluation) -> tuple[str, ...]:
-    best, gain = verdict.best, speedup(verdict.best, one_device)
+def _time_row(name: str, verdict: Verdict, one_device: OneDevice) -> tuple[str, ...]:
+    best, gain = verdict.best, one_device.speedup(verdict.best)
     return (
         name,
         best.rendering.variant,
@@ -188,8 +190,8 @@ def _time_row(name: str, verdict: Verdict, one_device: Evaluation) -> tuple[str,
     )
 
 
-def _memory_row(name: str, verdict: Verdict, one_device: Evaluation) -> tuple[str, ...]:
-    memory, share = verdict.best.memory, memory_share(verdict.best, one_device)
+def _memory_row(name: str, verdict: Verdict, one_device: OneDevice) -> tuple[str, ...]:
+    memory, share = verdict.best.memory, one_device.memory_share(verdict.best)
     parts = (memory.keys, memory.weights, memory.activations, memory.workspace, memory.total)
     shares = (share["with_keys"], share["without_keys"])
     return (name, *(f"{part / 2**30:.2f}" for part in parts), *(f"{100 * x:.1f} %" for x in shares))

@@ -13,9 +13,10 @@ from aegis_fhe.observe.scatter import Axis, Series, scatter_svg
 from aegis_fhe.observe.table import Cell, format_bytes, format_seconds, results_table
 from aegis_fhe.placement.choose import Planned
 from aegis_fhe.placement.choose.planning import POINTS
-from aegis_fhe.placement.compare import AEGIS, Comparison, Verdict, speedup
+from aegis_fhe.placement.compare import AEGIS, Comparison, Verdict
 from aegis_fhe.placement.evaluate import Evaluation
 from aegis_fhe.placement.front_report import describe_change
+from aegis_fhe.placement.one_device import OneDevice
 from aegis_fhe.placement.report import describe_misfit
 from aegis_fhe.placement.workload import Workload
 
@@ -52,7 +53,7 @@ def find_front(comparison: Comparison) -> list[Planned]:
     return points
 
 
-def print_front(points: Sequence[Planned], one_device: Evaluation, console: Console) -> None:
+def print_front(points: Sequence[Planned], one_device: OneDevice, console: Console) -> None:
     """From the fastest on."""
     rows: list[tuple[Cell, ...]] = [
         (number, *_figures(point.evaluation, one_device)) for number, point in enumerate(points, 1)
@@ -89,8 +90,8 @@ def _place(found: Evaluation) -> tuple[float, float]:
     return float(found.traffic.most), found.timeline.seconds
 
 
-def _figures(found: Evaluation, one_device: Evaluation) -> tuple[str, ...]:
-    gain = speedup(found, one_device)
+def _figures(found: Evaluation, one_device: OneDevice) -> tuple[str, ...]:
+    gain = one_device.speedup(found)
     return (
         format_bytes(found.traffic.most),
         format_seconds(found.timeline.seconds),

@@ -13,6 +13,7 @@ from aegis_fhe.placement.evaluate import Evaluation, evaluate
 from aegis_fhe.placement.explain import Explanation, explain
 from aegis_fhe.placement.facts import Seen, nothing_seen
 from aegis_fhe.placement.limbs import LimbPlacement
+from aegis_fhe.placement.one_device import OneDevice
 from aegis_fhe.placement.strategies import (
     BABIES,
     Rendering,
@@ -79,19 +80,17 @@ class Comparison:
         return Verdict(best=best, fits=bool(fitting), tried=len(found))
 
     @cached_property
-    def one_device(self) -> Evaluation:
-        """What speed-up is against: the fastest program of one device, with all the memory it wants.
-
-        Of all renderings of `single` and all that the planner makes of one device.
-        """
+    def one_device(self) -> OneDevice:
+        """Of all renderings of `single`, and of all that the planner makes of one device."""
         free = replace(self.workload, devices=1, memory_bytes=sys.maxsize, objective="time")
         found = [
             evaluate(one, program, free.machine, self.seen_by(one.limbs, program))
             for one in single(free.bootstrap.params, free.tokens)
             if (program := self.carried(one.packing)) is not None
         ]
-        found += Planning(free, self.program, self.seen_by).evaluations()
-        return min(found, key=lambda one: one.timeline.seconds)
+        planned = Planning(free, self.program, self.seen_by).evaluations()
+        alone = min(found, key=_seconds)
+        return OneDevice(fastest=min([alone, *planned], key=_seconds), single=alone)
 
     def front(self) -> list[Planned]:
         """Between the time and the bytes of the strategy AEGIS; empty when nothing fits."""
@@ -140,6 +139,5 @@ class Comparison:
             return None
 
 
-def speedup(found: Evaluation, one_device: Evaluation) -> float:
-    """Against `Comparison.one_device`."""
-    return one_device.timeline.seconds / found.timeline.seconds
+def _seconds(found: Evaluation) -> float:
+    return found.timeline.seconds

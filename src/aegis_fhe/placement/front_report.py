@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from aegis_fhe.placement.choose import Planned
-from aegis_fhe.placement.evaluate import Evaluation
+from aegis_fhe.placement.one_device import OneDevice
 from aegis_fhe.placement.report import evaluation_facts
 
 
-def front_facts(points: Sequence[Planned], one_device: Evaluation) -> list[dict[str, Any]]:
+def front_facts(points: Sequence[Planned], one_device: OneDevice) -> list[dict[str, Any]]:
     """From the fastest to the fewest bytes; each as a strategy's plan, with the way of every operator."""
     return [
         {

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from aegis_fhe.placement.compare import Verdict, speedup
+from aegis_fhe.placement.compare import Verdict
 from aegis_fhe.placement.cure import find_cure
 from aegis_fhe.placement.evaluate import STAGES, Evaluation
+from aegis_fhe.placement.one_device import OneDevice
 from aegis_fhe.placement.workload import Workload
 
 # Where no plan that fits was found.
@@ -21,15 +22,15 @@ ADVICE = {
 }
 
 
-def strategy_facts(verdict: Verdict, one_device: Evaluation) -> dict[str, Any]:
+def strategy_facts(verdict: Verdict, one_device: OneDevice) -> dict[str, Any]:
     """What a plan's JSON says of one strategy."""
     tried = {"renderings_tried": verdict.tried, "fits": verdict.fits}
     return {**evaluation_facts(verdict.best, one_device), **tried}
 
 
-def evaluation_facts(found: Evaluation, one_device: Evaluation) -> dict[str, Any]:
+def evaluation_facts(found: Evaluation, one_device: OneDevice) -> dict[str, Any]:
     """Of one rendering; bytes are of the device that receives most, of one layer."""
-    gain = speedup(found, one_device)
+    gain = one_device.speedup(found)
     return {
         "rendering": found.rendering.variant,
         "seconds": found.timeline.seconds,
@@ -39,21 +40,12 @@ def evaluation_facts(found: Evaluation, one_device: Evaluation) -> dict[str, Any
         "devices": found.plan.mesh.world_size,
         "stages": {**{name: _stage(found, name) for name in STAGES}, "total": _total(found)},
         "memory_bytes_per_device": {**asdict(found.memory), "total": found.memory.total},
-        "memory_share_of_one_device": memory_share(found, one_device),
-    }
-
-
-def memory_share(found: Evaluation, one_device: Evaluation) -> dict[str, float]:
-    """Of the memory of `Comparison.one_device`, evaluation keys on both sides counted or left out."""
-    own, whole = found.memory, one_device.memory
-    return {
-        "with_keys": own.total / whole.total,
-        "without_keys": (own.total - own.keys) / (whole.total - whole.keys),
+        "memory_share_of_single": one_device.memory_share(found),
     }
 
 
 def plan_facts(
-    model: str, layers: int, workload: Workload, verdicts: Mapping[str, Verdict], one_device: Evaluation
+    model: str, layers: int, workload: Workload, verdicts: Mapping[str, Verdict], one_device: OneDevice
 ) -> dict[str, Any]:
     """A whole plan; all figures are of one of the model's equal layers."""
     params = workload.bootstrap.params
@@ -116,8 +108,12 @@ def _cure(name: str, verdicts: Mapping[str, Verdict], workload: Workload, larges
     return f"{found.strategy} on {devices} fits with {found.memory_bytes / 2**30:.2f} GiB each"
 
 
-def _one_device(found: Evaluation, workload: Workload) -> dict[str, Any]:
-    """What every speed-up is against."""
+def _one_device(found: OneDevice, workload: Workload) -> dict[str, Any]:
+    """What every speed-up is against, and every share of memory."""
+    return {**_program(found.fastest, workload), "single": _program(found.single, workload)}
+
+
+def _program(found: Evaluation, workload: Workload) -> dict[str, Any]:
     return {
         "rendering": found.rendering.variant,
         "seconds": found.timeline.seconds,

@@ -143,18 +143,18 @@ def _refresh(run: Run, setting: Setting) -> Iterator[tuple[str, Division, Placin
 
 
 def _grid(setting: Setting) -> Iterator[tuple[str, Division, Placing]]:
-    """By columns; what is one ciphertext a token block on one group, or on every."""
+    """By columns; what is one ciphertext a token block on every group, on the block's, or by limbs on all."""
     division = Division(parts=setting.groups, paired=True)
 
-    def columns(single: Place) -> Placing:
+    def columns(single: Placing) -> Placing:
         def place(node: Node) -> Place:
-            return (part_of(node) % setting.groups,) if "~" in node.name else single
+            return (part_of(node) % setting.groups,) if "~" in node.name else single(node)
 
         return place
 
-    yield "columns, statistics everywhere", division, columns(setting.every)
-    yield "columns, statistics on one", division, columns((0,))
-    yield "columns, statistics by limbs", division, columns(TEAM)
+    yield "columns, statistics everywhere", division, columns(lambda node: setting.every)
+    yield "columns, statistics spread", division, columns(lambda node: (node.block % setting.groups,))
+    yield "columns, statistics by limbs", division, columns(lambda node: TEAM)
     yield "everywhere", Division(), lambda node: setting.every
 
 

@@ -232,13 +232,12 @@ def test_own_terms_read_no_babies_of_others():
 @pytest.mark.parametrize("count", [1, 5, 6, 12])
 @pytest.mark.parametrize("groups", [1, 2, 3, 4])
 def test_turns_take_one_of_each_group(count: int, groups: int):
-    order = in_turns(count, groups)
-    assert sorted(order) == list(range(count))
-    runs = even_ranges(count, groups)
-    group = {n: g for g, (first, last) in enumerate(runs) for n in range(first, last)}
-    for start in range(0, count, len(runs)):
-        turn = [group[n] for n in order[start : start + len(runs)]]
-        assert len(set(turn)) == len(turn)
+    turns, runs = in_turns(count, groups), even_ranges(count, groups)
+    assert sorted(n for turn in turns for n in turn.values()) == list(range(count))
+    assert [len(turn) for turn in turns[:-1]] == [len(runs)] * (len(turns) - 1)
+    for group, number in (pair for turn in turns for pair in turn.items()):
+        first, last = runs[group]
+        assert first <= number < last
 
 
 def test_each_node_may_have_its_own_division():

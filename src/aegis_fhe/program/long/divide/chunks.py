@@ -7,19 +7,15 @@ while those before are used, and no more than two steps' are held.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise, product
-
-import msgspec
+from itertools import pairwise
 
 from aegis_fhe.program.graph import Node
-from aegis_fhe.program.long.attention import StreamingAttention
-from aegis_fhe.program.long.diagonals import Babies, ScoreDiagonals
+from aegis_fhe.program.long.diagonals import ScoreDiagonals
 from aegis_fhe.program.long.divide.attention_names import AttentionNames, sum_parts
-from aegis_fhe.program.long.divide.division import Division, as_part, even_ranges, in_turns
-from aegis_fhe.program.long.score_chunks import ScoreChunk
-from aegis_fhe.program.long.weighted_sums import GiantSums, WeightedSums
+from aegis_fhe.program.long.divide.attention_part import AttentionPart
+from aegis_fhe.program.long.divide.division import Division, even_ranges, in_turns
 
 # Of as many windows as there must be, each has so many pairs for a column: its scores take an eighth of the
 # sums that are kept between windows.
@@ -31,7 +27,7 @@ def chunked(names: AttentionNames, division: Division, steps: Sequence[tuple[int
     blocks = range(names.operator.scores.layout.blocks)
     queries = [(p, p + 1) for p in blocks] if division.queries else [(blocks.start, blocks.stop)]
     parts = [
-        _Part(names, block, giants, number, len(steps))
+        AttentionPart(names, block, giants, number, len(steps))
         for block in queries
         for number, giants in enumerate(steps)
     ]
@@ -52,43 +48,42 @@ class _Step:
     nodes: Sequence[Node] = ()
 
 
-def _steps(names: AttentionNames, division: Division, parts: Sequence[_Part]) -> Iterator[_Step]:
+def _steps(names: AttentionNames, division: Division, parts: Sequence[AttentionPart]) -> Iterator[_Step]:
     """Window by window: keys in chunks, then values column by column, or a few at a time."""
     scores, groups = names.operator.scores, division.giants
     windows = score_windows(scores)
     chunks = max(1, division.chunks // len(windows))
-    shares = _ranges(scores.columns, division.parts, groups)
-    columns = _ranges(scores.columns, groups * chunks, groups)
+    shares = even_ranges(scores.columns, division.parts)
+    columns = even_ranges(scores.columns, groups * chunks)
     for number, window in enumerate(windows):
         for start, end in even_ranges(len(window), chunks):
             nodes = [node for part in parts for node in part.scores(window[start:end])]
-            yield _Step([*names.babies("keys", shares, window[start:end])], nodes)
+            own = {n: shares[n] for turn in in_turns(len(shares), groups) for n in turn.values()}
+            yield _Step([*names.babies("keys", own, window[start:end])], nodes)
         last, made = number + 1 == len(windows), list[Node]()
-        for first in range(0, len(columns), groups):
-            at_once = list(columns.items())[first : first + groups]
-            own = tuple(c for _, x in at_once for c in range(*x))
-            nodes = [part.weighted(own, windows, number) for part in parts]
-            nodes += [part.sums(own, number) for part in parts] if last else []
+        for turn in in_turns(len(columns), groups):
+            taken = tuple(c for n in turn.values() for c in range(*columns[n]))
+            nodes = [part.weighted(taken, windows, number) for part in parts]
+            nodes += [part.sums(taken, number) for part in parts] if last else []
+            own = {n: columns[n] for n in turn.values()}
             # Sums over groups one step late: their terms move under the products of the next columns.
-            yield _Step([*names.babies("values", dict(at_once), window)], [*nodes, *made])
-            made = [*_over_parts(names, parts, dict(enumerate(x for _, x in at_once)))] if last else []
+            yield _Step([*names.babies("values", own, window)], [*nodes, *made])
+            by_group = {group: columns[n] for group, n in turn.items()}
+            made = [*_over_parts(names, parts, by_group, taken[0])] if last else []
         yield _Step(nodes=made)
 
 
 def _over_parts(
-    names: AttentionNames, parts: Sequence[_Part], columns: Mapping[int, tuple[int, int]]
+    names: AttentionNames,
+    parts: Sequence[AttentionPart],
+    columns: Mapping[int, tuple[int, int]],
+    first: int,
 ) -> Iterator[Node]:
-    """Sums over the parts of each block of queries, the groups' columns in a node of each."""
+    """Sums over the parts of each block of queries, each group's columns in a node."""
     for part in parts:
         if part.count > 1 and not part.number:
-            role = f"{part.role}.{columns[0][0]}."
+            role = f"{part.role}.{first}."
             yield from sum_parts(names, slice(*part.blocks), part.count, columns, role, part.block)
-
-
-def _ranges(columns: int, count: int, groups: int) -> dict[int, tuple[int, int]]:
-    """Numbered ranges of columns; those of different groups in turns."""
-    ranges = even_ranges(columns, count)
-    return {number: ranges[number] for number in in_turns(len(ranges), groups)}
 
 
 def score_windows(scores: ScoreDiagonals) -> list[range]:
@@ -96,98 +91,3 @@ def score_windows(scores: ScoreDiagonals) -> list[range]:
     pairs = scores.layout.blocks * scores.baby
     most = pairs if pairs <= scores.columns else max(1, int(scores.columns * WINDOW))
     return [range(*own) for own in even_ranges(pairs, math.ceil(pairs / most))]
-
-
-@dataclass(frozen=True)
-class _Part:
-    """Some blocks of queries and some giant steps, number `number` of `count`."""
-
-    names: AttentionNames
-    blocks: tuple[int, int]
-    giants: tuple[int, int]
-    number: int
-    count: int
-
-    @property
-    def block(self) -> int:
-        """To which token block its nodes belong."""
-        return self.blocks[0]
-
-    @property
-    def role(self) -> str:
-        """In the names of nodes: which block, where there are several."""
-        return f".{self.block}" if self.blocks != (0, len(self.names.queries)) else ""
-
-    def turned(self) -> Iterator[Node]:
-        """Q at every giant step."""
-        scores, (first, last) = self.names.operator.scores, self.giants
-        turn = Babies(-scores.layout.sub_slots * scores.baby, last - first, first)
-        for block in range(*self.blocks):
-            queries = self.names.queries[block]
-            outputs = [self._turned(x, i) for x in queries for i in range(*self.giants)]
-            yield self._node(turn, queries, outputs, f".queries{block}")
-
-    def scores(self, pairs: range) -> Iterator[Node]:
-        """P of one chunk of pairs, a node for each block of queries and giant step."""
-        operator, all_columns = self.names.operator, range(self.names.operator.scores.columns)
-        for block, i in self._places():
-            own = operator.scores.pairs(block, i, pairs.start, pairs.stop)
-            if own:
-                queries = [self._turned(x, i) for x in self.names.queries[block]]
-                babies = [x for pair in own for x in self._babies(self.names.keys, pair, all_columns)]
-                chunk = ScoreChunk(operator, block, i, pairs.start, pairs.stop)
-                outputs = [self._score(block, i, pair) for pair in own]
-                yield self._node(chunk, [*queries, *babies], outputs, f".scores{pairs.start}.{block}.{i}")
-
-    def weighted(self, columns: tuple[int, ...], windows: Sequence[range], number: int) -> Node:
-        """Sums of some columns over one window of pairs; they replace those before."""
-        window = windows[number]
-        operator = WeightedSums(self._attention(), window.start, window.stop, columns)
-        scores = [self._score(*place, pair) for place in self._places() for pair in operator.pairs(*place)]
-        babies = [x for pair in operator.all_pairs() for x in self._babies(self.names.values, pair, columns)]
-        before = self._sums(columns, number - 1) if number else []
-        role = f"{self.role}.sums{columns[0]}.{number}"
-        return self._node(operator, [*scores, *babies, *before], self._sums(columns, number), role)
-
-    def sums(self, columns: tuple[int, ...], last: int) -> Node:
-        """O of this part's giant steps, and D with the first column."""
-        grids = self.names.sums[slice(*self.blocks)]
-        made = [grid[c] for grid in grids for c in columns]
-        made += self.names.denominators[slice(*self.blocks)] if 0 in columns else []
-        made = [f"{x}~{self.number}" for x in made] if self.count > 1 else made
-        operator = GiantSums(self._attention(), columns)
-        return self._node(operator, self._sums(columns, last), made, f"{self.role}.giants{columns[0]}")
-
-    def _places(self) -> Iterator[tuple[int, int]]:
-        return product(range(*self.blocks), range(*self.giants))
-
-    def _attention(self) -> StreamingAttention:
-        return msgspec.structs.replace(self.names.operator, queries=self.blocks, giants=self.giants)
-
-    def _babies(self, grids: Sequence[Sequence[str]], pair: int, columns: Iterable[int]) -> list[str]:
-        block, j = divmod(pair, self.names.operator.scores.baby)
-        return [self.names.baby(grids[block][c], j) for c in columns]
-
-    def _turned(self, value: str, i: int) -> str:
-        return f"{value}.{self.names.node.name}.turned-{i}"
-
-    def _score(self, block: int, i: int, pair: int) -> str:
-        return f"{self.names.node.name}.score{block}.{i}.{pair}"
-
-    def _sums(self, columns: tuple[int, ...], number: int) -> list[str]:
-        """Names of the sums behind a window: O and D of each block of queries and giant step."""
-        made = list[str]()
-        for block, i in self._places():
-            own = [self.names.sums[block][c] for c in columns]
-            own += [self.names.denominators[block]] if 0 in columns else []
-            made += [f"{x}.window{number}.{i}" for x in own]
-        return made
-
-    def _node(
-        self,
-        operator: Babies | ScoreChunk | WeightedSums | GiantSums,
-        x: Sequence[str],
-        y: Sequence[str],
-        role: str,
-    ) -> Node:
-        return as_part(self.names.node, self.number, operator, x, y, role=role, block=self.block)

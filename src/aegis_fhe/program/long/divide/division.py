@@ -79,14 +79,14 @@ def even_ranges(count: int, parts: int) -> list[tuple[int, int]]:
     return [(i * count // parts, (i + 1) * count // parts) for i in range(parts)]
 
 
-def in_turns(count: int, groups: int) -> list[int]:
-    """0 ... count - 1 one of each of as many runs of them as there are groups, then the next ones.
+def in_turns(count: int, groups: int) -> list[dict[int, int]]:
+    """Of 0 ... count - 1, cut into a run for each group, one of each in a turn: by group.
 
     So nodes that groups compute at the same time stand together in a graph.
     """
-    runs = even_ranges(count, groups)
-    longest = max(last - first for first, last in runs)
-    return [first + turn for turn in range(longest) for first, last in runs if first + turn < last]
+    runs = [range(*own) for own in even_ranges(count, groups)]
+    turns = range(max(map(len, runs)))
+    return [{group: run[turn] for group, run in enumerate(runs) if turn < len(run)} for turn in turns]
 
 
 def part_of(node: Node) -> int:

@@ -87,10 +87,11 @@ def _with_babies(node: Node, operator: MatrixProduct, division: Division) -> Ite
     """Nodes that turn some columns in each, and the outputs' parts, with the babies of the whole."""
     baby, ranges = operator.baby, even_ranges(len(node.inputs), division.parts * division.shares)
     names = [f"{x}.{node.name}.turned{j}" for x in node.inputs for j in range(baby)]
-    for number in in_turns(len(ranges), division.parts):
-        first, last = ranges[number]
-        made, own = names[first * baby : last * baby], node.inputs[first:last]
-        yield as_part(node, number, ColumnBabies(baby), own, made, role=".babies")
+    for turn in in_turns(len(ranges), division.parts):
+        for number in turn.values():
+            first, last = ranges[number]
+            made, own = names[first * baby : last * baby], node.inputs[first:last]
+            yield as_part(node, number, ColumnBabies(baby), own, made, role=".babies")
     whole = changed(
         node, operator=msgspec.structs.replace(operator, babies=baby, turned=True), inputs=tuple(names)
     )

@@ -10,6 +10,7 @@ import pytest
 from aegis_fhe.cli.main import main
 from aegis_fhe.cli.plan import parse_bytes
 from aegis_fhe.errors import AegisError
+from aegis_fhe.placement.ablation import DESCRIPTIONS
 
 STRATEGIES = {"single", "limb_parallel", "replicated", "tensor_parallel", "token", "aegis"}
 STAGES = {"attention", "ffn", "norms", "bootstraps", "total"}
@@ -139,6 +140,21 @@ def test_explanations_are_printed_and_written(capsys: pytest.CaptureFixture[str]
         assert one["received_bytes"] > 0
         assert one["dependency"]
     assert any(one["alternatives"] for one in reasons)
+
+
+def test_what_hides_exchanges_is_printed_and_written(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    path = tmp_path / "plan.json"
+    options = "--model minilm --tokens 256 --devices 2 --device-memory 80GiB --timeline --output"
+    text = run(capsys, *options.split(), str(path))
+    written = json.loads(path.read_text())
+    (facts,), (own,) = written["timeline"].values(), written["strategies"].values()
+    assert facts["planned"]["seconds"] == own["seconds"]
+    waiting = {name: stage["exposed_seconds"] for name, stage in own["stages"].items() if name != "total"}
+    assert facts["planned"]["exposed_seconds"] == waiting
+    assert facts["without"]["overlap"]["seconds"] == own["seconds_blocking"]
+    assert "early babies" in facts["without"]
+    for name in facts["without"]:
+        assert f"{name}: {DESCRIPTIONS[name]}." in " ".join(text.split())
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

@@ -48,6 +48,7 @@ def test_points_are_printed_drawn_and_written(capsys: pytest.CaptureFixture[str]
     [
         (["--strategy", "token"], "strategy 'token' has no front"),
         (["--explain"], "--explain explains one plan"),
+        (["--timeline"], "--timeline is of one plan"),
         (["--plot", "front.png"], "--plot writes SVG, not .png"),
         (["--objective", "bytes", "--plot", "front.svg"], "add --objective front"),
         (["--objective", "money"], "expected time, bytes or front"),

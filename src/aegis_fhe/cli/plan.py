@@ -16,6 +16,7 @@ from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan
 from aegis_fhe.cli.explanations import print_explanations
 from aegis_fhe.cli.insecure import require_secure
 from aegis_fhe.cli.plan_front import FRONT, check_front, find_front, front_svg, print_front
+from aegis_fhe.cli.plan_timeline import print_timeline
 from aegis_fhe.errors import AegisError
 from aegis_fhe.observe.table import format_bytes, format_seconds, results_table
 from aegis_fhe.placement.compare import AEGIS, Comparison, Verdict
@@ -62,6 +63,9 @@ def plan(
     explained: Annotated[
         bool, typer.Option("--explain", help="What forces each collective, what alternatives cost.")
     ] = False,
+    timed: Annotated[
+        bool, typer.Option("--timeline", help="What each way to hide exchanges gives, switched off alone.")
+    ] = False,
     plot: Annotated[Path | None, typer.Option(help="A file for the front as an SVG drawing.")] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="A file for the JSON, which aegis layer runs.")
@@ -71,7 +75,7 @@ def plan(
     """Predict bytes, seconds and memory of one layer on several devices, from shapes alone."""
     if model not in MODELS:
         raise AegisError(f"model {model!r} is unknown: expected one of {', '.join(MODELS)}")
-    check_front(objective, strategy, plot, explained=explained)
+    check_front(objective, strategy, plot, explained=explained, timed=timed)
     found, whole_front = MODELS[model], objective == FRONT
     workload = Workload(
         shape=found.layer,
@@ -102,6 +106,9 @@ def plan(
     explanations = {name: comparison.explain(v.best) for name, v in verdicts.items()} if explained else {}
     if explained:
         facts["explanation"] = {n: [one.facts() for one in found] for n, found in explanations.items()}
+    timelines = {name: comparison.ablation(v.best) for name, v in verdicts.items()} if timed else {}
+    if timed:
+        facts["timeline"] = {name: found.facts() for name, found in timelines.items()}
     if output is not None:
         layer = PlannedLayer.of_workload(model, workload)
         stored = {name: stored_plan(layer, verdict.best) for name, verdict in verdicts.items()}
@@ -116,6 +123,8 @@ def plan(
     if verdicts:
         _print_verdicts(model, workload, verdicts, one_device, console)
     _print_notes(workload, one_device, console)
+    for name, ablated in timelines.items():
+        print_timeline(name, ablated, console)
     for name, reasons in explanations.items():
         print_explanations(name, reasons)
 

@@ -25,7 +25,7 @@ FRONT = "front"
 _COLUMNS = ("plan", "received", "predicted", "speed-up", "efficiency", "memory", "packing")
 
 
-def check_front(objective: str, strategy: str, plot: Path | None, *, explained: bool) -> None:
+def check_front(objective: str, strategy: str, plot: Path | None, *, explained: bool, timed: bool) -> None:
     """Raises AegisError for options that do not go together."""
     if objective != FRONT:
         if plot is not None:
@@ -38,6 +38,8 @@ def check_front(objective: str, strategy: str, plot: Path | None, *, explained: 
         )
     if explained:
         raise AegisError("--explain explains one plan, not a front: choose --objective time or bytes")
+    if timed:
+        raise AegisError("--timeline is of one plan, not of a front: choose --objective time or bytes")
     if plot is not None and plot.suffix != ".svg":
         raise AegisError(
             f"--plot writes SVG, not {plot.suffix or 'a file without an ending'}: end it in .svg"

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from aegis_fhe.errors import CapacityError, LayoutError, LevelError
+from aegis_fhe.placement.ablation import Ablation, ablation
 from aegis_fhe.placement.choose import Planned, Planning
 from aegis_fhe.placement.evaluate import Evaluation, evaluate
 from aegis_fhe.placement.explain import Explanation, explain
 from aegis_fhe.placement.facts import Seen, nothing_seen
 from aegis_fhe.placement.limbs import LimbPlacement
+from aegis_fhe.placement.mesh_limbs import MeshLimbs
 from aegis_fhe.placement.one_device import OneDevice
 from aegis_fhe.placement.strategies import (
     BABIES,
@@ -99,6 +101,12 @@ class Comparison:
     def explain(self, found: Evaluation) -> list[Explanation]:
         """Every collective that remains in one of its evaluations."""
         return explain(found, self.program(found.rendering.packing), self.workload.machine)
+
+    def ablation(self, found: Evaluation) -> Ablation:
+        """What hides the exchanges of one of its evaluations."""
+        rendering, program = found.rendering, self.program(found.rendering.packing)
+        team = self.seen_by(MeshLimbs(rendering.mesh, rendering.limbs).team, program)
+        return ablation(found, program, self.seen_by(rendering.limbs, program), team)
 
     def cost(self, found: Evaluation) -> tuple[float, float]:
         """What is to be least, and what decides among equals."""

@@ -81,9 +81,10 @@ class Evaluation:
         )
         return max(inside, key=Counter.total) + Counter[str](between)
 
-    def exposed(self, stage: str) -> float:
-        """Seconds of waiting in a reported stage."""
-        return sum(self.timeline.exposed.get(name, 0.0) for name in STAGES[stage])
+
+def exposed_seconds(timeline: Timeline, stage: str) -> float:
+    """Of waiting in a reported stage."""
+    return sum(timeline.exposed.get(name, 0.0) for name in STAGES[stage])
 
 
 def evaluate(

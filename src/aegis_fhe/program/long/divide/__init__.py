@@ -13,9 +13,10 @@ from aegis_fhe.program.long.attention import StreamingAttention
 from aegis_fhe.program.long.divide.attention import divide_attention
 from aegis_fhe.program.long.divide.division import Division, NodeDivisions, part_of
 from aegis_fhe.program.long.divide.grids import divide_grid
+from aegis_fhe.program.long.divide.rewrites import REWRITES, without
 from aegis_fhe.program.long.matrix_product import ColumnBabies
 
-__all__ = ["Division", "NodeDivisions", "divide", "divide_nodes", "part_of"]
+__all__ = ["REWRITES", "Division", "NodeDivisions", "divide", "divide_nodes", "part_of", "without"]
 
 
 def divide(graph: Graph, division: Division | NodeDivisions) -> Graph:
@@ -27,14 +28,16 @@ def divide_nodes(nodes: Iterable[Node], division: Division | NodeDivisions) -> I
     """The same for some of its nodes.
 
     Babies that parts share come before the parts of the node before, where they do not depend on it: another
-    device's are on their way while this one computes.
+    device's are on their way while this one computes. Unless "early babies" is switched off.
     """
     waiting: list[Node] = []
     for node in nodes:
-        parts = list(_parts(node, division.of(node)))
+        own = division.of(node)
+        parts = list(_parts(node, own))
         turns = [part for part in parts if isinstance(part.operator, ColumnBabies)]
         made = {value for part in waiting for value in part.outputs}
-        if not turns or any(made & set(part.inputs) for part in turns):
+        needed = any(made & set(part.inputs) for part in turns)
+        if not turns or needed or "early babies" in own.without:
             yield from waiting
             waiting = []
         yield from turns

@@ -36,8 +36,8 @@ def chunked(names: AttentionNames, division: Division, steps: Sequence[tuple[int
     for part in parts:
         yield from part.turned()
     for step, following in pairwise(work):
-        yield from following.babies
-        yield from step.nodes
+        early = "early babies" not in division.without
+        yield from (*following.babies, *step.nodes) if early else (*step.nodes, *following.babies)
 
 
 @dataclass(frozen=True)
@@ -54,23 +54,26 @@ def _steps(names: AttentionNames, division: Division, parts: Sequence[AttentionP
     windows = score_windows(scores)
     chunks = max(1, division.chunks // len(windows))
     shares = even_ranges(scores.columns, division.parts)
+    shared = in_turns(len(shares), 1 if "turns" in division.without else groups)
     columns = even_ranges(scores.columns, groups * chunks)
     for number, window in enumerate(windows):
         for start, end in even_ranges(len(window), chunks):
             nodes = [node for part in parts for node in part.scores(window[start:end])]
-            own = {n: shares[n] for turn in in_turns(len(shares), groups) for n in turn.values()}
+            own = {n: shares[n] for turn in shared for n in turn.values()}
             yield _Step([*names.babies("keys", own, window[start:end])], nodes)
         last, made = number + 1 == len(windows), list[Node]()
         for turn in in_turns(len(columns), groups):
             taken = tuple(c for n in turn.values() for c in range(*columns[n]))
             nodes = [part.weighted(taken, windows, number) for part in parts]
             nodes += [part.sums(taken, number) for part in parts] if last else []
+            by_group = {group: columns[n] for group, n in turn.items()}
+            sums = [*_over_parts(names, parts, by_group, taken[0])] if last else []
             own = {n: columns[n] for n in turn.values()}
             # Sums over groups one step late: their terms move under the products of the next columns.
-            yield _Step([*names.babies("values", own, window)], [*nodes, *made])
-            by_group = {group: columns[n] for group, n in turn.items()}
-            made = [*_over_parts(names, parts, by_group, taken[0])] if last else []
-        yield _Step(nodes=made)
+            now = sums if "late sums" in division.without else made
+            yield _Step([*names.babies("values", own, window)], [*nodes, *now])
+            made = sums
+        yield _Step(nodes=() if "late sums" in division.without else made)
 
 
 def _over_parts(

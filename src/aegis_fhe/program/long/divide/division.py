@@ -26,6 +26,7 @@ class Division:
     have their babies from nodes of their own, `shares` for each part. heads: Q, K and V have so many parts
     each instead, by groups of heads. paired: so do gate and up, `parts` each. own_first: where babies are
     shared, a part of the first token block begins with the terms of its own share of them (`product_terms`).
+    without: rewrites of the order of nodes that are switched off (`rewrites`).
     """
 
     parts: int = 1
@@ -39,6 +40,7 @@ class Division:
     shared: frozenset[str] = frozenset()
     shares: int = 1
     own_first: bool = False
+    without: frozenset[str] = frozenset()
 
     def of(self, node: Node) -> Division:
         """The same for every node."""

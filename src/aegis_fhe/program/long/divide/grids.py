@@ -87,7 +87,8 @@ def _with_babies(node: Node, operator: MatrixProduct, division: Division) -> Ite
     """Nodes that turn some columns in each, and the outputs' parts, with the babies of the whole."""
     baby, ranges = operator.baby, even_ranges(len(node.inputs), division.parts * division.shares)
     names = [f"{x}.{node.name}.turned{j}" for x in node.inputs for j in range(baby)]
-    for turn in in_turns(len(ranges), division.parts):
+    groups = 1 if "turns" in division.without else division.parts
+    for turn in in_turns(len(ranges), groups):
         for number in turn.values():
             first, last = ranges[number]
             made, own = names[first * baby : last * baby], node.inputs[first:last]
@@ -96,7 +97,8 @@ def _with_babies(node: Node, operator: MatrixProduct, division: Division) -> Ite
         node, operator=msgspec.structs.replace(operator, babies=baby, turned=True), inputs=tuple(names)
     )
     parts = list(_by_columns(whole, division))
-    if division.own_first and not node.block and len(parts) > 1:
+    begins = division.own_first and "own terms" not in division.without
+    if begins and not node.block and len(parts) > 1:
         parts = list(own_first(node, parts, division.parts))
     yield from parts
 

@@ -127,6 +127,16 @@ def test_the_blocks_unused_for_longest_go_first():
     assert arena.empty(words(4)).data_ptr() == recent
 
 
+def test_what_is_kept_does_not_depend_on_when_peaks_were_reset():
+    """Who measures every step must not make the arena forget how full it was: it would map the same again."""
+    arena = Arena(slack_bytes=0)
+    together = [arena.empty(words(size)) for size in (4, 6, 8)]  # fullest moment: 18 MiB
+    together.clear()
+    arena.reset_peaks()
+    arena.empty(words(10))
+    assert arena.bytes().cached == 18 * MIB  # 10 and the youngest 8
+
+
 def test_few_shapes_are_not_given_back_and_asked_for_again():
     """What alternates within the fullest moment settles: no new memory after the first round."""
     arena = Arena()

@@ -58,9 +58,13 @@ class DrawnProgram:
         return self.planned.layer
 
     def run(
-        self, key_seed: bytes | None, *, say: Callable[[str], None] = lambda line: None
+        self,
+        key_seed: bytes | None,
+        *,
+        threads: int | None = None,
+        say: Callable[[str], None] = lambda line: None,
     ) -> dict[str, Any]:
-        """Facts of one run. say: told each step, and what workers print. Raises as `run_plan`."""
+        """Facts of one run. threads, raises: as `run_plan`. say: told each step, and what workers print."""
         program = DecoderProgram.single(self.layer, f"drawn weights, {self.stored.model}")
         client = Client(program, seed=key_seed)
         found = run_plan(
@@ -69,6 +73,7 @@ class DrawnProgram:
             program,
             client,
             self.drawn.hidden,
+            threads=threads,
             say=say,
             on_output=lambda rank, line: say(f"worker {rank}: {line}"),
         )
@@ -106,6 +111,9 @@ def run_facts(drawn: DrawnProgram, found: PlanRun) -> dict[str, Any]:
         "predicted_received_bytes": _by_kind(drawn.planned.prediction.traffic.received),
         "stages": stages,
         "seconds": dict(found.seconds),
+        "run_seconds": [device.run_seconds for device in found.devices],
+        "waiting": [device.waiting for device in found.devices],
+        "processor_seconds": [device.processor_seconds for device in found.devices],
         "predicted_memory_bytes": memory.by_kind(),
         "held_bytes": [device.held.by_kind() for device in found.devices],
         "predicted_held_bytes": [one.by_kind() for one in drawn.planned.memories],

@@ -1,4 +1,4 @@
-"""`aegis bench`: our times beside those of another library, measured in the same run."""
+"""`aegis bench`: our times beside those of another library, or of fewer devices, measured in the same run."""
 
 from __future__ import annotations
 
@@ -22,20 +22,28 @@ from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.cli import machine
 from aegis_fhe.cli.bench_bootstrap import bench_bootstrap
 from aegis_fhe.cli.bench_decoder_layer import bench_decoder_layer
+from aegis_fhe.cli.bench_scaling import bench_scaling
 from aegis_fhe.errors import ParameterError
 
-RUNS = {"ring": 15, "bootstrap": 3, "decoder-layer": 2}
+RUNS = {"ring": 15, "bootstrap": 3, "decoder-layer": 2, "scaling": 5}
+LOG_DEGREES = {"scaling": 13}  # of the others 16
+TOKENS = {"decoder-layer": 128, "scaling": 512}
 
 
 def bench(
-    benchmark: Annotated[str, typer.Argument(help="What to measure: ring, bootstrap or decoder-layer.")],
+    benchmark: Annotated[str, typer.Argument(help=f"What to measure: {', '.join(RUNS)}.")],
     n: Annotated[
-        int, typer.Option(help="The ring degree is 2^n: 15 or 16; bootstraps 8, layers 9 to 16.")
-    ] = 16,
-    threads: Annotated[int, typer.Option(help="Threads on both sides.")] = 1,
+        int | None,
+        typer.Option(
+            help="The ring degree is 2^n: 15 or 16; bootstraps 8, layers 9 to 16; scaling 11 to 14, first 13."
+        ),
+    ] = None,
+    threads: Annotated[int, typer.Option(help="Threads on both sides; of scaling, of each process.")] = 1,
     runs: Annotated[
         int | None,
-        typer.Option(help="Least number of runs: 15, of bootstraps 3, of layers 2 with a text each."),
+        typer.Option(
+            help="Least number of runs: 15, of bootstraps 3, of layers 2 with a text each, of scaling 5."
+        ),
     ] = None,
     operations: Annotated[str | None, typer.Option(help="Only these, separated by commas.")] = None,
     peer: Annotated[str, typer.Option(help="auto, openfhe, tenseal or none.")] = "auto",
@@ -52,19 +60,42 @@ def bench(
         Path | None, typer.Option(help="Of decoder-layer: a GGUF file, by default SmolLM2's package.")
     ] = None,
     layer: Annotated[int, typer.Option(help="Of decoder-layer: which, from 0.")] = 15,
-    tokens: Annotated[int, typer.Option(help="Of decoder-layer: length of every text.")] = 128,
+    tokens: Annotated[
+        int | None, typer.Option(help="Length of every text: of decoder-layer 128, of scaling 512.")
+    ] = None,
     calibration: Annotated[
         int, typer.Option(help="Of decoder-layer: the first so many texts give the ranges.")
     ] = 64,
+    worlds: Annotated[str, typer.Option(help="Of scaling: numbers of processes, from 1 on.")] = "1,2",
+    link: Annotated[str, typer.Option(help="Of scaling: what projections assume.")] = "a100-nvlink",
+    projected: Annotated[
+        bool, typer.Option("--project/--no-project", help="Of scaling: to 4, 8 and 16 devices.")
+    ] = True,
     output: Annotated[
         Path | None, typer.Option(help="Append rows here; by default to benchmarks/results of a checkout.")
     ] = None,
     record: Annotated[bool, typer.Option(help="Append the rows to a file.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="The rows as one JSON list.")] = False,
 ) -> None:
-    """Measure operations beside another library's: minimum, median, 90 % quantile, ratio."""
+    """Measure operations beside another library's, or a layer on several devices beside one."""
     runs = RUNS.get(benchmark, 1) if runs is None else runs
+    n = LOG_DEGREES.get(benchmark, 16) if n is None else n
+    tokens = TOKENS.get(benchmark, 0) if tokens is None else tokens
     _check(benchmark, threads, runs)
+    if benchmark == "scaling":
+        bench_scaling(
+            n=n,
+            threads=threads,
+            runs=runs,
+            worlds=worlds,
+            tokens=tokens,
+            link=link,
+            projected=projected,
+            output=output,
+            record=record,
+            as_json=as_json,
+        )
+        return
     if benchmark == "bootstrap":
         bench_bootstrap(
             n=n,

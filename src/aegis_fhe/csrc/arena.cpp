@@ -49,7 +49,7 @@ Arena::Block Arena::take(std::size_t bytes) {
         std::lock_guard<std::mutex> lock(mutex_);
         if (take_cached(bytes, block)) return block;
         std::size_t needed = counters_.in_use + bytes;
-        std::size_t limit = (needed > counters_.peak_in_use ? needed : counters_.peak_in_use) + slack_;
+        std::size_t limit = (needed > most_in_use_ ? needed : most_in_use_) + slack_;
         while (!cache_.empty() && needed + counters_.cached > limit) old.push_back(pop_oldest());
     }
     for (Block o : old) munmap(o.data, o.bytes);
@@ -120,6 +120,7 @@ Arena::Block Arena::pop_oldest() {
 void Arena::count_in_use(std::size_t bytes) {
     counters_.in_use += bytes;
     std::size_t held = counters_.in_use + counters_.cached;
+    if (counters_.in_use > most_in_use_) most_in_use_ = counters_.in_use;
     if (counters_.in_use > counters_.peak_in_use) counters_.peak_in_use = counters_.in_use;
     if (held > counters_.peak_held) counters_.peak_held = held;
 }

@@ -13,7 +13,7 @@ namespace aegis {
 
 // Thread safe. Blocks go by size class; a freed block is cached and the last one freed is reused first (its cache
 // lines are warm). Before new memory is asked of the system, the blocks unused for longest go back to it until
-// in use + cached <= peak in use + slack: a long run keeps its fullest moment, not the sum of all shapes it met.
+// in use + cached <= most ever in use + slack: a long run keeps its fullest moment, not the sum of all shapes it met.
 class Arena {
   public:
     struct Block {
@@ -33,7 +33,7 @@ class Arena {
     void give(Block block);
     std::size_t trim();  // returns everything cached to the system; how many bytes that was
     Counters counters() const;
-    void reset_peaks();  // peaks start again at what there is now
+    void reset_peaks();  // peaks start again at what there is now; what is kept does not depend on them
 
     // Rounded up by less than 1/16 (to a page, below 64 KiB), so that shapes of nearly one size share their memory.
     static std::size_t size_class(std::size_t bytes);
@@ -54,6 +54,7 @@ class Arena {
     Cache cache_;  // no empty class
     std::uint64_t clock_ = 0;
     Counters counters_{};
+    std::size_t most_in_use_ = 0;
 };
 
 // Memory of one operation, given back at its end.

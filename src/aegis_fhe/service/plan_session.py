@@ -56,13 +56,15 @@ def run_plan(
     client: Client,
     hidden: Array,
     *,
+    threads: int | None = None,
     say: Callable[[str], None] = lambda line: None,
     on_output: Callable[[int, str], None] | None = None,
 ) -> PlanRun:
     """Writes plan, program, keys and ciphertexts, runs a worker for each device, decrypts.
 
-    program: the planned layer as one that files hold. hidden [tokens, features]: the text. Raises
-    WorkerError; LedgerError when a device received other bytes than were predicted.
+    program: the planned layer as one that files hold. hidden [tokens, features]: the text. threads: of each
+    worker, by default its share of the cores. Raises WorkerError; LedgerError when a device received other
+    bytes than were predicted.
     """
     seconds: dict[str, float] = {}
 
@@ -81,7 +83,7 @@ def run_plan(
         save_decoder(program, files.program)
         step("encrypt", lambda: client.write_input(hidden, input_file))
         step("keys", lambda: client.write_keys(files.keys, durable=False))
-        reports = step("devices", lambda: _launched(plan, files, results, program, on_output))
+        reports = step("devices", lambda: _launched(plan, files, results, program, threads, on_output))
         devices = tuple(msgspec.convert(report.result, DeviceReport) for report in reports)
         rows = step("join", lambda: join_rows(program, planned.mesh, results))
         result = step("decrypt", lambda: client.decrypted(rows, len(hidden)))
@@ -108,6 +110,7 @@ def _launched(
     files: JobFiles,
     results: Sequence[Path],
     program: DecoderProgram,
+    threads: int | None,
     on_output: Callable[[int, str], None] | None,
 ) -> list[WorkerReport]:
     config = {
@@ -118,5 +121,5 @@ def _launched(
         "results": [str(path) for path in results],
         "kernels": native.choose_path(program.params.kernel_path),
     }
-    options = LaunchOptions(world_size=len(results), environment=WAITING)
+    options = LaunchOptions(world_size=len(results), threads=threads, environment=WAITING)
     return launch(WORKER_MODULE, config, options, on_output=on_output)

@@ -6,8 +6,11 @@ Knows no secret.
 from __future__ import annotations
 
 import sys
+import time
+from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -15,6 +18,9 @@ from aegis_fhe.placement.shape_memory import DeviceMemory
 from aegis_fhe.runtime.garbage import no_collection
 from aegis_fhe.runtime.worker import WorkerContext, run_worker
 from aegis_fhe.service.worker import FORBIDDEN
+
+if TYPE_CHECKING:
+    from aegis_fhe.runtime.mesh import MeshCommunicators
 
 
 class PlanWorkerConfig(msgspec.Struct, forbid_unknown_fields=True):
@@ -29,12 +35,17 @@ class PlanWorkerConfig(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class DeviceReport(msgspec.Struct, frozen=True, kw_only=True):
-    """received: [axis, stage, kind, bytes]; seconds: by stage, waiting for others included; held: at the
-    fullest moment, measured.
+    """received: [axis, stage, kind, bytes]; seconds: by stage, waiting for others included; waiting: of these
+    between nodes and in exchanges of limbs inside them; run_seconds: of the whole share, all devices there
+    at its beginning; processor_seconds: of all threads in that time, the transport's too; held: at the
+    fullest moment.
     """
 
     received: list[tuple[str, str, str, int]]
     seconds: dict[str, float]
+    waiting: dict[str, float]
+    run_seconds: float
+    processor_seconds: float
     held: DeviceMemory
     kernels: str
     secret_modules: list[str]
@@ -71,17 +82,31 @@ def work(context: WorkerContext) -> Any:
         inputs = {name: block.expand(program.params) for name, block in mine.items()}
         world.barrier("start")
         context.report("run", 0.0)
+        start = time.monotonic(), time.process_time()
         execution = device.run(inputs, context_of_run)
+        spent = time.monotonic() - start[0], time.process_time() - start[1]
         world.barrier("end")
         save_rows(job.facts, execution.results, Path(config.results[context.rank]))
     report = DeviceReport(
         received=[(*key, count) for key, count in sorted(communicators.received().items())],
         seconds=dict(execution.seconds),
+        waiting=_waiting(execution.waiting, communicators),
+        run_seconds=spent[0],
+        processor_seconds=spent[1],
         held=execution.held,
         kernels=program.params.ring.path,
         secret_modules=sorted(name for name in sys.modules if name.startswith(FORBIDDEN)),
     )
     return msgspec.to_builtins(report)
+
+
+def _waiting(between: Mapping[str, float], communicators: MeshCommunicators) -> dict[str, float]:
+    found = defaultdict[str, float](float, between)
+    for limbs in (communicators.limbs, communicators.team):
+        for entry in limbs.ledger.entries:
+            if not entry.control:
+                found[entry.node] += entry.end - entry.start
+    return dict(found)
 
 
 if __name__ == "__main__":

@@ -32,11 +32,12 @@ from aegis_fhe.runtime.mesh.weights import KeptWeights
 @dataclass
 class MeshExecution:
     """What a device made: its rows of the results that its group, or the team, computes; seconds by stage;
-    what it held at its fullest moment.
+    of these what passed between nodes, waiting for values and links; what it held at its fullest moment.
     """
 
     results: dict[str, Ciphertext]
     seconds: Mapping[str, float]
+    waiting: Mapping[str, float]
     held: DeviceMemory
 
 
@@ -121,10 +122,11 @@ class _Run:
         )
         for name in [name for name in inputs if name in self.form_of]:
             self.values.here[self.form_of[name]][name] = inputs.pop(name)
-        seconds: defaultdict[str, float] = defaultdict(float)
+        seconds, waiting = defaultdict[str, float](float), defaultdict[str, float](float)
         start = time.monotonic()
         held.begin()
         for step in Flights(self.values, self.plan).steps():
+            waiting[step.stage] += time.monotonic() - start
             if isinstance(step, Ready):
                 self._compute(step.node)
                 held.end(step.alive_bytes)
@@ -137,7 +139,7 @@ class _Run:
             for name in self.program.results
             if name in self.form_of
         }
-        return MeshExecution(results=results, seconds=seconds, held=held.fullest)
+        return MeshExecution(results=results, seconds=seconds, waiting=waiting, held=held.fullest)
 
     def _compute(self, node: Node) -> None:
         form = self.plan.assignment.form(node)

@@ -23,8 +23,12 @@ def body(context: WorkerContext) -> Any:
         import aegis_fhe.ckks.secret
 
         return aegis_fhe.ckks.secret.__name__
+    if context.config["mode"] == "large":
+        return large(context)
     if context.config["mode"] == "kill":
         communicator = context.connect()
+        if context.config.get("memory"):
+            assert communicator.use_host_memory()
         communicator.barrier("together")
         if context.rank == context.config["rank"]:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -42,6 +46,28 @@ def body(context: WorkerContext) -> Any:
     return None
 
 
+def large(context: WorkerContext) -> Any:
+    """Blocks several times as long as a ring, both ways, posted before anyone waits, among small ones."""
+    import torch
+
+    from aegis_fhe.runtime.host_memory import FOLDER, RING_BYTES
+    from aegis_fhe.runtime.transfers import Transfer
+
+    communicator = context.connect()
+    assert communicator.use_host_memory()
+    left = [x.name for x in FOLDER.iterdir() if x.name.startswith("aegis-")]
+    rank, words = context.rank, [3, 3 * RING_BYTES // 8 + 5, 1, RING_BYTES // 8, 7]
+    blocks = {i: torch.arange(n, dtype=torch.int64) * (i + 1) for i, n in enumerate(words)}
+    started = []
+    for _ in range(2):
+        for i in blocks:
+            transfers = [Transfer(index=i, source=s, destination=1 - s, shape=(words[i],)) for s in (0, 1)]
+            started.append((i, communicator.start_exchange("large", {i: blocks[i] + rank}, transfers)))
+    exact = all(torch.equal(one.wait()[i], blocks[i] + 1 - rank) for i, one in reversed(started))
+    communicator.barrier("end")
+    return {"exact": exact, "left": left}
+
+
 def exchange(context: WorkerContext) -> Any:
     import torch
 
@@ -49,6 +75,8 @@ def exchange(context: WorkerContext) -> Any:
 
     print("noise on standard output")
     communicator = context.connect()
+    if context.config.get("memory"):
+        assert communicator.use_host_memory() == (context.world_size > 1)
     rank, world = context.rank, context.world_size
     shape = (2, 3, 64)
     blocks = {i: (torch.arange(384).reshape(shape) << 40) + i * 1_000_003 for i in range(7)}

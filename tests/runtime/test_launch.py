@@ -34,14 +34,15 @@ def children() -> list[psutil.Process]:
     return psutil.Process().children(recursive=True)
 
 
-def test_worlds_agree_bit_for_bit_and_the_ledger_is_exact() -> None:
+@pytest.mark.parametrize("memory", [False, True], ids=["sockets", "shared memory"])
+def test_worlds_agree_bit_for_bit_and_the_ledger_is_exact(memory: bool) -> None:
     digests = set()
     for world_size in (1, 2, 3):
         events: list[ProgressEvent] = []
         output: list[str] = []
         reports = launch(
             "exchange_worker",
-            {"mode": "exchange"},
+            {"mode": "exchange", "memory": memory},
             LaunchOptions(
                 world_size=world_size, threads=1, environment={"PYTHONPATH": SEARCH_PATH}, timeout_s=120
             ),

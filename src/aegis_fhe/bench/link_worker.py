@@ -22,6 +22,7 @@ def work(context: WorkerContext) -> Any:
     """Of each size the seconds of every round but the first, which finds other memory in the caches."""
     config = msgspec.convert(context.config, LinkConfig)
     world = context.connect()
+    world.use_host_memory()
     import torch
 
     found = []

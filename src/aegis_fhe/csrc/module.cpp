@@ -5,6 +5,7 @@
 
 #include "arena_tensor.h"
 #include "embedding.h"
+#include "host_link.h"
 #include "ring.h"
 #include "sampling.h"
 
@@ -121,6 +122,21 @@ NB_MODULE(_kernels, m) {
             Arena::Counters c = h.arena->counters();
             return std::vector<std::size_t>{c.in_use, c.cached, c.peak_in_use, c.peak_held, c.made};
         });
+    nb::class_<HostLink>(m, "HostLink")
+        .def("__init__", [](HostLink* link, const Addresses& incoming, const Addresses& outgoing,
+                            std::size_t capacity) {
+            std::vector<void*> from, to;
+            for (Address a : incoming) from.push_back(reinterpret_cast<void*>(a));
+            for (Address a : outgoing) to.push_back(reinterpret_cast<void*>(a));
+            new (link) HostLink(std::move(from), std::move(to), capacity);
+        }, "incoming"_a, "outgoing"_a, "capacity"_a)
+        .def("send", [](HostLink& link, std::size_t peer, Address data, std::size_t bytes) {
+            return link.send(peer, reinterpret_cast<const void*>(data), bytes);
+        }, Release())
+        .def("receive", [](HostLink& link, std::size_t peer, Address data, std::size_t bytes) {
+            return link.receive(peer, reinterpret_cast<void*>(data), bytes);
+        }, Release())
+        .def("wait", &HostLink::wait, Release(), "ticket"_a, "seconds"_a);
     nb::class_<Embedding>(m, "Embedding")
         .def(nb::new_(&make_embedding), Release(), "log_slots"_a, "path"_a)
         .def_prop_ro("path", &Embedding::path)

@@ -19,6 +19,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from aegis_fhe.runtime.host_memory import HostMemory, Moving, connect_host
 from aegis_fhe.runtime.ledger import Entry, Ledger
 from aegis_fhe.runtime.transfers import ITEM_BYTES, Transfer, all_gather_transfers
 
@@ -35,7 +36,11 @@ class Exchange:
     """Transfers under way: blocks must not change before `wait` (on CUDA it waits for the current stream)."""
 
     def __init__(
-        self, communicator: Communicator, blocks: dict[int, Tensor], works: list[dist.Work], entry: Entry
+        self,
+        communicator: Communicator,
+        blocks: dict[int, Tensor],
+        works: Sequence[dist.Work | Moving],
+        entry: Entry,
     ) -> None:
         self._communicator = communicator
         self._blocks = blocks
@@ -79,6 +84,7 @@ class Communicator:
         self.ledger = Ledger() if ledger is None else ledger
         self.allocate = self._allocated
         self._group = group
+        self._host: HostMemory | None = None
 
     @classmethod
     def connect(
@@ -108,9 +114,21 @@ class Communicator:
 
     def close(self) -> None:
         """Leave the process group."""
+        if self._host is not None:
+            self._host.close()
+            self._host = None
         if self._group is not None:
             dist.destroy_process_group(self._group)
             self._group = None
+
+    def use_host_memory(self, timeout_s: float = 1800.0) -> bool:
+        """Exchange through shared memory from now on, where all ranks are on one host: whether they are.
+
+        Every rank calls it, with nothing under way.
+        """
+        if self.world_size > 1 and self.device.type == "cpu":
+            self._host = connect_host(self, timeout_s)
+        return self._host is not None
 
     def start_exchange(
         self,
@@ -127,7 +145,7 @@ class Communicator:
         whose destination is this rank, in the plan's order; own blocks are passed through without a copy.
         """
         start, sent, received = time.time(), 0, 0
-        operations: list[dist.P2POp] = []
+        operations: list[tuple[bool, Tensor, int]] = []
         blocks: dict[int, Tensor] = {}
         for transfer in transfers:
             if transfer.source == self.rank:
@@ -135,16 +153,14 @@ class Communicator:
                 if transfer.destination == self.rank:
                     blocks[transfer.index] = block
                 else:
-                    operations.append(self._operation(dist.isend, block, transfer.destination))
+                    operations.append((True, block, transfer.destination))
                     sent += block.nbytes
             elif transfer.destination == self.rank:
                 block = self.allocate(transfer.shape)
                 blocks[transfer.index] = block
-                operations.append(self._operation(dist.irecv, block, transfer.source))
+                operations.append((False, block, transfer.source))
                 received += block.nbytes
-        works: list[dist.Work] = []
-        if operations:
-            works = self._guard(node, lambda: dist.batch_isend_irecv(operations))
+        works = self._guard(node, lambda: self._started(operations)) if operations else []
         entry = Entry(
             node=node,
             operation=operation,
@@ -206,8 +222,17 @@ class Communicator:
     def _allocated(self, shape: Sequence[int]) -> Tensor:
         return torch.empty(tuple(shape), dtype=torch.int64, device=self.device)
 
-    def _operation(self, kind: Callable[..., Any], block: Tensor, peer: int) -> dist.P2POp:
-        return dist.P2POp(kind, block, group=self._group, group_peer=peer)
+    def _started(self, operations: Sequence[tuple[bool, Tensor, int]]) -> Sequence[dist.Work | Moving]:
+        """operations: whether it is sent, the block, the other rank."""
+        host = self._host
+        if host is not None:
+            return [(host.send if sent else host.receive)(block, peer) for sent, block, peer in operations]
+        return dist.batch_isend_irecv(
+            [
+                dist.P2POp(dist.isend if sent else dist.irecv, block, group=self._group, group_peer=peer)
+                for sent, block, peer in operations
+            ]
+        )
 
     def _checked(self, block: Tensor, shape: tuple[int, ...], where: str) -> Tensor:
         assert block.dtype == torch.int64, f"{where} is {block.dtype}, blocks are int64"

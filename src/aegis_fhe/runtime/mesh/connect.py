@@ -42,6 +42,11 @@ class MeshCommunicators:
         for communicator in (self.tokens, self.limbs, self.team):
             communicator.allocate = arena.empty
 
+    def use_host_memory(self) -> None:
+        """Exchanges go through shared memory from now on, where devices are on one host. All call it."""
+        for communicator in (self.tokens, self.limbs, self.team):
+            communicator.use_host_memory()
+
     def received(self) -> dict[tuple[str, str, str], int]:
         """Bytes received for each (axis, stage, kind of collective), as `placement.traffic` predicts them."""
         found = {}

@@ -34,7 +34,7 @@ COMMANDS = {
     "longest": "Find the longest text that fits a number of devices, by strategy, from shapes alone.",
     "layer": "Run one encrypted layer as a plan says, on worker processes of this machine.",
     "params": "Show parameter sets: bits, security and key sizes.",
-    "bench": "Measure operations beside another library's: minimum, median, 90 % quantile, ratio.",
+    "bench": "Measure operations beside another library's, or a layer on several devices beside one.",
     "doctor": "Say what this machine has, what is missing, and the cure.",
 }
 

@@ -55,6 +55,7 @@ def large(context: WorkerContext) -> Any:
 
     communicator = context.connect()
     assert communicator.use_host_memory()
+    communicator.barrier("mapped")
     left = [x.name for x in FOLDER.iterdir() if x.name.startswith("aegis-")]
     rank, words = context.rank, [3, 3 * RING_BYTES // 8 + 5, 1, RING_BYTES // 8, 7]
     blocks = {i: torch.arange(n, dtype=torch.int64) * (i + 1) for i, n in enumerate(words)}

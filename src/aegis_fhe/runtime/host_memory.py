@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from aegis_fhe.runtime.collectives import Communicator
 
 FOLDER = Path("/dev/shm")
-RING_BYTES = 16 << 20
+RING_BYTES = 4 << 20
 HEAD_BYTES = 128  # as RingHead of csrc/host_link.h
 STRIDE = RING_BYTES + HEAD_BYTES
 LOOK_S = 1.0  # how often one that waits looks whether the other still lives

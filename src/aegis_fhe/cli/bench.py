@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from aegis_fhe.bench import provenance, result_rows
+from aegis_fhe.bench import result_rows
 from aegis_fhe.bench.choose_peer import choose_peer
 from aegis_fhe.bench.key_sizes import KeySizes, key_sizes
 from aegis_fhe.bench.peer import Peer
@@ -23,6 +23,7 @@ from aegis_fhe.cli import machine
 from aegis_fhe.cli.bench_bootstrap import bench_bootstrap
 from aegis_fhe.cli.bench_decoder_layer import bench_decoder_layer
 from aegis_fhe.cli.bench_scaling import bench_scaling
+from aegis_fhe.cli.circumstances import circumstances
 from aegis_fhe.errors import ParameterError
 
 RUNS = {"ring": 15, "bootstrap": 3, "decoder-layer": 2, "scaling": 5}
@@ -167,11 +168,9 @@ def _record(
     """Append the rows with the circumstances of the run."""
     notes = {name: {"note": note} for name, note in NOTES.items()}
     extras = notes if sizes is None else {**notes, KEY_GENERATION: notes[KEY_GENERATION] | sizes.facts()}
-    cpu, cores = machine.cpu_model(machine.cpu_fields()), machine.usable_cores()
 
     def append(path: Path) -> None:
-        circumstances = provenance.circumstances("ring", params, peer, cpu=cpu, cores=cores)
-        append_rows(path, rows, circumstances, extras)
+        append_rows(path, rows, circumstances("ring", params, peer), extras)
 
     result_rows.record("ring", output, append, _say)
 

@@ -10,13 +10,12 @@ from typing import Any
 
 from rich.console import Console
 
-from aegis_fhe.bench import provenance
 from aegis_fhe.bench.bootstrap_benchmark import measure_bootstrap
 from aegis_fhe.bench.openfhe_peer import openfhe_bootstrap
 from aegis_fhe.bench.openfhe_python import find_openfhe
 from aegis_fhe.bench.result_rows import record_facts
 from aegis_fhe.circuits.bootstrap import presets
-from aegis_fhe.cli import machine
+from aegis_fhe.cli.circumstances import circumstances
 from aegis_fhe.errors import ParameterError, PeerError
 from aegis_fhe.observe.table import format_bytes, results_table
 
@@ -48,10 +47,7 @@ def bench_bootstrap(
     if theirs is not None:
         facts["ratio"] = theirs["seconds"]["median"] / facts["seconds"]["median"]
     if record:
-        cpu = machine.cpu_model(machine.cpu_fields())
-        cores = machine.usable_cores()
-        about = provenance.circumstances("bootstrap", plan.params, None, cpu=cpu, cores=cores)
-        record_facts("bootstrap", output, facts | about, _say)
+        record_facts("bootstrap", output, facts | circumstances("bootstrap", plan.params), _say)
     if as_json:
         print(json.dumps(facts))
     else:

@@ -10,12 +10,11 @@ from typing import Any
 
 from rich.console import Console
 
-from aegis_fhe.bench import provenance
 from aegis_fhe.bench.decoder_sample import decoder_sample
 from aegis_fhe.bench.layer_benchmark import measure_layer
 from aegis_fhe.bench.result_rows import record_facts
 from aegis_fhe.circuits.bootstrap import presets
-from aegis_fhe.cli import machine
+from aegis_fhe.cli.circumstances import circumstances
 from aegis_fhe.cli.sample_lines import sample_lines
 from aegis_fhe.errors import ParameterError
 from aegis_fhe.observe.table import format_bytes, results_table
@@ -63,9 +62,7 @@ def bench_decoder_layer(
         **measure_layer(sample.program, sample.texts, threads=threads, say=_say),
     }
     if record:
-        cpu, cores = machine.cpu_model(machine.cpu_fields()), machine.usable_cores()
-        about = provenance.circumstances("decoder-layer", plan.params, None, cpu=cpu, cores=cores)
-        record_facts("decoder-layer", output, facts | about, _say)
+        record_facts("decoder-layer", output, facts | circumstances("decoder-layer", plan.params), _say)
     if as_json:
         print(json.dumps(facts))
     else:

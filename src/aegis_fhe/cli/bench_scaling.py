@@ -12,7 +12,6 @@ from typing import Any
 import psutil
 from rich.console import Console
 
-from aegis_fhe.bench import provenance
 from aegis_fhe.bench.device_calibration import calibrate_device
 from aegis_fhe.bench.link_calibration import calibrate_link
 from aegis_fhe.bench.result_rows import record_facts
@@ -20,6 +19,7 @@ from aegis_fhe.bench.scaling import World, measure_ceiling, measure_scaling, pro
 from aegis_fhe.circuits.bootstrap import presets
 from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan
 from aegis_fhe.cli import machine
+from aegis_fhe.cli.circumstances import circumstances
 from aegis_fhe.errors import ParameterError
 from aegis_fhe.observe.table import format_bytes, results_table
 from aegis_fhe.placement.cost import DeviceModel, Network, load_network
@@ -70,9 +70,7 @@ def bench_scaling(
             Machine(device=here.device, network=network), presets.n16(), PROJECTED
         )
     if record:
-        cpu, cores = machine.cpu_model(machine.cpu_fields()), machine.usable_cores()
-        about = provenance.circumstances("scaling", bootstrap.params, None, cpu=cpu, cores=cores)
-        record_facts("scaling", output, facts | about, _say)
+        record_facts("scaling", output, facts | circumstances("scaling", bootstrap.params), _say)
     if as_json:
         print(json.dumps(facts))
     else:

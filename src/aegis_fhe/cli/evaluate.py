@@ -13,9 +13,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from aegis_fhe.bench import provenance
 from aegis_fhe.bench.result_rows import record_facts
-from aegis_fhe.cli import machine
+from aegis_fhe.cli.circumstances import circumstances
 from aegis_fhe.errors import AegisError, ParameterError
 from aegis_fhe.models.classifier import TextClassifier
 from aegis_fhe.models.classifier import ranges_for as classifier_ranges
@@ -115,9 +114,7 @@ def evaluate(
     found = EVALUATIONS[name](limit, seed, _say)
     facts = {**found.facts, "seconds": round(time.monotonic() - start, 3)}
     if record and (limit is None or output is not None):
-        cpu, cores = machine.cpu_model(machine.cpu_fields()), machine.usable_cores()
-        about = provenance.circumstances("accuracy", found.params, None, cpu=cpu, cores=cores)
-        record_facts("accuracy", output, facts | about, _say)
+        record_facts("accuracy", output, facts | circumstances("accuracy", found.params), _say)
     if as_json:
         typer.echo(json.dumps(facts))
         return

@@ -19,7 +19,7 @@ from aegis_fhe.cli.insecure import require_secure
 from aegis_fhe.cli.seed import seed_key, seed_number, warn_of_seed
 from aegis_fhe.errors import CompatibilityError
 from aegis_fhe.observe.table import format_bytes, format_seconds, results_table
-from aegis_fhe.placement.evaluate import STAGES
+from aegis_fhe.placement.evaluate import STAGES, in_stage
 from aegis_fhe.placement.model_shapes import MODELS
 from aegis_fhe.placement.plan_file import CURE, StoredPlan, read_plan_file
 from aegis_fhe.placement.planned_layer import PlannedLayer
@@ -95,7 +95,7 @@ def _print(facts: Mapping[str, Any], security: str, console: Console) -> None:
 
 def _stage_row(facts: Mapping[str, Any], name: str) -> tuple[str, ...]:
     own = STAGES[name]
-    seconds = sum(facts["stages"].get(stage, 0.0) for stage in own)
+    seconds = in_stage(facts["stages"], name)
     received = (sum(n for _, stage, _, n in one if stage in own) for one in facts["received_bytes"])
     return (name, format_seconds(seconds), *map(format_bytes, received))
 

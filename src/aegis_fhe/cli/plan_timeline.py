@@ -6,7 +6,7 @@ from rich.console import Console
 
 from aegis_fhe.observe.table import results_table
 from aegis_fhe.placement.ablation import DESCRIPTIONS, Ablation
-from aegis_fhe.placement.evaluate import STAGES, exposed_seconds
+from aegis_fhe.placement.evaluate import STAGES, in_stage
 from aegis_fhe.placement.timeline import Timeline
 
 
@@ -22,7 +22,7 @@ def print_timeline(name: str, found: Ablation, console: Console) -> None:
 
 
 def _row(name: str, timeline: Timeline, planned: Timeline) -> tuple[str, ...]:
-    waits = [exposed_seconds(timeline, stage) for stage in STAGES]
+    waits = [in_stage(timeline.exposed, stage) for stage in STAGES]
     slower = timeline.seconds / planned.seconds - 1
     shown = [f"{1e3 * seconds:.1f}" for seconds in (sum(timeline.exposed.values()), *waits)]
     return (name, f"{timeline.seconds:.4g}", f"{100 * slower:.2f} %", *shown)

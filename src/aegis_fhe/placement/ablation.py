@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from aegis_fhe.placement.evaluate import STAGES, Evaluation, evaluate, exposed_seconds
+from aegis_fhe.placement.evaluate import STAGES, Evaluation, evaluate, in_stage
 from aegis_fhe.placement.facts import Seen
 from aegis_fhe.placement.timeline import Timeline
 from aegis_fhe.program.long.divide import REWRITES, without
@@ -47,5 +47,5 @@ def timeline_facts(timeline: Timeline) -> dict[str, Any]:
     """Seconds, and those of waiting by reported stage; of the device that is done last."""
     return {
         "seconds": timeline.seconds,
-        "exposed_seconds": {name: exposed_seconds(timeline, name) for name in STAGES},
+        "exposed_seconds": {name: in_stage(timeline.exposed, name) for name in STAGES},
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -82,9 +82,9 @@ class Evaluation:
         return max(inside, key=Counter.total) + Counter[str](between)
 
 
-def exposed_seconds(timeline: Timeline, stage: str) -> float:
-    """Of waiting in a reported stage."""
-    return sum(timeline.exposed.get(name, 0.0) for name in STAGES[stage])
+def in_stage(seconds: Mapping[str, float], stage: str) -> float:
+    """Of a reported stage, from those of the graph's."""
+    return sum(seconds.get(name, 0.0) for name in STAGES[stage])
 
 
 def evaluate(

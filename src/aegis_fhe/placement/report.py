@@ -9,7 +9,7 @@ from typing import Any
 
 from aegis_fhe.placement.compare import Verdict
 from aegis_fhe.placement.cure import find_cure
-from aegis_fhe.placement.evaluate import STAGES, Evaluation, exposed_seconds
+from aegis_fhe.placement.evaluate import STAGES, Evaluation, in_stage
 from aegis_fhe.placement.one_device import OneDevice
 from aegis_fhe.placement.workload import Workload
 
@@ -126,7 +126,7 @@ def _stage(found: Evaluation, name: str) -> dict[str, Any]:
     return {
         "bytes_received_per_device": found.received(name),
         "collectives": dict(found.collectives(name)),
-        "exposed_seconds": exposed_seconds(found.timeline, name),
+        "exposed_seconds": in_stage(found.timeline.exposed, name),
     }
 
 

@@ -91,9 +91,10 @@ def weight_bytes(nodes: Iterable[Node], params: Parameters) -> int:
     they are used. Those of full length, where a text has one token, are encoded anew each time.
     """
     matrices = {node.operator for node in nodes if isinstance(node.operator, MatrixProduct | ProductTerms)}
-    sub_slots = [(m, (m.product if isinstance(m, ProductTerms) else m).source.sub_slots) for m in matrices]
     return sum(
-        encoded_plaintexts(m) * 2 * count * RESIDUE_BYTES for m, count in sub_slots if count < params.slots
+        encoded_plaintexts(m) * 2 * m.source.sub_slots * RESIDUE_BYTES
+        for m in matrices
+        if m.source.sub_slots < params.slots
     )
 
 

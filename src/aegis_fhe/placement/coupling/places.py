@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
 
 from aegis_fhe.errors import CompatibilityError
 from aegis_fhe.program.long.attention import StreamingAttention
@@ -190,7 +189,7 @@ def _chunk(operator: ScoreChunk) -> tuple[list[Place], list[Place]]:
 def _weighted(operator: WeightedSums, inputs: int) -> tuple[list[Place], list[Place]]:
     """P [query block][giant step][pair], babies of V [pair][column], sums so far as the results."""
     attention = operator.attention
-    found = [Place("scores", place[0], x) for place in _parts(attention) for x in operator.pairs(*place)]
+    found = [Place("scores", place[0], x) for place in attention.places for x in operator.pairs(*place)]
     found += [
         Place("values", pair // attention.scores.baby, c)
         for pair in operator.all_pairs()
@@ -200,14 +199,10 @@ def _weighted(operator: WeightedSums, inputs: int) -> tuple[list[Place], list[Pl
     return found + before, _sums("x", attention, operator.columns)
 
 
-def _parts(attention: StreamingAttention) -> Iterator[tuple[int, int]]:
-    return product(attention.query_blocks, attention.giant_steps)
-
-
 def _sums(role: str, attention: StreamingAttention, columns: tuple[int, ...]) -> list[Place]:
     """[query block][giant step], O's columns and then, with the first, D."""
     own = [*columns, *_denominator(attention, columns)]
-    return [Place(role, block, c) for block, _ in _parts(attention) for c in own]
+    return [Place(role, block, c) for block, _ in attention.places for c in own]
 
 
 def _denominator(attention: StreamingAttention, columns: tuple[int, ...]) -> list[int]:

@@ -15,6 +15,7 @@ the factor 1/D turns back to its query as Q does. Scores stay from one pass to t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from typing import TypeVar
 
 import msgspec
@@ -83,6 +84,11 @@ class StreamingAttention(msgspec.Struct, frozen=True, tag=True):
     def giant_steps(self) -> Sequence[int]:
         """Which giant steps are summed, in rising order."""
         return range(*self.giants) if self.giants else range(self.scores.giants)
+
+    @property
+    def places(self) -> list[tuple[int, int]]:
+        """(block of queries, giant step) of its part."""
+        return list(product(self.query_blocks, self.giant_steps))
 
     @property
     def exponential_depth(self) -> int:

@@ -13,6 +13,7 @@ import msgspec
 
 from aegis_fhe.circuits.backend import Backend
 from aegis_fhe.program.long.matrix_product import MatrixProduct
+from aegis_fhe.program.long.placement import Placement
 from aegis_fhe.program.operators.context import Context
 
 V = TypeVar("V")
@@ -47,6 +48,11 @@ class ProductTerms(msgspec.Struct, frozen=True, tag=True):
         """What decides its operations and levels: see `KnownNodes`."""
         whole = self.product.alike(context)
         return ProductTerms, whole, self.product.used(self.columns), self.product.used(self.before)
+
+    @property
+    def source(self) -> Placement:
+        """Of the product."""
+        return self.product.source
 
     @property
     def reached(self) -> tuple[int, ...]:

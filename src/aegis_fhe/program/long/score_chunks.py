@@ -63,7 +63,7 @@ class ScoreChunk(msgspec.Struct, frozen=True, tag=True):
     def alike(self, context: Context) -> Hashable:
         """What decides its operations and levels: see `KnownNodes`."""
         seen = tuple(place for place, _ in self._seen(context))
-        return ScoreChunk, msgspec.structs.replace(self.attention, queries=None, giants=None), seen
+        return ScoreChunk, self.attention, seen
 
     def _seen(self, context: Context) -> list[tuple[int, NDArray[np.bool_]]]:
         pairs = self.attention.scores.pairs(self.block, self.step, self.first, self.last)

@@ -9,8 +9,7 @@ more than one keeps, they come in windows, and sums of a window are added to tho
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
-from itertools import product
+from collections.abc import Hashable, Sequence
 from typing import TypeAlias, TypeVar
 
 import msgspec
@@ -51,12 +50,12 @@ class WeightedSums(msgspec.Struct, frozen=True, tag=True):
 
     def all_pairs(self) -> list[int]:
         """Those that some block of queries and giant step has."""
-        return sorted({pair for place in places(self.attention) for pair in self.pairs(*place)})
+        return sorted({pair for place in self.attention.places for pair in self.pairs(*place)})
 
     def lower(self, backend: Backend[V], inputs: list[V], context: Context) -> list[V]:
         """A product for each P and column; no rotation. Raises as `StreamingAttention`."""
         self.attention.check(context)
-        own, columns = list(places(self.attention)), len(self.columns)
+        own, columns = self.attention.places, len(self.columns)
         rest = iter(inputs)
         weights = [[next(rest) for _ in self.pairs(*place)] for place in own]
         values = {pair: [next(rest) for _ in range(columns)] for pair in self.all_pairs()}
@@ -72,7 +71,7 @@ class WeightedSums(msgspec.Struct, frozen=True, tag=True):
 
     def alike(self, context: Context) -> Hashable:
         """What decides its operations and levels: see `KnownNodes`."""
-        own = [(place, self.pairs(*place)) for place in places(self.attention)]
+        own = [(place, self.pairs(*place)) for place in self.attention.places]
         lie = tuple(tuple(pair - self.first for pair in pairs) for _, pairs in own)
         seen = tuple(
             tuple(at for at, _ in seen_pairs(self.attention, *place, pairs, context)) for place, pairs in own
@@ -118,8 +117,3 @@ class GiantSums(msgspec.Struct, frozen=True, tag=True):
         width = size // len(self.attention.giant_steps)
         grids = [inputs[start : start + size] for start in range(0, len(inputs), size)]
         return [[grid[column::width] for column in range(width)] for grid in grids]
-
-
-def places(attention: StreamingAttention) -> Iterator[tuple[int, int]]:
-    """(query block, giant step) of its part."""
-    return product(attention.query_blocks, attention.giant_steps)

@@ -58,9 +58,8 @@ class AttentionPart:
                 outputs = [self._score(block, i, pair) for pair in own]
                 yield self._node(chunk, [*queries, *babies], outputs, f".scores{pairs.start}.{block}.{i}")
 
-    def weighted(self, columns: tuple[int, ...], windows: Sequence[range], number: int) -> Node:
-        """Sums of some columns over one window of pairs; they replace those before."""
-        window = windows[number]
+    def weighted(self, columns: tuple[int, ...], window: range, number: int) -> Node:
+        """Sums of some columns over window `number` of pairs; they replace those before."""
         operator = WeightedSums(self._attention(), window.start, window.stop, columns)
         scores = [self._score(*place, pair) for place in self._places() for pair in operator.pairs(*place)]
         babies = [x for pair in operator.all_pairs() for x in self._babies(self.names.values, pair, columns)]

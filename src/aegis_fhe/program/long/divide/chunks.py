@@ -64,7 +64,7 @@ def _steps(names: AttentionNames, division: Division, parts: Sequence[AttentionP
         last, made = number + 1 == len(windows), list[Node]()
         for turn in in_turns(len(columns), groups):
             taken = tuple(c for n in turn.values() for c in range(*columns[n]))
-            nodes = [part.weighted(taken, windows, number) for part in parts]
+            nodes = [part.weighted(taken, window, number) for part in parts]
             nodes += [part.sums(taken, number) for part in parts] if last else []
             by_group = {group: columns[n] for group, n in turn.items()}
             sums = [*_over_parts(names, parts, by_group, taken[0])] if last else []

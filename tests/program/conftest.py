@@ -62,9 +62,10 @@ class CountingEvaluator(Evaluator):
         self.executed["rescale", x.level] += x.components / 2  # type: ignore[assignment]
         return super().rescale(x)
 
-    def multiply_sum(self, xs: Any, ys: Any) -> Ciphertext:
-        self.executed["product", min(x.level for x in (*xs, *ys))] += len(xs)
-        return super().multiply_sum(xs, ys)
+    def multiply_matrix(self, xs: Any, ys: Any, onto: Any = ()) -> list[list[Ciphertext]]:
+        level = min(x.level for row in (*xs, *ys, *onto) for x in row)
+        self.executed["product", level] += len(xs) * len(ys) * len(ys[0])
+        return super().multiply_matrix(xs, ys, onto)
 
 
 @pytest.fixture(scope="session")

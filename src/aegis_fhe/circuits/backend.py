@@ -91,6 +91,12 @@ class Backend(Protocol[V]):
         """onto + sum_i xs[i] * ys[i], three components; onto: three too, at the scale of the product."""
         ...
 
+    def multiply_matrix(
+        self, xs: Sequence[Sequence[V]], ys: Sequence[Sequence[V]], onto: Sequence[Sequence[V]] = ()
+    ) -> list[list[V]]:
+        """onto[r][s] + sum_b xs[r][b] * ys[b][s], each as `multiply_sum`; onto: none, or one for each."""
+        ...
+
     def relinearize(self, x: V) -> V:
         """Three components -> two, one key switch."""
         ...

@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
 from aegis_fhe.circuits.counts import OperationCounts
+from aegis_fhe.circuits.products import entries_of_product
 from aegis_fhe.ckks.key_request import CONJUGATION, FROM_SPARSE, RELINEARISATION, TO_SPARSE
 from aegis_fhe.ckks.slots import SlotVector
 from aegis_fhe.errors import CompatibilityError, LayoutError, LevelError, ScaleError
@@ -173,6 +174,15 @@ class SymbolicBackend:
             self._same_scale([onto, found])
             self.counts.add("addend", level, 3 / 2)
         return found
+
+    def multiply_matrix(
+        self,
+        xs: Sequence[Sequence[Symbol]],
+        ys: Sequence[Sequence[Symbol]],
+        onto: Sequence[Sequence[Symbol]] = (),
+    ) -> list[list[Symbol]]:
+        """Entry by entry."""
+        return entries_of_product(self, xs, ys, onto)
 
     def relinearize(self, x: Symbol) -> Symbol:
         """Two components; one key switch when there were three."""

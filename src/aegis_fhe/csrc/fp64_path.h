@@ -5,9 +5,29 @@
 #include "fp64_forward.h"
 #include "fp64_inverse.h"
 #include "fp64_periodic.h"
+#include "tensor_tiles.h"
 
 namespace aegis {
 namespace {
+
+// What TensorTiles asks for: a tile of one row has 6 registers of sums for each column.
+template <class L>
+struct Fp64Sums {
+    using Value = typename L::V;
+    using Sum = aegis::Sum<L>;
+    static constexpr std::size_t kLanes = std::size_t{1} << L::kLogLanes, kRows = 1, kColumns = L::kLogLanes == 3 ? 2 : 1;
+    static constexpr std::size_t kTerms = kMaxTerms;
+    SumReducer<L> reducer;
+    Fp64Sums(const Modulus& m, std::size_t terms) : reducer(m, terms, m.q_double) {}
+
+    AEGIS_HD Sum sum(std::size_t terms) { return Sum(terms); }
+    AEGIS_HD Value load(const i64* p) { return load_residues<L>(p); }
+    AEGIS_HD void store(i64* p, Value x) { store_residues<L>(p, x); }
+    AEGIS_HD void pack(const i64* from, u64* to) { L::store(reinterpret_cast<double*>(to), load_residues<L>(from)); }
+    AEGIS_HD Value operand(const u64* p) { return L::load(reinterpret_cast<const double*>(p)); }
+    AEGIS_INLINE Value reduce(const Sum& sum) const { return reducer.reduce(sum); }
+    AEGIS_INLINE Value join(Value x, Value y) const { return reducer.f.canon(x + y); }
+};
 
 template <class L>
 struct Fp64Path {
@@ -88,6 +108,10 @@ struct Fp64Path {
         }
     }
 
+    using Tensor = TensorTiles<Fp64Sums<L>>;
+    static std::size_t tensor_scratch(const TensorJob& job) { return Tensor::scratch(job); }
+    static void tensor(const Limb& limb, const TensorJob& job, u64* scratch) { Tensor::run(limb, job, scratch); }
+
     static void permute_add(const Limb& limb, const i64* x, const PermutePlan& plan, i64* out) {
         permute_row_add(limb.m, x, plan, out);
     }
@@ -95,8 +119,8 @@ struct Fp64Path {
     static constexpr Kernels table(const char* name) {
         using P = Fp64Periodic<L>;
         return {name, L::kLogLanes + 2, 1, Fp64Stages<L>::build, ntt, intt, ntt_subtract_scale, add, sub, mul,
-                add_scalar, mul_scalar, dot, P::periodic_scratch, P::periodic, permute_row,
-                permute_add, Fp64Convert<L>::convert};
+                add_scalar, mul_scalar, dot, P::periodic_scratch, P::periodic, tensor_scratch, tensor,
+                permute_row, permute_add, Fp64Convert<L>::convert};
     }
 };
 

@@ -3,8 +3,27 @@
 
 #include "ifma_ntt.h"
 #include "ifma_periodic.h"
+#include "tensor_tiles.h"
 
 namespace aegis {
+
+// What TensorTiles asks for: a tile of 2 x 2 has 12 sums, 24 registers.
+template <class L>
+struct IfmaSums {
+    using Value = typename L::Word;
+    using Sum = IfmaSum<L>;
+    static constexpr std::size_t kLanes = 8, kRows = 2, kColumns = 2, kTerms = kIfmaMaxTerms;
+    IfmaReducer<L> reducer;
+    IfmaSums(const Modulus& m, std::size_t) : reducer(m) {}
+
+    AEGIS_INLINE static Sum sum(std::size_t) { return Sum(); }
+    AEGIS_INLINE static Value load(const i64* p) { return load_row<L>(p); }
+    AEGIS_INLINE static void store(i64* p, Value x) { store_row<L>(p, x); }
+    AEGIS_INLINE static void pack(const i64* from, u64* to) { L::store(to, load_row<L>(from)); }
+    AEGIS_INLINE static Value operand(const u64* p) { return L::load(p); }
+    AEGIS_INLINE Value reduce(const Sum& sum) const { return reducer.reduce(sum); }
+    AEGIS_INLINE Value join(Value x, Value y) const { return reducer.f.fold(L::add(x, y), reducer.f.q); }
+};
 
 template <class L>
 struct IfmaPath {
@@ -95,6 +114,10 @@ struct IfmaPath {
     static void periodic(const Limb& limb, const PeriodicJob& job, u64* scratch) {
         IfmaPeriodic<L>::run(limb, job, scratch);
     }
+
+    using Tensor = TensorTiles<IfmaSums<L>>;
+    static std::size_t tensor_scratch(const TensorJob& job) { return Tensor::scratch(job); }
+    static void tensor(const Limb& limb, const TensorJob& job, u64* scratch) { Tensor::run(limb, job, scratch); }
 
     static void permute(const i64* x, const PermutePlan& plan, i64* out) {
         for (std::size_t b = 0; b < plan.blocks; ++b) store_row<L>(out + kLanes * b, permuted(x, plan, b));
@@ -230,9 +253,9 @@ struct IfmaPath {
     }
 
     static constexpr Kernels table(const char* name) {
-        return {name, 6,   1,          build,      ntt, intt,             ntt_subtract_scale, add,
-                sub,  mul, add_scalar, mul_scalar, dot, periodic_scratch, periodic,           permute,
-                permute_add, convert};
+        return {name,   6,          1,          build, ntt,              intt,     ntt_subtract_scale,
+                add,    sub,        mul,        add_scalar, mul_scalar,  dot,      periodic_scratch,
+                periodic, tensor_scratch, tensor, permute, permute_add, convert};
     }
 };
 

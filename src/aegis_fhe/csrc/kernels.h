@@ -62,6 +62,16 @@ struct PeriodicJob {
     std::size_t run_begin, run_end;
 };
 
+// One limb of out[r][s] = onto[r][s] + sum_b x[r][b] (x) y[b][s], x (x) y = (x_0 y_0, x_0 y_1 + x_1 y_0, x_1 y_1).
+struct TensorJob {
+    std::size_t rows, terms, columns;
+    const i64* const* x;     // [rows][terms][2] rows of `count`
+    const i64* const* y;     // [terms][columns][2]
+    i64* const* out;         // [rows][columns][3]
+    const i64* const* onto;  // the same, or null for zero
+    std::size_t count;
+};
+
 constexpr std::size_t kPeriodicRuns = 8;     // runs packed together (one cache line of each weight row)
 constexpr std::size_t kPeriodicPoints = 256; // coefficients of one run handled at once
 
@@ -82,6 +92,8 @@ struct Kernels {
     void (*dot)(const Limb&, const i64* const* xs, const i64* const* ys, std::size_t terms, i64* out, std::size_t n);
     std::size_t (*periodic_scratch)(const PeriodicJob&);  // in 64-bit words
     void (*periodic)(const Limb&, const PeriodicJob&, u64* scratch);
+    std::size_t (*tensor_scratch)(const TensorJob&);
+    void (*tensor)(const Limb&, const TensorJob&, u64* scratch);
     // out = permuted x, or out + permuted x; out is apart from x. n >= 8.
     void (*permute)(const i64* x, const PermutePlan&, i64* out);
     void (*permute_add)(const Limb&, const i64* x, const PermutePlan&, i64* out);

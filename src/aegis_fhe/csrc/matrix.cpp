@@ -6,7 +6,7 @@
 namespace aegis {
 namespace {
 
-constexpr std::size_t kCacheWords = std::size_t{1} << 15;  // 256 KiB of operands
+constexpr std::size_t kCacheWords = std::size_t{1} << 16;  // 128 KiB of operands
 constexpr std::size_t kShortest = 64;
 constexpr std::size_t kWeightWords = std::size_t{1} << 20;  // 8 MiB of periodic weights
 constexpr std::size_t kTasks = 16;                          // of one limb of a periodic product
@@ -19,31 +19,21 @@ std::size_t chunk_of(std::size_t operands, std::size_t n) {
 
 }  // namespace
 
-void Ring::tensor_product(const TensorProduct& job, i64* out, const Index& limbs) const {
-    std::size_t n = degree(), count = limbs.size(), terms = job.terms;
+void Ring::tensor_product(const TensorProduct& job, const Index& limbs) const {
+    std::size_t n = degree(), count = limbs.size();
     std::size_t chunk = chunk_of(job.x.size() + job.y.size(), n);
     for_rows(n / chunk, count, [&](std::size_t l, std::size_t part) {
         std::size_t at = l * n + part * chunk;
-        std::vector<const i64*> left(2 * terms), right(2 * terms);
-        for (std::size_t r = 0; r < job.rows; ++r)
-            for (std::size_t s = 0; s < job.columns; ++s) {
-                for (std::size_t b = 0; b < terms; ++b) {
-                    const i64* const* x = job.x.data() + 2 * (r * terms + b);
-                    const i64* const* y = job.y.data() + 2 * (b * job.columns + s);
-                    left[b] = x[0] + at;
-                    left[terms + b] = x[1] + at;
-                    right[b] = y[1] + at;
-                    right[terms + b] = y[0] + at;
-                }
-                std::size_t entry = 3 * (r * job.columns + s);
-                i64* to = out + entry * count * n + at;
-                kernels_->dot(limbs_[limbs[l]], left.data(), right.data() + terms, terms, to, chunk);
-                kernels_->dot(limbs_[limbs[l]], left.data(), right.data(), 2 * terms, to + count * n, chunk);
-                kernels_->dot(limbs_[limbs[l]], left.data() + terms, right.data(), terms, to + 2 * count * n, chunk);
-                if (job.onto.empty()) continue;
-                for (std::size_t c = 0; c < 3; ++c, to += count * n)
-                    kernels_->add(limbs_[limbs[l]], job.onto[entry + c] + at, to, to, chunk);
-            }
+        std::vector<const i64*> x(job.x), y(job.y), onto(job.onto);
+        for (auto* rows : {&x, &y, &onto})
+            for (const i64*& row : *rows) row += at;
+        std::vector<i64*> to;
+        for (i64* out : job.out)
+            for (std::size_t c = 0; c < 3; ++c) to.push_back(out + c * count * n + at);
+        TensorJob own{job.rows,  job.terms,      job.columns, x.data(),
+                      y.data(),  to.data(),      onto.empty() ? nullptr : onto.data(), chunk};
+        Scratch scratch(*arena_, kernels_->tensor_scratch(own) + 1);
+        kernels_->tensor(limbs_[limbs[l]], own, scratch.data());
     });
 }
 

@@ -183,9 +183,11 @@ NB_MODULE(_kernels, m) {
             r.periodic_sums({rows(xs), out(to), count, components, small.log_n(), limbs}, in(coefficients), small);
         }, Release())
         .def("tensor_product", [](const Ring& r, const Addresses& x, const Addresses& y, std::size_t row_count,
-                                  std::size_t terms, std::size_t columns, const Addresses& onto, Address to,
+                                  std::size_t terms, std::size_t columns, const Addresses& onto, const Addresses& to,
                                   const Index& limbs) {
-            r.tensor_product({rows(x), rows(y), row_count, terms, columns, rows(onto)}, out(to), limbs);
+            std::vector<i64*> results;
+            for (Address a : to) results.push_back(out(a));
+            r.tensor_product({rows(x), rows(y), row_count, terms, columns, rows(onto), results}, limbs);
         }, Release())
         .def("convert", [](const Ring& r, Address x, Address to, std::size_t outer, const Index& source,
                            const Index& target) {

@@ -147,6 +147,33 @@ void periodic(const Limb& limb, const PeriodicJob& job, u64*) {
                 }
 }
 
+std::size_t tensor_scratch(const TensorJob&) { return 0; }
+
+// Two products of each term at most: 2^27 terms fit.
+u64 tensor_entry(const Limb& limb, const TensorJob& job, std::size_t r, std::size_t s, std::size_t c, std::size_t j) {
+    u128 sum = 0;
+    for (std::size_t b = 0; b < job.terms; ++b) {
+        const i64* const* x = job.x + 2 * (r * job.terms + b);
+        const i64* const* y = job.y + 2 * (b * job.columns + s);
+        for (std::size_t i = c == 2; i <= (c != 0); ++i)
+            sum += static_cast<u128>(residues(x[i])[j]) * residues(y[c - i])[j];
+    }
+    return reduce_wide(sum, limb.m);
+}
+
+void tensor(const Limb& limb, const TensorJob& job, u64*) {
+    for (std::size_t r = 0; r < job.rows; ++r)
+        for (std::size_t s = 0; s < job.columns; ++s)
+            for (std::size_t c = 0; c < 3; ++c) {
+                std::size_t entry = 3 * (r * job.columns + s) + c;
+                for (std::size_t j = 0; j < job.count; ++j) {
+                    u64 value = tensor_entry(limb, job, r, s, c, j);
+                    if (job.onto != nullptr) value = add_mod(value, residues(job.onto[entry])[j], limb.m.q);
+                    residues(job.out[entry])[j] = value;
+                }
+            }
+}
+
 void convert(const ConvertPlan& plan, const i64* x, i64* out, std::size_t stride, std::size_t count, u64* scratch) {
     u64* y = scratch;  // [coefficient][source, overflow]
     std::size_t terms = plan.sources + 1;
@@ -168,7 +195,9 @@ void convert(const ConvertPlan& plan, const i64* x, i64* out, std::size_t stride
 
 }  // namespace
 
-constexpr Kernels kPortable = {"portable", 0,   2,          build, ntt,              intt,     ntt_subtract_scale, add, sub, mul,
-                           add_scalar, mul_scalar, dot,   periodic_scratch, periodic, permute_row, permute_add, convert};
+constexpr Kernels kPortable = {
+    "portable", 0,   2,          build,      ntt, intt,             ntt_subtract_scale, add,
+    sub,        mul, add_scalar, mul_scalar, dot, periodic_scratch, periodic,           tensor_scratch,
+    tensor,     permute_row,     permute_add, convert};
 
 }  // namespace aegis

@@ -67,6 +67,7 @@ struct TensorProduct {
     std::vector<const i64*> x, y;  // [rows][terms][2] and [terms][columns][2] polynomials of [limb, N]
     std::size_t rows, terms, columns;
     std::vector<const i64*> onto;  // [rows][columns][3] that the products are added to, or none
+    std::vector<i64*> out;         // [rows][columns] of [3, limb, N]
 };
 
 // NTT values of periodic plaintexts, and how far apart those of neighbouring rows, terms and limbs lie.
@@ -111,8 +112,7 @@ class Ring {
     void periodic_dot(const PeriodicProduct& job, const i64* weights) const;
     // coefficients [rows, terms, M], signed; small: the ring of degree M over the same moduli
     void periodic_sums(const PeriodicProduct& job, const i64* coefficients, const Ring& small) const;
-    // out [rows][columns][3][limb, N]
-    void tensor_product(const TensorProduct& job, i64* out, const Index& limbs) const;
+    void tensor_product(const TensorProduct& job, const Index& limbs) const;
     void convert(const i64* x, i64* out, std::size_t outer, const Index& source, const Index& target) const;
     // x is [outer, keep + drop, N], NTT domain; out [outer, keep, N]: the automorphism of the quotient
     void mod_down(const i64* x, i64* out, std::size_t outer, const Index& keep, const Index& drop,

@@ -17,7 +17,9 @@ from aegis_fhe.placement.limb_traffic import LimbTraffic
 from aegis_fhe.placement.limbs import LimbPlacement
 from aegis_fhe.placement.switch_rows import SwitchRows
 
-WEIGHT_WORDS = 1 << 20  # of periodic weights that a kernel transforms together: `csrc/matrix.cpp`
+# Of periodic weights that a kernel transforms together; of operands of a matrix product that it packs, in
+# runs of PACKED_RUN entries at the least: `csrc/matrix.cpp`.
+WEIGHT_WORDS, PACKED_WORDS, PACKED_RUN = 1 << 20, 1 << 16, 64
 
 
 class _Block:
@@ -125,8 +127,21 @@ class NodeMemory(LimbTraffic):
         return found if len(xs) == 1 else self._new(found)
 
     def multiply_sum(self, xs: Sequence[Symbol], ys: Sequence[Symbol], onto: Symbol | None = None) -> Symbol:
-        """Three components, besides what they are added to."""
-        return self._new(super().multiply_sum(xs, ys, onto))
+        """Three components, besides what they are added to, and operands packed."""
+        found = self._new(super().multiply_sum(xs, ys, onto))
+        self._packed(4 * len(xs))
+        return found
+
+    def multiply_matrix(
+        self,
+        xs: Sequence[Sequence[Symbol]],
+        ys: Sequence[Sequence[Symbol]],
+        onto: Sequence[Sequence[Symbol]] = (),
+    ) -> list[list[Symbol]]:
+        """All entries, and operands packed."""
+        found = super().multiply_matrix(xs, ys, onto)
+        self._packed(2 * len(ys) * (len(xs) + len(ys[0])))
+        return found
 
     def rescale(self, x: Symbol) -> Symbol:
         """The dropped rows besides."""
@@ -196,6 +211,13 @@ class NodeMemory(LimbTraffic):
         self._during(2 * self._rows(top) + switch.making(top))
         self._during(beside + switch.digits(top) + switch.divided(top))
         return self._new(super().raise_modulus(x))
+
+    def _packed(self, polynomials: int) -> None:
+        """Of one limb, as much of each operand as fits."""
+        run = self.degree
+        while run > PACKED_RUN and run * polynomials > PACKED_WORDS:
+            run //= 2
+        self._during(-(-run * polynomials // self.degree))
 
     def _applied(self, level: int) -> int:
         """A product and its quotient, turned."""

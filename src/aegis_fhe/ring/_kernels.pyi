@@ -89,7 +89,7 @@ class Ring:
         terms: int,
         columns: int,
         onto: Sequence[int],
-        to: int,
+        to: Sequence[int],
         limbs: Sequence[int],
     ) -> None: ...
     def convert(self, x: int, to: int, outer: int, source: Sequence[int], target: Sequence[int]) -> None: ...

@@ -19,16 +19,15 @@ class MatrixProduct(RingCore):
         ys: Sequence[Sequence[Tensor]],
         limbs: Sequence[int],
         onto: Sequence[Sequence[Tensor]] = (),
-    ) -> Tensor:
+    ) -> list[list[Tensor]]:
         """out[r, s] = onto[r][s] + sum_b xs[r][b] (x) ys[b][s],
 
         x (x) y = (x_0 y_0, x_0 y_1 + x_1 y_0, x_1 y_1). onto: R rows of S tensors, each [3, limb, N] with
         contiguous components, NTT domain in [0, q), read once; none for zero. xs: R rows of B tensors, ys: B
-        rows of S tensors, each [2, limb, N], else as onto -> [R, S, 3, limb, N] in [0, q), every sum reduced
-        once. Scale: that of a product.
-        Cost: 4 R S B products per entry; each operand is read from memory once where R B + B S entries of all
-        of them fit the cache. Raises LayoutError for wrong tensors or ragged rows, ParameterError for unknown
-        limbs.
+        rows of S tensors, each [2, limb, N], else as onto -> R rows of S tensors [3, limb, N] in [0, q), each
+        with memory of its own, every sum reduced once. Scale: that of a product.
+        Cost: 4 R S B products per entry; each operand is read from memory once where R B + B S runs of them
+        fit the cache. Raises LayoutError for wrong tensors or ragged rows, ParameterError for unknown limbs.
         """
         index = self.check_limbs(limbs)
         rows, terms, columns = len(xs), len(ys), len(ys[0]) if ys else 0
@@ -43,8 +42,9 @@ class MatrixProduct(RingCore):
             raise LayoutError(f"a product of [{rows}][{columns}] cannot be added to {[len(r) for r in onto]}")
         x_flat, y_flat = (self._components("a factor", m, 2, len(index)) for m in (xs, ys))
         sums = self._components("a sum", onto, 3, len(index))
-        out = self.arena.empty((rows, columns, 3, len(index), self.degree))
-        self._native.tensor_product(x_flat, y_flat, rows, terms, columns, sums, out.data_ptr(), index)
+        out = [[self.arena.empty((3, len(index), self.degree)) for _ in range(columns)] for _ in range(rows)]
+        to = [x.data_ptr() for row in out for x in row]
+        self._native.tensor_product(x_flat, y_flat, rows, terms, columns, sums, to, index)
         return out
 
     def _components(self, name: str, matrix: Sequence[Sequence[Tensor]], count: int, limbs: int) -> list[int]:

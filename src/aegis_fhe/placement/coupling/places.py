@@ -176,13 +176,14 @@ def _attended(
 
 
 def _chunk(operator: ScoreChunk) -> tuple[list[Place], list[Place]]:
-    """Q [column], babies of K [pair][column]; P [pair], its key's block in the place of a feature's."""
+    """Q [giant step][column], babies of K [pair][column]; P [giant step][pair], its key's block in the place
+    of a feature's.
+    """
     scores, block = operator.attention.scores, operator.block
-    pairs = scores.pairs(block, operator.step, operator.first, operator.last)
-    keys = [pair // scores.baby for pair in pairs]
-    found = [*_grid("queries", [block], scores.columns, scores.columns)]
+    keys = [pair // scores.baby for pair in operator.all_pairs()]
+    found = [*_grid("queries", [block] * len(operator.steps), scores.columns, scores.columns)]
     return [*found, *_grid("keys", keys, scores.columns, scores.columns)], [
-        Place("x", block, pair) for pair in pairs
+        Place("x", block, pair) for i in operator.steps for pair in operator.pairs(i)
     ]
 
 

@@ -53,7 +53,10 @@ class WeightedSums(msgspec.Struct, frozen=True, tag=True):
         return sorted({pair for place in self.attention.places for pair in self.pairs(*place)})
 
     def lower(self, backend: Backend[V], inputs: list[V], context: Context) -> list[V]:
-        """A product for each P and column; no rotation. Raises as `StreamingAttention`."""
+        """A product for each P and column, a matrix product of places by columns; no rotation.
+
+        Raises as `StreamingAttention`.
+        """
         self.attention.check(context)
         own, columns = self.attention.places, len(self.columns)
         rest = iter(inputs)
@@ -61,13 +64,13 @@ class WeightedSums(msgspec.Struct, frozen=True, tag=True):
         values = {pair: [next(rest) for _ in range(columns)] for pair in self.all_pairs()}
         before = list(rest)
         size = len(before) // len(own)
-        results = list[V]()
-        for number, place in enumerate(own):
-            held, pairs = before[number * size : (number + 1) * size], self.pairs(*place)
-            seen = [at for at, _ in seen_pairs(self.attention, *place, pairs, context)]
-            met = [(weights[number][at], values[pairs[at]]) for at in seen]
-            results += self._sums(backend, met, held) if met else held
-        return results
+        sums = dict[int, list[V]]()
+        for numbers, pairs in self._matrices(context).items():
+            rows = [[weights[n][self.pairs(*own[n]).index(pair)] for pair in pairs] for n in numbers]
+            held = [before[n * size : (n + 1) * size] for n in numbers]
+            made = self._sums(backend, rows, [values[pair] for pair in pairs], held) if pairs else held
+            sums.update(zip(numbers, made, strict=True))
+        return [x for n in range(len(own)) for x in sums[n]]
 
     def alike(self, context: Context) -> Hashable:
         """What decides its operations and levels: see `KnownNodes`."""
@@ -79,14 +82,29 @@ class WeightedSums(msgspec.Struct, frozen=True, tag=True):
         whole = msgspec.structs.replace(self.attention, queries=None, giants=None)
         return WeightedSums, whole, lie, seen, len(self.columns), self.denominators
 
-    def _sums(self, backend: Backend[V], met: Sequence[tuple[V, Sequence[V]]], held: Sequence[V]) -> list[V]:
-        """Of one block of queries and giant step."""
-        weights = [weight for weight, _ in met]
-        columns = range(len(self.columns))
-        onto: Sequence[V | None] = held[: len(columns)] or [None] * len(columns)
-        results = [backend.multiply_sum(weights, [x[c] for _, x in met], onto[c]) for c in columns]
+    def _matrices(self, context: Context) -> dict[tuple[int, ...], list[int]]:
+        """By the pairs that they see, blocks of queries and giant steps, by number; those pairs."""
+        by_pairs = dict[tuple[int, ...], list[int]]()
+        for number, place in enumerate(self.attention.places):
+            pairs = self.pairs(*place)
+            seen = tuple(pairs[at] for at, _ in seen_pairs(self.attention, *place, pairs, context))
+            by_pairs.setdefault(seen, []).append(number)
+        return {tuple(numbers): list(seen) for seen, numbers in by_pairs.items()}
+
+    def _sums(
+        self,
+        backend: Backend[V],
+        weights: Sequence[Sequence[V]],
+        values: Sequence[Sequence[V]],
+        held: Sequence[Sequence[V]],
+    ) -> list[list[V]]:
+        """Of blocks of queries and giant steps that see the same pairs: P [place][pair], V [pair][column]."""
+        columns = len(self.columns)
+        onto = [x[:columns] for x in held] if all(held) else []
+        results = backend.multiply_matrix(weights, values, onto)
         if self.denominators:
-            results.append(backend.sum([*held[len(columns) :], *weights]))
+            for row, own, so_far in zip(results, weights, held, strict=True):
+                row.append(backend.sum([*so_far[columns:], *own]))
         return results
 
 

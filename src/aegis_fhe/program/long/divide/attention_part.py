@@ -16,6 +16,8 @@ from aegis_fhe.program.long.divide.division import as_part
 from aegis_fhe.program.long.score_chunks import ScoreChunk
 from aegis_fhe.program.long.weighted_sums import GiantSums, WeightedSums
 
+STEPS = 4  # giant steps whose scores are made of the same keys at once
+
 
 @dataclass(frozen=True)
 class AttentionPart:
@@ -47,16 +49,16 @@ class AttentionPart:
             yield self._node(turn, queries, outputs, f".queries{block}")
 
     def scores(self, pairs: range) -> Iterator[Node]:
-        """P of one chunk of pairs, a node for each block of queries and giant step."""
+        """P of one chunk of pairs, a node for each block of queries and a few giant steps."""
         operator, all_columns = self.names.operator, range(self.names.operator.scores.columns)
-        for block, i in self._places():
-            own = operator.scores.pairs(block, i, pairs.start, pairs.stop)
+        for block, (first, last) in product(range(*self.blocks), self._few_steps()):
+            chunk = ScoreChunk(operator, block, first, last, pairs.start, pairs.stop)
+            own = chunk.all_pairs()
             if own:
-                queries = [self._turned(x, i) for x in self.names.queries[block]]
+                queries = [self._turned(x, i) for i in chunk.steps for x in self.names.queries[block]]
                 babies = [x for pair in own for x in self._babies(self.names.keys, pair, all_columns)]
-                chunk = ScoreChunk(operator, block, i, pairs.start, pairs.stop)
-                outputs = [self._score(block, i, pair) for pair in own]
-                yield self._node(chunk, [*queries, *babies], outputs, f".scores{pairs.start}.{block}.{i}")
+                outputs = [self._score(block, i, pair) for i in chunk.steps for pair in chunk.pairs(i)]
+                yield self._node(chunk, [*queries, *babies], outputs, f".scores{pairs.start}.{block}.{first}")
 
     def weighted(self, columns: tuple[int, ...], window: range, number: int) -> Node:
         """Sums of some columns over window `number` of pairs; they replace those before."""
@@ -75,6 +77,11 @@ class AttentionPart:
         made = [f"{x}~{self.number}" for x in made] if self.count > 1 else made
         operator = GiantSums(self._attention(), columns)
         return self._node(operator, self._sums(columns, last), made, f"{self.role}.giants{columns[0]}")
+
+    def _few_steps(self) -> list[tuple[int, int]]:
+        """Its giant steps, as many at a time as read the keys together."""
+        first, last = self.giants
+        return [(i, min(i + STEPS, last)) for i in range(first, last, STEPS)]
 
     def _places(self) -> Iterator[tuple[int, int]]:
         return product(range(*self.blocks), range(*self.giants))

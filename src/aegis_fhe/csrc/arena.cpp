@@ -1,35 +1,11 @@
 #include "arena.h"
 
-#include <sys/mman.h>
-
 #include <new>
-#include <vector>
-
-#ifndef MAP_ANONYMOUS
-#define MAP_ANONYMOUS MAP_ANON
-#endif
 
 namespace aegis {
 namespace {
 
-constexpr std::size_t kPage = 4096, kHugePage = std::size_t{2} << 20;
-
-// Null when the system has none. A mapping of its own, so that freeing it returns the memory at once.
-void* map_pages(std::size_t bytes) {
-    std::size_t margin = bytes >= kHugePage ? kHugePage : 0;
-    if (bytes + margin < bytes) return nullptr;
-    void* memory = mmap(nullptr, bytes + margin, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) return nullptr;
-    if (margin == 0) return memory;
-    auto begin = reinterpret_cast<std::uintptr_t>(memory), aligned = (begin + margin - 1) / margin * margin;
-    auto* data = reinterpret_cast<char*>(aligned);
-    if (aligned > begin) munmap(memory, aligned - begin);
-    if (std::size_t left = begin + margin - aligned; left > 0) munmap(data + bytes, left);
-#ifdef MADV_HUGEPAGE
-    madvise(data, bytes, MADV_HUGEPAGE);  // one fault for each 2 MiB; a refusal costs time only
-#endif
-    return data;
-}
+constexpr std::size_t kPage = 4096;
 
 }  // namespace
 
@@ -42,24 +18,33 @@ std::size_t Arena::size_class(std::size_t bytes) {
 }
 
 Arena::Block Arena::take(std::size_t bytes) {
-    bytes = size_class(bytes > 0 ? bytes : 1);
-    Block block{nullptr, bytes};
-    std::vector<Block> old;
-    {
-        std::lock_guard<std::mutex> lock(mutex_);
-        if (take_cached(bytes, block)) return block;
-        std::size_t needed = counters_.in_use + bytes;
-        std::size_t limit = (needed > most_in_use_ ? needed : most_in_use_) + slack_;
-        while (!cache_.empty() && needed + counters_.cached > limit) old.push_back(pop_oldest());
-    }
-    for (Block o : old) munmap(o.data, o.bytes);
-    block.data = map_pages(bytes);
-    if (block.data == nullptr && trim() > 0) block.data = map_pages(bytes);
-    if (block.data == nullptr) throw std::bad_alloc();
+    Block block{nullptr, size_class(bytes > 0 ? bytes : 1)};
     std::lock_guard<std::mutex> lock(mutex_);
-    count_in_use(bytes);
-    ++counters_.made;
+    if (take_cached(block)) return block;
+    while ((block.data = ranges_.take_used(block.bytes)) == nullptr && !cache_.empty()) join_oldest();
+    if (block.data != nullptr) {
+        counters_.cached -= block.bytes;
+    } else {
+        block.data = take_new(block.bytes);
+        ++counters_.made;
+    }
+    count_in_use(block.bytes);
     return block;
+}
+
+// All that is cached lies in ranges by now, too short ones.
+void* Arena::take_new(std::size_t bytes) {
+    std::size_t needed = counters_.in_use + bytes;
+    std::size_t limit = (needed > most_in_use_ ? needed : most_in_use_) + slack_;
+    ranges_.release(limit - needed);
+    counters_.cached = ranges_.used_bytes();
+    void* data = ranges_.take_fresh(bytes);
+    if (data != nullptr) return data;
+    ranges_.release(0);
+    counters_.cached = 0;
+    data = ranges_.take_fresh(bytes);
+    if (data == nullptr) throw std::bad_alloc();
+    return data;
 }
 
 void Arena::give(Block block) {
@@ -70,16 +55,11 @@ void Arena::give(Block block) {
 }
 
 std::size_t Arena::trim() {
-    Cache all;
-    std::size_t bytes;
-    {
-        std::lock_guard<std::mutex> lock(mutex_);
-        all.swap(cache_);
-        bytes = counters_.cached;
-        counters_.cached = 0;
-    }
-    for (auto& [size, blocks] : all)
-        for (Cached& block : blocks) munmap(block.data, size);
+    std::lock_guard<std::mutex> lock(mutex_);
+    while (!cache_.empty()) join_oldest();
+    ranges_.release(0);
+    std::size_t bytes = counters_.cached;
+    counters_.cached = 0;
     return bytes;
 }
 
@@ -95,9 +75,9 @@ void Arena::reset_peaks() {
 }
 
 // The smallest class that holds the bytes, wasting no more than 1/16.
-bool Arena::take_cached(std::size_t bytes, Block& block) {
-    auto found = cache_.lower_bound(bytes);
-    if (found == cache_.end() || found->first - bytes > bytes / 16) return false;
+bool Arena::take_cached(Block& block) {
+    auto found = cache_.lower_bound(block.bytes);
+    if (found == cache_.end() || found->first - block.bytes > block.bytes / 16) return false;
     block = {found->second.back().data, found->first};
     found->second.pop_back();
     if (found->second.empty()) cache_.erase(found);
@@ -106,15 +86,14 @@ bool Arena::take_cached(std::size_t bytes, Block& block) {
     return true;
 }
 
-Arena::Block Arena::pop_oldest() {
+// The block unused for longest; it stays cached, as a part of a range.
+void Arena::join_oldest() {
     auto oldest = cache_.begin();
     for (auto it = cache_.begin(); it != cache_.end(); ++it)
         if (it->second.front().freed_at < oldest->second.front().freed_at) oldest = it;
-    Block block{oldest->second.front().data, oldest->first};
+    ranges_.give(oldest->second.front().data, oldest->first);
     oldest->second.pop_front();
     if (oldest->second.empty()) cache_.erase(oldest);
-    counters_.cached -= block.bytes;
-    return block;
 }
 
 void Arena::count_in_use(std::size_t bytes) {

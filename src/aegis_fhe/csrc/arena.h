@@ -9,10 +9,13 @@
 #include <memory>
 #include <mutex>
 
+#include "arena_ranges.h"
+
 namespace aegis {
 
 // Thread safe. Blocks go by size class; a freed block is cached and the last one freed is reused first (its cache
-// lines are warm). Before new memory is asked of the system, the blocks unused for longest go back to it until
+// lines are warm). Where none of the class is, those unused for longest become ranges that join, of which a block of
+// another class is cut. Before new memory is touched, ranges go back to the system until
 // in use + cached <= most ever in use + slack: a long run keeps its fullest moment, not the sum of all shapes it met.
 class Arena {
   public:
@@ -21,7 +24,7 @@ class Arena {
         std::size_t bytes;  // of its class, not what was asked for
     };
     struct Counters {
-        std::size_t in_use, cached, peak_in_use, peak_held, made;  // bytes; held = in use + cached; made: blocks
+        std::size_t in_use, cached, peak_in_use, peak_held, made;  // bytes; held = in use + cached; made: new blocks
     };
 
     explicit Arena(std::size_t slack_bytes = std::size_t{128} << 20) : slack_(slack_bytes) {}
@@ -29,7 +32,7 @@ class Arena {
     Arena(const Arena&) = delete;
     Arena& operator=(const Arena&) = delete;
 
-    Block take(std::size_t bytes);  // at least one byte; aligned to pages, large ones to huge pages. Throws bad_alloc
+    Block take(std::size_t bytes);  // at least one byte; aligned to pages. Throws bad_alloc
     void give(Block block);
     std::size_t trim();  // returns everything cached to the system; how many bytes that was
     Counters counters() const;
@@ -45,13 +48,15 @@ class Arena {
     };
     using Cache = std::map<std::size_t, std::deque<Cached>>;
 
-    bool take_cached(std::size_t bytes, Block& block);
-    Block pop_oldest();
+    bool take_cached(Block& block);
+    void* take_new(std::size_t bytes);
+    void join_oldest();
     void count_in_use(std::size_t bytes);
 
     const std::size_t slack_;
     mutable std::mutex mutex_;
     Cache cache_;  // no empty class
+    Ranges ranges_;
     std::uint64_t clock_ = 0;
     Counters counters_{};
     std::size_t most_in_use_ = 0;

@@ -79,8 +79,10 @@ def insecure(log_degree: int = 11, levels_left: int = 3, period: int | None = No
     )
 
 
-def tiny(log_degree: int = 11) -> BootstrapPlan:
-    """As `n16`, of no security, in four strided digits, so that 2 or 4 devices hold some whole."""
+def tiny(log_degree: int = 11, *, strided: bool = True) -> BootstrapPlan:
+    """As `n16`, of no security. strided: in four digits of which 2 or 4 devices hold some whole; a key switch
+    at a low level takes all four then, and one or two where digits are runs, as those of `n16`.
+    """
     bits = log_degree - 1
     found = plan(
         log_degree,
@@ -91,7 +93,7 @@ def tiny(log_degree: int = 11) -> BootstrapPlan:
         special=SPECIAL + 1,
         insecure=True,
     )
-    return replace(found, params=replace(found.params, strided=True))
+    return replace(found, params=replace(found.params, strided=strided))
 
 
 def plan(

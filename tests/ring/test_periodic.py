@@ -67,7 +67,9 @@ def test_sums_of_coefficients_are_dots_of_their_values(path: str, period: int) -
     xs = [torch.stack([oracle.random_residues(MODULI, DEGREE, 2 * b + c) for c in (0, 1)]) for b in range(3)]
     coefficients = (torch.arange(5 * 3 * period).reshape(5, 3, period) * 7919 - 50000) * 10**9
     values = ring.periodic_ntt(coefficients.reshape(15, period), LIMBS).reshape(5, 3, 3, period)
-    assert torch.equal(ring.periodic_sums(xs, coefficients, LIMBS), ring.periodic_dot(xs, values, LIMBS))
+    assert torch.equal(
+        torch.stack(ring.periodic_sums(xs, coefficients, LIMBS)), ring.periodic_dot(xs, values, LIMBS)
+    )
     with pytest.raises(LayoutError, match="coefficients"):
         ring.periodic_sums(xs, coefficients[0], LIMBS)
 

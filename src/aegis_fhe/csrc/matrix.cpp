@@ -47,8 +47,9 @@ void Ring::periodic_limbs(const PeriodicProduct& job, std::size_t first, std::si
         std::vector<const i64*> x;
         for (const i64* polynomial : job.x) x.push_back(polynomial + l * n);
         std::vector<i64*> out;
-        for (std::size_t r = 0; r < job.rows * job.components; ++r) out.push_back(job.out + (r * count + l) * n);
-        PeriodicJob part{job.rows,
+        for (i64* row : job.out)
+            for (std::size_t c = 0; c < job.components; ++c) out.push_back(row + (c * count + l) * n);
+        PeriodicJob part{job.out.size(),
                          x.size() / job.components,
                          job.components,
                          x.data(),
@@ -79,7 +80,7 @@ std::size_t periodic_batch(std::size_t weight_words, std::size_t limbs) {
 }
 
 void Ring::periodic_sums(const PeriodicProduct& job, const i64* coefficients, const Ring& small) const {
-    std::size_t m = std::size_t{1} << job.log_m, terms = job.x.size() / job.components, weights = job.rows * terms;
+    std::size_t m = std::size_t{1} << job.log_m, terms = job.x.size() / job.components, weights = job.out.size() * terms;
     std::size_t count = job.limbs.size(), batch = periodic_batch(weights * m, count);
     Scratch memory(*arena_, batch * weights * m);
     i64* values = reinterpret_cast<i64*>(memory.data());

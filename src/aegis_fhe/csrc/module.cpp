@@ -27,6 +27,12 @@ std::vector<const i64*> rows(const Addresses& addresses) {
     return result;
 }
 
+std::vector<i64*> outs(const Addresses& addresses) {
+    std::vector<i64*> result;
+    for (Address a : addresses) result.push_back(out(a));
+    return result;
+}
+
 // Python's hold on an arena: tensors and rings share the arena itself, not a Python object.
 struct ArenaHandle {
     std::shared_ptr<Arena> arena;
@@ -176,18 +182,18 @@ NB_MODULE(_kernels, m) {
         }, Release())
         .def("periodic_dot", [](const Ring& r, const Addresses& xs, Address weights, int log_m, Address to,
                                 std::size_t count, std::size_t components, const Index& limbs) {
-            r.periodic_dot({rows(xs), out(to), count, components, log_m, limbs}, in(weights));
+            std::vector<i64*> results;
+            for (std::size_t i = 0; i < count; ++i) results.push_back(out(to) + i * components * (limbs.size() << r.log_n()));
+            r.periodic_dot({rows(xs), results, components, log_m, limbs}, in(weights));
         }, Release())
         .def("periodic_sums", [](const Ring& r, const Addresses& xs, Address coefficients, const Ring& small,
-                                 Address to, std::size_t count, std::size_t components, const Index& limbs) {
-            r.periodic_sums({rows(xs), out(to), count, components, small.log_n(), limbs}, in(coefficients), small);
+                                 const Addresses& to, std::size_t components, const Index& limbs) {
+            r.periodic_sums({rows(xs), outs(to), components, small.log_n(), limbs}, in(coefficients), small);
         }, Release())
         .def("tensor_product", [](const Ring& r, const Addresses& x, const Addresses& y, std::size_t row_count,
                                   std::size_t terms, std::size_t columns, const Addresses& onto, const Addresses& to,
                                   const Index& limbs) {
-            std::vector<i64*> results;
-            for (Address a : to) results.push_back(out(a));
-            r.tensor_product({rows(x), rows(y), row_count, terms, columns, rows(onto), results}, limbs);
+            r.tensor_product({rows(x), rows(y), row_count, terms, columns, rows(onto), outs(to)}, limbs);
         }, Release())
         .def("convert", [](const Ring& r, Address x, Address to, std::size_t outer, const Index& source,
                            const Index& target) {

@@ -79,8 +79,8 @@ struct PeriodicWeights {
 // Sums over terms of ciphertexts with plaintexts of M = 2^log_m distinct values.
 struct PeriodicProduct {
     std::vector<const i64*> x;  // [terms][components] polynomials of [limb, N]
-    i64* out;                   // [rows, components, limb, N]
-    std::size_t rows, components;
+    std::vector<i64*> out;      // rows of [components, limb, N]
+    std::size_t components;
     int log_m;
     Index limbs;
 };

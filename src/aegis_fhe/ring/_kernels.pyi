@@ -76,8 +76,7 @@ class Ring:
         xs: Sequence[int],
         coefficients: int,
         small: Ring,
-        to: int,
-        count: int,
+        to: Sequence[int],
         components: int,
         limbs: Sequence[int],
     ) -> None: ...

@@ -77,13 +77,12 @@ class _NoKernels:
         xs: Sequence[int],
         coefficients: int,
         small: _NoKernels,
-        to: int,
-        count: int,
+        to: Sequence[int],
         components: int,
         limbs: Sequence[int],
     ) -> None:
         """The weights of a batch of limbs."""
-        words = count * (len(xs) // components) * small._degree
+        words = len(to) * (len(xs) // components) * small._degree
         self._arena.empty((_kernels.periodic_batch(words, len(limbs)) * words,))
 
     def add_key_product(self, *arguments: Any) -> None:

@@ -62,8 +62,8 @@ class Periodic(Integers, Transform):
         )
         return result
 
-    def periodic_sums(self, xs: Sequence[Tensor], coefficients: Tensor, limbs: Sequence[int]) -> Tensor:
-        """`periodic_dot` with weights from their signed coefficients, [R, B, M].
+    def periodic_sums(self, xs: Sequence[Tensor], coefficients: Tensor, limbs: Sequence[int]) -> list[Tensor]:
+        """`periodic_dot` with weights from their signed coefficients [R, B, M]; each row has memory of its own.
 
         They are transformed as many limbs at a time as fit 8 MiB, and one more; each x is read once. Cost:
         besides the products one transform of degree M for each weight and limb. Raises as periodic_dot.
@@ -73,11 +73,9 @@ class Periodic(Integers, Transform):
         rows = self._check("coefficients", coefficients, (len(xs), period))
         if coefficients.dim() != 3:
             raise LayoutError(f"coefficients has shape {list(coefficients.shape)}; [R, B, M] is expected")
-        result = self.arena.empty((rows, components, len(index), self.degree))
-        small = self._ring_of_degree(period)._native
-        self._native.periodic_sums(
-            pointers, coefficients.data_ptr(), small, result.data_ptr(), rows, components, index
-        )
+        result = [self.arena.empty((components, len(index), self.degree)) for _ in range(rows)]
+        small, to = self._ring_of_degree(period)._native, [x.data_ptr() for x in result]
+        self._native.periodic_sums(pointers, coefficients.data_ptr(), small, to, components, index)
         return result
 
     def _factors(self, xs: Sequence[Tensor], limbs: Sequence[int]) -> tuple[list[int], list[int], int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
 from typing import Generic, TypeVar
 
 import msgspec
@@ -22,6 +23,7 @@ V = TypeVar("V")
 
 # Baby steps that share one ModUp; more of them go in two strides, as many rotations from far fewer keys.
 FEW_BABIES = 16
+AT_ONCE = 8  # inner sums that read the babies together
 
 
 @lru_cache(maxsize=1024)
@@ -112,11 +114,11 @@ class MatrixProduct(msgspec.Struct, frozen=True, tag=True):
         """n_in (b - 1) + n_out (2S/b - 1) rotations, at most (2S - 1) n_in n_out products."""
         results: list[V] = []
         for terms in self.by_target(backend, inputs, context):
-            # One column at a time: the inner sums of all would take more memory than the result.
-            columns = [
-                self.turned_sum(backend, self.inner_sums(backend, terms, o, self.columns_in))
-                for o in self.chosen(terms.index)
-            ]
+            columns = list[V]()
+            # A few columns at a time: the inner sums of all would take more memory than the result.
+            for few in self.together(terms.index, self.columns_in):
+                sums = self.inner_sums(backend, terms, few, self.columns_in)
+                columns += [self.turned_sum(backend, sums.pop(0)) for _ in few]
             results += self.biased(backend, columns, terms.index, context)
         return results
 
@@ -133,14 +135,28 @@ class MatrixProduct(msgspec.Struct, frozen=True, tag=True):
                 blocks = matrix_blocks(context.constants[self.weights[index]], self.source, target, self.baby)
                 yield TargetTerms(index, own, blocks, plain_scale(backend, own[0], context.scale))
 
+    def together(self, index: int, columns_in: Sequence[int]) -> Iterator[list[int]]:
+        """Columns of a target that are alike, a few at a time: their babies are read once."""
+        used = _used(self.targets[index], self.chosen(index))
+        for _, alike in groupby(self.chosen(index), key=lambda o: used[o - self.chosen(index).start]):
+            columns = list(alike)
+            few = max(1, AT_ONCE // len(self.giants(index, columns[0], columns_in)))
+            yield from (columns[i : i + few] for i in range(0, len(columns), few))
+
     def inner_sums(
-        self, backend: Backend[V], terms: TargetTerms[V], o: int, columns_in: Iterable[int]
-    ) -> dict[int, V]:
-        """i -> sum_{a,j} w rot(x_a, j) over some columns in, whose babies the terms are."""
-        baby, found = self.baby, [terms.blocks.diagonals(a, o) for a in columns_in]
-        giants = sorted({r // baby for diagonals in found for r in diagonals})
-        rows = [[diagonals.get(i * baby + j) for diagonals in found for j in range(baby)] for i in giants]
-        return dict(zip(giants, backend.mul_plain_sums(terms.babies, rows, terms.scale), strict=True))
+        self, backend: Backend[V], terms: TargetTerms[V], few: Sequence[int], columns_in: Sequence[int]
+    ) -> list[dict[int, V]]:
+        """For each of a few columns i -> sum_{a,j} w rot(x_a, j) over some columns in, whose babies the terms
+        are.
+        """
+        baby, rows, giants = self.baby, list[list[SlotVector | None]](), list[list[int]]()
+        for o in few:
+            found = [terms.blocks.diagonals(a, o) for a in columns_in]
+            own = sorted({r // baby for diagonals in found for r in diagonals})
+            rows += [[diagonals.get(i * baby + j) for diagonals in found for j in range(baby)] for i in own]
+            giants.append(own)
+        sums = iter(backend.mul_plain_sums(terms.babies, rows, terms.scale))
+        return [{i: next(sums) for i in own} for own in giants]
 
     def turned_sum(self, backend: Backend[V], inner: Mapping[int, V]) -> V:
         """sum_i rot(inner sum, b i), rescaled."""

@@ -37,11 +37,13 @@ class ProductTerms(msgspec.Struct, frozen=True, tag=True):
         count = len(self.columns) * self.product.baby
         held, results = iter(inputs[count:]), list[V]()
         for terms in self.product.by_target(backend, inputs[:count], context):
-            for o in self.product.chosen(terms.index):
-                own = self.product.inner_sums(backend, terms, o, self.columns)
-                before = {i: next(held) for i in self.product.giants(terms.index, o, self.before)}
-                found = [[x[i] for x in (before, own) if i in x] for i in sorted({*before, *own})]
-                results += [backend.sum(both) for both in found]
+            for few in self.product.together(terms.index, self.columns):
+                sums = self.product.inner_sums(backend, terms, few, self.columns)
+                for o in few:
+                    own = sums.pop(0)
+                    before = {i: next(held) for i in self.product.giants(terms.index, o, self.before)}
+                    found = [[x[i] for x in (before, own) if i in x] for i in sorted({*before, *own})]
+                    results += [backend.sum(both) for both in found]
         return results
 
     def alike(self, context: Context) -> Hashable:

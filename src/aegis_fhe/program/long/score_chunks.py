@@ -73,8 +73,8 @@ class ScoreChunk(msgspec.Struct, frozen=True, tag=True):
         offsets = {i: self.attention.offsets(i, self.block, context) for i in self.steps if seen[i]}
         found = dict[tuple[int, int], V]()
         for steps, pairs in self._matrices(seen):
-            own = [keys[self.all_pairs().index(pair)] for pair in pairs]
-            products = backend.multiply_matrix([queries[i] for i in steps], list(zip(*own, strict=True)))
+            met = [keys[self.all_pairs().index(pair)] for pair in pairs]
+            products = backend.multiply_matrix([queries[i] for i in steps], list(zip(*met, strict=True)))
             for i, row in zip(steps, products, strict=True):
                 for pair in pairs:
                     p = self.attention.exponentiated(backend, row.pop(0), offsets[i], context)

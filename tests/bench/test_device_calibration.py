@@ -55,7 +55,8 @@ def test_samples_take_what_operations_take(samples):
 
     assert samples["division"].takes == of("mod down")
     assert samples["rescale"].takes == of("rescale")
-    assert samples["product of ciphertexts"].takes == of("product")
+    product, row = of("product"), costs.kernels("product row", top).tensor_row
+    assert samples["product of ciphertexts"].takes == product | {"tensor_row": 3.5 * row}
     extra = {"accumulation", "joined"}
     takes = {**samples["sum of key products"].takes, "joined": top + 1}
     assert takes == of("accumulated rotation")

@@ -147,7 +147,7 @@ class KernelSamples:
             "tensor_product": 4.0 * rows * terms * columns * len(limbs),
             "tensor_row": passing * len(limbs),
         }
-        return Sample(lambda: self.ring.tensor_product(xs, ys, limbs), takes)
+        return Sample(lambda: self.ring.tensor_product(xs, ys, limbs)[0][0], takes)
 
     def _ciphertexts(self, count: int, limbs: tuple[int, ...]) -> list[Tensor]:
         """Two components each."""

@@ -70,10 +70,13 @@ def _operations(params: Parameters, device: DeviceModel) -> dict[str, tuple[Call
     operations, chain, top = SchemeOperations(params), chain_of(params), params.max_level
     middle = top // 2
     costs = OperationCosts(chain, device)
-    periodic = OperationCosts(chain, device, period=PERIOD, matrix=MATRIX)
+    periodic = OperationCosts(chain, device, period=PERIOD)
     rotated = costs.seconds("mod up", top) + costs.seconds("rotation", top)
     hoisted = costs.seconds("mod up", top) + 8 * costs.seconds("rotation", top)
-    multiplied = costs.seconds("product", top) + costs.seconds("key switch", top)
+    multiplied = costs.seconds("product", top) + 3.5 * costs.seconds("product row", top)
+    multiplied += costs.seconds("key switch", top)
+    matrix = MATRIX * MATRIX * periodic.seconds("plain product", middle)
+    matrix += 2 * MATRIX * periodic.seconds("plain row", middle)
     return {
         "rotate": (lambda: operations.rotate, rotated),
         "8 hoisted rotations": (lambda: operations.rotate_many, hoisted),
@@ -81,7 +84,7 @@ def _operations(params: Parameters, device: DeviceModel) -> dict[str, tuple[Call
         "rescale": (lambda: operations.rescale, costs.seconds("rescale", top)),
         "matrix product": (
             lambda: _matrix_product(operations, middle),
-            MATRIX * MATRIX * periodic.seconds("plain product", middle),
+            matrix,
         ),
     }
 

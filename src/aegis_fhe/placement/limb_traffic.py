@@ -10,6 +10,7 @@ from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.placement.cost.chain import RESIDUE_BYTES
 from aegis_fhe.placement.limbs import LimbPlacement, Rows, rows_received
+from aegis_fhe.placement.operand_rows import OperandRows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,7 @@ class RowCollective:
     received: tuple[int, ...]
 
 
-class LimbTraffic(SymbolicBackend):
+class LimbTraffic(OperandRows):
     """The symbolic interpreter, which also writes down every exchange of `runtime.limbs.LimbEvaluator`.
 
     node: what is computed now. collectives: in order, those without a row left out. digit_keys: by step, the

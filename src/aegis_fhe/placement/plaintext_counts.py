@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan
 from aegis_fhe.circuits.counts import OperationCounts
-from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
+from aegis_fhe.circuits.symbolic import Symbol
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.ckks.slots import SlotVector
 from aegis_fhe.placement.cost import Chain, DeviceModel, KernelCounts, OperationCosts
 from aegis_fhe.placement.limbs import LimbPlacement
+from aegis_fhe.placement.operand_rows import OperandRows
 
 
 def chain_of(params: Parameters) -> Chain:
@@ -24,8 +24,8 @@ def chain_of(params: Parameters) -> Chain:
     )
 
 
-class PlaintextCounts(SymbolicBackend):
-    """The symbolic interpreter; `by_period` has its counts by the period of plaintexts, the rest by 1."""
+class PlaintextCounts(OperandRows):
+    """`by_period` has the counts by the period of plaintexts, the rest by 1."""
 
     def __init__(self, params: Parameters) -> None:
         super().__init__(params.q, params.slots)
@@ -45,13 +45,10 @@ class PlaintextCounts(SymbolicBackend):
     def mul_plain_sums(
         self, xs: Sequence[Symbol], rows: Sequence[Sequence[SlotVector | None]], scale: float
     ) -> list[Symbol]:
-        """All plaintexts of a call are made as long as the longest; operands and results are counted too."""
+        """All plaintexts of a call are made as long as the longest."""
         periods = [v.period for row in rows for v in row if v is not None]
         if periods:
-            level = min(x.level for x in xs)
-            found = self._at(max(periods))
-            found.add("plain product", level, len(periods))
-            found.add("plain row", level, _used(rows) + len(rows))
+            self._at(max(periods)).add("plain product", min(x.level for x in xs), len(periods))
         return super().mul_plain_sums(xs, rows, scale)
 
     @property
@@ -84,7 +81,7 @@ class PlaintextCounts(SymbolicBackend):
         self, device: DeviceModel, placement: LimbPlacement | None, period: int, encoded: bool
     ) -> OperationCosts:
         chain = chain_of(self.params)
-        return OperationCosts(chain, device, placement, period=period, encoded=encoded, matrix=math.inf)
+        return OperationCosts(chain, device, placement, period=period, encoded=encoded)
 
     def _at(self, period: int) -> OperationCounts:
         return self._plain.setdefault(period, OperationCounts())
@@ -95,8 +92,3 @@ def bootstrap_counts(plan: BootstrapPlan) -> PlaintextCounts:
     backend = PlaintextCounts(plan.params)
     plan.combined(backend, plan.refresh(backend, Symbol(plan.input_level, plan.params.scale)))
     return backend
-
-
-def _used(rows: Sequence[Sequence[SlotVector | None]]) -> int:
-    """Columns with a plaintext."""
-    return sum(any(v is not None for v in column) for column in zip(*rows, strict=True))

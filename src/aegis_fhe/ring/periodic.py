@@ -63,7 +63,7 @@ class Periodic(Integers, Transform):
         return result
 
     def periodic_sums(self, xs: Sequence[Tensor], coefficients: Tensor, limbs: Sequence[int]) -> list[Tensor]:
-        """`periodic_dot` with weights from their signed coefficients [R, B, M]; each row has memory of its own.
+        """`periodic_dot` by signed coefficients [R, B, M]; each row has memory of its own.
 
         They are transformed as many limbs at a time as fit 8 MiB, and one more; each x is read once. Cost:
         besides the products one transform of degree M for each weight and limb. Raises as periodic_dot.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 
 from aegis_fhe.circuits.bootstrap import presets
@@ -56,32 +54,27 @@ def test_element_wise_operations_by_hand():
     assert COSTS.kernels("addend", 4) == KernelCounts(addition=10, memory_rows=10)
     assert COSTS.kernels("scalar product", 4) == KernelCounts(product=10, memory_rows=20)
     assert COSTS.kernels("rescale", 4) == KernelCounts(inverse_ntt=2, ntt=8, rescaled=8, memory_rows=18)
-    assert COSTS.kernels("product", 4) == KernelCounts(tensor_product=20, tensor_row=35, memory_rows=35)
-    attention = OperationCosts(CHAIN, H100, products=(4, 64, 8))
-    passing = 5 * (2 / 4 + 2 / 8 + 3 / 64)
-    assert attention.kernels("product", 4).tensor_row == passing
+    assert COSTS.kernels("product", 4) == KernelCounts(tensor_product=20)
+    assert COSTS.kernels("product row", 4) == KernelCounts(tensor_row=10, memory_rows=10)
     assert COSTS.kernels("bootstrap", 4).transforms == 2 + 2 * 5
     assert COSTS.kernels("key expansion", 4) == KernelCounts(uniform=3 * 7, memory_rows=3 * 7)
 
 
 def test_plaintexts_cost_by_their_period():
     """A period of 2^6 slots: 2^7 points of 2^16, 7 stages of 16."""
-    periodic = OperationCosts(CHAIN, H100, period=64, matrix=math.inf)
+    periodic = OperationCosts(CHAIN, H100, period=64)
     length = 2**7 * 7 / (2**16 * 16)
     assert periodic.kernels("plain product", 4) == KernelCounts(
         periodic_product=10, ntt=5 * length, embedding=length
     )
     assert periodic.kernels("plain row", 4) == KernelCounts(periodic_row=10, memory_rows=10)
-    dense = OperationCosts(CHAIN, H100, matrix=math.inf)
+    dense = OperationCosts(CHAIN, H100)
     assert dense.kernels("plain product", 4) == KernelCounts(
         key_product=10, ntt=5, embedding=1, memory_rows=5
     )
-    ready = OperationCosts(CHAIN, H100, matrix=math.inf, encoded=True)
+    ready = OperationCosts(CHAIN, H100, encoded=True)
     assert ready.kernels("plain product", 4) == KernelCounts(key_product=10, memory_rows=5)
     assert ready.kernels("plain add", 4) == KernelCounts(addition=5, memory_rows=20)
-    counted = OperationCosts(CHAIN, H100, period=64, matrix=8).kernels("plain product", 4) * 64
-    apart = periodic.kernels("plain product", 4) * 64 + periodic.kernels("plain row", 4) * 16
-    assert counted == apart
 
 
 def test_totals_are_sums():
@@ -129,21 +122,28 @@ def test_every_counted_operation_has_a_price():
     for counts in found.by_period.values():
         for key, times in counts.items():
             merged[key] = merged.get(key, 0) + times
-    rows = {key for key in merged if key[0] == "plain row"}
+    rows = {key for key in merged if key[0] in ("plain row", "product row")}
     assert {key: times for key, times in merged.items() if key not in rows} == plan.counts.by_level
-    assert rows
+    assert {name for name, _ in rows} == {"plain row", "product row"}
     assert found.seconds(H100) > found.seconds(H100, encoded=True) > 0
 
 
-def test_operands_of_plain_products_are_counted_once():
+def test_operands_are_counted_once():
+    """Two columns used and two rows; a result of a product has three components; factors of a matrix once."""
     params = insecure(6, 3, 2)
     backend = PlaintextCounts(params)
     x = Symbol(2, params.scale)
     v = SlotVector.of([1.0, 2.0])
     backend.mul_plain_sums([x, x, x], [[v, None, v], [v, None, None]], params.scale)
     backend.mul_plain(x, SlotVector.of([1.0]), params.scale)
-    assert backend.by_period[2] == {("plain product", 2): 3, ("plain row", 2): 4}
-    assert backend.by_period[1] == {("plain product", 2): 1}
+    assert backend.by_period[2] == {("plain product", 2): 3}
+    assert backend.by_period[1] == {("plain product", 2): 1, ("plain row", 2): 4 + 2}
+    backend = PlaintextCounts(params)
+    backend.multiply_sum([x, x], [x, x])
+    assert backend.by_period[1] == {("product", 2): 2, ("product row", 2): 4 + 1.5}
+    backend = PlaintextCounts(params)
+    backend.multiply_matrix([[x] * 5] * 2, [[x] * 3] * 5)
+    assert backend.by_period[1] == {("product", 2): 30, ("product row", 2): 10 + 15 + 1.5 * 6}
     assert chain_of(params) == Chain.in_runs(64, 4, len(params.p), 2)
 
 
@@ -157,5 +157,3 @@ def test_wrong_questions():
         OperationCosts(CHAIN, H100, summed).kernels("add", 3, aggregated=True)
     with pytest.raises(ParameterError, match="period of 3"):
         OperationCosts(CHAIN, H100, period=3)
-    with pytest.raises(ParameterError, match="at least 1"):
-        OperationCosts(CHAIN, H100, products=(1, 0.5, 1))

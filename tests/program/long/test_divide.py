@@ -16,7 +16,8 @@ from aegis_fhe.program.graph import Graph
 from aegis_fhe.program.long.attention import StreamingAttention
 from aegis_fhe.program.long.compile import LongProgram, compile_layer
 from aegis_fhe.program.long.divide import Division, NodeDivisions, divide, part_of
-from aegis_fhe.program.long.divide.division import even_ranges, in_turns
+from aegis_fhe.program.long.divide.division import in_turns
+from aegis_fhe.program.long.even_ranges import even_ranges
 from aegis_fhe.program.long.matrix_product import ColumnBabies, MatrixProduct
 from aegis_fhe.program.long.product_terms import ProductTerms
 from aegis_fhe.program.long.score_chunks import ScoreChunk

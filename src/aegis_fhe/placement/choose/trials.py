@@ -14,7 +14,7 @@ from aegis_fhe.placement.workload import Objective, Workload
 from aegis_fhe.program.long.shape_program import Packing
 
 # Of attention's babies: more of them take less memory and more ModUps.
-CHUNKS = (1, 2, 3, 4, 6, 8, 10, 12, 16, 24, 32, 48, 64)
+CHUNKS = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)
 # Where the search begins: mostly near the fastest, for smaller chunks arrive earlier.
 FIRST = 8
 

@@ -24,10 +24,11 @@ class OperationCosts:
 
     period: different slots of plaintexts, by default N/2. Dense ones take an encoding, its transforms and
     multiply-adds of whole rows, others multiply-adds of compressed weights. encoded: plaintexts are there,
-    encoded and transformed in advance. matrix: plain products stand in
-    matrices of so many rows and columns; "plain row" is an operand or a result of one, where these are
-    counted apart (then matrix is infinite). products: (R, B, S) of the matrix products of ciphertexts that
-    "product"s stand in. "key expansion": the uniform half of a key that is not kept.
+    encoded and transformed in advance.
+
+    A "plain product" or "product" is multiply-adds alone: what is read and written once for all products of a
+    call is counted apart, as "plain row" and "product row", two components of an operand or a result each.
+    "key expansion": the uniform half of a key that is not kept.
 
     Where `placement` aggregates sums of rotations, `aggregated` prices ModUp, accumulated rotation and
     ModDown of such a sum. Left out: that a rescale may share its division with a ModDown (as many NTTs).
@@ -41,17 +42,13 @@ class OperationCosts:
         *,
         period: int | None = None,
         encoded: bool = False,
-        matrix: float = 16,
-        products: tuple[float, float, float] = (1, 1, 1),
     ) -> None:
         self.chain, self.device = chain, device
         self.placement = whole(chain) if placement is None else placement
         self.period = chain.slots if period is None else period
         if self.period < 1 or chain.slots % self.period:
             raise ParameterError(f"a period of {self.period} slots does not divide {chain.slots}")
-        if min(matrix, *products) < 1:
-            raise ParameterError(f"matrices of {matrix} and {products}: every size is at least 1")
-        self.encoded, self.matrix, self.products = encoded, matrix, products
+        self.encoded = encoded
         self._seconds: dict[tuple[str, int], float] = {}
         self._of: dict[str, Callable[[Share], KernelCounts]] = {
             "mod up": switching.mod_up,
@@ -62,7 +59,8 @@ class OperationCosts:
             "rescale": switching.rescale,
             "plain product": self._plain_product,
             "plain row": _plain_row,
-            "product": self._product,
+            "product": lambda share: KernelCounts(tensor_product=4 * share.limbs),
+            "product row": _product_row,
             "scalar product": lambda share: _element_wise(share, 4, product=2),
             "add": lambda share: _element_wise(share, 6, addition=2),
             "addend": lambda share: _element_wise(share, 2, addition=2),
@@ -115,18 +113,10 @@ class OperationCosts:
 
     def _plain_product(self, share: Share) -> KernelCounts:
         """Encoded where it is used: every device makes its own rows from all slots."""
-        rows, part = 2 * share.limbs, 2 / self.matrix  # of an operand and of a result
-        passing = KernelCounts(periodic_row=part * rows, memory_rows=part * rows)
-        shared = passing + self._encoding(share)
         if self.period == self.chain.slots:
-            return shared + KernelCounts(key_product=rows, memory_rows=share.limbs)
-        return shared + KernelCounts(periodic_product=rows)
-
-    def _product(self, share: Share) -> KernelCounts:
-        """Four multiply-adds; both factors have two components, a sum three."""
-        rows, terms, columns = self.products
-        passing = share.limbs * (2 / rows + 2 / columns + 3 / terms)
-        return KernelCounts(tensor_product=4 * share.limbs, tensor_row=passing, memory_rows=passing)
+            dense = KernelCounts(key_product=2 * share.limbs, memory_rows=share.limbs)
+            return dense + self._encoding(share)
+        return KernelCounts(periodic_product=2 * share.limbs) + self._encoding(share)
 
     def _plain_add(self, share: Share) -> KernelCounts:
         return self._encoding(share) + KernelCounts(addition=share.limbs, memory_rows=4 * share.limbs)
@@ -156,6 +146,11 @@ class OperationCosts:
 def _plain_row(share: Share) -> KernelCounts:
     """Two components."""
     return KernelCounts(periodic_row=2 * share.limbs, memory_rows=2 * share.limbs)
+
+
+def _product_row(share: Share) -> KernelCounts:
+    """Two components; products have three."""
+    return KernelCounts(tensor_row=2 * share.limbs, memory_rows=2 * share.limbs)
 
 
 def _element_wise(share: Share, passes: int, *, addition: int = 0, product: int = 0) -> KernelCounts:

@@ -41,6 +41,9 @@ OPERATIONS = {
     "bootstrap": Signature(limb=_GATHERED, coefficient=_GATHERED),
 }
 
+# Counted apart from the products that they are operands and results of, and nothing by themselves.
+PASSING = {"plain row", "product row"}
+
 
 def joined(counts: Mapping[str, float]) -> Signature:
     """Of so many operations of each name, in any order: no coupling is less than what they do in a row.
@@ -48,14 +51,14 @@ def joined(counts: Mapping[str, float]) -> Signature:
     One that centres residues or rounds them is not additive, so sums before it do not stay sums. Raises
     ParameterError for an operation that is not known.
     """
-    found = Signature()
-    for name in counts:
+    found, done = Signature(), {name: times for name, times in counts.items() if name not in PASSING}
+    for name in done:
         if name not in OPERATIONS:
             raise ParameterError(
                 f"nobody has said what the operation {name!r} couples; known: {', '.join(OPERATIONS)}"
             )
         found = found.joined(OPERATIONS[name])
-    if sum(counts.values()) > 1 and found.limb is not Coupling.INDEPENDENT:
+    if sum(done.values()) > 1 and found.limb is not Coupling.INDEPENDENT:
         summed = [axis for axis in CIPHERTEXT_AXES if found.of(axis) is Coupling.CONTRACTED]
         found = replace(found, **dict.fromkeys(summed, Coupling.GATHERED))
     return found

@@ -11,6 +11,7 @@ lower than that. So keys come and go in chunks, and little is left of them: what
 
 from __future__ import annotations
 
+import math
 from collections.abc import Container, Hashable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from aegis_fhe.circuits.backend import Backend
 from aegis_fhe.circuits.products import multiply_plain
 from aegis_fhe.program.long.attention import StreamingAttention
+from aegis_fhe.program.long.even_ranges import even_ranges
 from aegis_fhe.program.operators.context import Context
 
 V = TypeVar("V")
@@ -105,10 +107,10 @@ class ScoreChunk(msgspec.Struct, frozen=True, tag=True):
     def _matrices(self, seen: Mapping[int, Container[int]]) -> Iterator[tuple[list[int], list[int]]]:
         """(giant steps, pairs that all of them see): all that are seen, a few pairs at a time."""
         pairs = self.all_pairs()
-        for start in range(0, len(pairs), AT_ONCE):
+        for start, end in even_ranges(len(pairs), math.ceil(len(pairs) / AT_ONCE)):
             by_pairs = dict[tuple[int, ...], list[int]]()
             for i in self.steps:
-                met = tuple(pair for pair in pairs[start : start + AT_ONCE] if pair in seen[i])
+                met = tuple(pair for pair in pairs[start:end] if pair in seen[i])
                 by_pairs.setdefault(met, []).append(i)
             yield from ((steps, list(met)) for met, steps in by_pairs.items() if met)
 

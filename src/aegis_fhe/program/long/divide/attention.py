@@ -10,7 +10,8 @@ from aegis_fhe.program.graph import Node
 from aegis_fhe.program.long.attention import StreamingAttention
 from aegis_fhe.program.long.divide.attention_names import AttentionNames, sum_parts
 from aegis_fhe.program.long.divide.chunks import chunked
-from aegis_fhe.program.long.divide.division import Division, as_part, even_ranges
+from aegis_fhe.program.long.divide.division import Division, as_part
+from aegis_fhe.program.long.even_ranges import even_ranges
 
 
 def divide_attention(node: Node, operator: StreamingAttention, division: Division) -> Iterator[Node]:

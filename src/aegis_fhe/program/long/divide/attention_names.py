@@ -10,7 +10,8 @@ from typing import Literal
 from aegis_fhe.program.graph import Node
 from aegis_fhe.program.long.attention import StreamingAttention
 from aegis_fhe.program.long.diagonals import Babies
-from aegis_fhe.program.long.divide.division import as_part, even_ranges
+from aegis_fhe.program.long.divide.division import as_part
+from aegis_fhe.program.long.even_ranges import even_ranges
 from aegis_fhe.program.long.slotwise import Each
 from aegis_fhe.program.operators import Add
 

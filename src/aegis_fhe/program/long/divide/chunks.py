@@ -15,7 +15,8 @@ from aegis_fhe.program.graph import Node
 from aegis_fhe.program.long.diagonals import ScoreDiagonals
 from aegis_fhe.program.long.divide.attention_names import AttentionNames, sum_parts
 from aegis_fhe.program.long.divide.attention_part import AttentionPart
-from aegis_fhe.program.long.divide.division import Division, even_ranges, in_turns
+from aegis_fhe.program.long.divide.division import Division, in_turns
+from aegis_fhe.program.long.even_ranges import even_ranges
 
 # Of as many windows as there must be, each has so many pairs for a column: its scores take an eighth of the
 # sums that are kept between windows.

@@ -9,6 +9,7 @@ from functools import cached_property
 import msgspec
 
 from aegis_fhe.program.graph import Node
+from aegis_fhe.program.long.even_ranges import even_ranges
 from aegis_fhe.program.long.heads import AddHeads, PlaceHeads
 from aegis_fhe.program.long.matrix_product import MatrixProduct
 from aegis_fhe.program.operators import Operator
@@ -73,12 +74,6 @@ class NodeDivisions:
     @cached_property
     def _by_name(self) -> Mapping[str, Division]:
         return dict(self.divisions)
-
-
-def even_ranges(count: int, parts: int) -> list[tuple[int, int]]:
-    """Consecutive, as even as they can be, none of them empty: fewer than `parts` where there is less."""
-    parts = min(parts, count)
-    return [(i * count // parts, (i + 1) * count // parts) for i in range(parts)]
 
 
 def in_turns(count: int, groups: int) -> list[dict[int, int]]:

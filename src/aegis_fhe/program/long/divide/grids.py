@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from aegis_fhe.program.graph import Node
-from aegis_fhe.program.long.divide.division import Division, as_part, changed, even_ranges, in_turns
+from aegis_fhe.program.long.divide.division import Division, as_part, changed, in_turns
 from aegis_fhe.program.long.divide.own_first import own_first
+from aegis_fhe.program.long.even_ranges import even_ranges
 from aegis_fhe.program.long.heads import AddHeads, PlaceHeads
 from aegis_fhe.program.long.matrix_product import ColumnBabies, MatrixProduct
 from aegis_fhe.program.long.slotwise import AddFeatures, Each, WeightedProduct

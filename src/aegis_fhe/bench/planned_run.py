@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -63,8 +64,11 @@ class DrawnProgram:
         *,
         threads: int | None = None,
         say: Callable[[str], None] = lambda line: None,
+        trace: Path | None = None,
     ) -> dict[str, Any]:
-        """Facts of one run. threads, raises: as `run_plan`. say: told each step, and what workers print."""
+        """Facts of one run. threads, trace, raises: as `run_plan`. say: told each step, and what workers
+        print.
+        """
         program = DecoderProgram.single(self.layer, f"drawn weights, {self.stored.model}")
         client = Client(program, seed=key_seed)
         found = run_plan(
@@ -76,6 +80,7 @@ class DrawnProgram:
             threads=threads,
             say=say,
             on_output=lambda rank, line: say(f"worker {rank}: {line}"),
+            trace=trace,
         )
         return run_facts(self, found)
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from aegis_fhe.bench.planned_run import DrawnProgram, require_room
 from aegis_fhe.cli.insecure import require_secure
 from aegis_fhe.cli.seed import seed_key, seed_number, warn_of_seed
-from aegis_fhe.errors import CompatibilityError
+from aegis_fhe.errors import AegisError, CompatibilityError
 from aegis_fhe.observe.table import format_bytes, format_seconds, results_table
 from aegis_fhe.placement.evaluate import STAGES, in_stage
 from aegis_fhe.placement.model_shapes import MODELS
@@ -39,6 +39,10 @@ def layer(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Allow parameters of less than 128 bits of security.")
     ] = False,
+    trace: Annotated[
+        Path | None,
+        typer.Option(help="A file for what every device did when, which ui.perfetto.dev opens."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No word on what is being done.")] = False,
 ) -> None:
@@ -48,8 +52,10 @@ def layer(
     require_secure(planned.bootstrap.params, insecure)
     require_room(stored)
     warn_of_seed(seed)
+    if trace is not None:
+        _require_writable(trace)
     drawn = DrawnProgram.of(stored, planned, seed_number(seed))
-    facts = drawn.run(seed_key(seed), say=_silent if quiet or as_json else _say)
+    facts = drawn.run(seed_key(seed), say=_silent if quiet or as_json else _say, trace=trace)
     if as_json:
         typer.echo(json.dumps(facts))
     else:
@@ -66,6 +72,14 @@ def _known_layer(stored: StoredPlan) -> PlannedLayer:
     if (found.shape, found.degrees) != (model.layer, model.degrees):
         raise CompatibilityError(f"the plan was made for another version of model {stored.model}: {CURE}")
     return found
+
+
+def _require_writable(path: Path) -> None:
+    """Before the work. Raises AegisError."""
+    try:
+        path.touch()
+    except OSError as error:
+        raise AegisError(f"{path} cannot be written ({error.strerror}): give another file") from error
 
 
 def _print(facts: Mapping[str, Any], security: str, console: Console) -> None:

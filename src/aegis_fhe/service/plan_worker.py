@@ -9,11 +9,13 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from aegis_fhe.observe.trace import TraceLog
 from aegis_fhe.placement.shape_memory import DeviceMemory
 from aegis_fhe.runtime.garbage import no_collection
 from aegis_fhe.runtime.worker import WorkerContext, run_worker
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
 
 
 class PlanWorkerConfig(msgspec.Struct, forbid_unknown_fields=True):
-    """Files; plan: of one plan alone (`StoredPlan`); results[r]: what rank r writes."""
+    """Files; plan: of one plan alone (`StoredPlan`); results[r]: what rank r writes; traces[r]: where it logs
+    what it does, if anywhere.
+    """
 
     plan: str
     program: str
@@ -32,6 +36,7 @@ class PlanWorkerConfig(msgspec.Struct, forbid_unknown_fields=True):
     input: str
     results: list[str]
     kernels: str
+    traces: list[str] = []
 
 
 class DeviceReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +63,7 @@ def work(context: WorkerContext) -> Any:
         from aegis_fhe.ring import native
         from aegis_fhe.runtime.mesh import MeshDevice, connect_mesh
         from aegis_fhe.runtime.mesh.planned import PlannedProgram
+        from aegis_fhe.runtime.mesh.traced import TracedSteps
         from aegis_fhe.service.ciphertexts_file import load_input
         from aegis_fhe.service.decoder_file import open_decoder
         from aegis_fhe.service.keys_file import load_keys
@@ -68,7 +74,7 @@ def work(context: WorkerContext) -> Any:
     native.set_threads(context.threads)
     context.report("load", 0.0)
     stored = msgspec.json.decode(Path(config.plan).read_bytes(), type=StoredPlan)
-    with open_decoder(Path(config.program)) as opened:
+    with open_decoder(Path(config.program)) as opened, _log(config, context.rank) as log:
         program = opened.with_kernels(config.kernels)
         planned = PlannedProgram.of(stored, program.layer(0))
         job = load_input(program, Path(config.input))
@@ -81,10 +87,15 @@ def work(context: WorkerContext) -> Any:
         device.prepare(context_of_run)
         mine = {name: block for name, block in job.blocks.items() if device.reads(name)}
         inputs = {name: block.expand(program.params) for name, block in mine.items()}
+        observer = None
+        if log is not None:
+            observer = TracedSteps(log, planned.mesh, communicators, program.params.ring.arena)
         world.barrier("start")
+        if log is not None:
+            log.meet()
         context.report("run", 0.0)
         start = time.monotonic(), time.process_time()
-        execution = device.run(inputs, context_of_run)
+        execution = device.run(inputs, context_of_run, observer)
         spent = time.monotonic() - start[0], time.process_time() - start[1]
         world.barrier("end")
         save_rows(job.facts, execution.results, Path(config.results[context.rank]))
@@ -99,6 +110,10 @@ def work(context: WorkerContext) -> Any:
         secret_modules=sorted(name for name in sys.modules if name.startswith(FORBIDDEN)),
     )
     return msgspec.to_builtins(report)
+
+
+def _log(config: PlanWorkerConfig, rank: int) -> AbstractContextManager[TraceLog | None]:
+    return TraceLog(config.traces[rank], rank) if config.traces else nullcontext()
 
 
 def _waiting(between: Mapping[str, float], communicators: MeshCommunicators) -> dict[str, float]:

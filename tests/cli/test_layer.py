@@ -12,6 +12,7 @@ import pytest
 
 from aegis_fhe.bench import planned_run
 from aegis_fhe.cli.main import main
+from aegis_fhe.placement.evaluate import STAGES
 from aegis_fhe.runtime.memory_estimate import PROCESS_BYTES
 
 from .conftest import Answer
@@ -44,6 +45,8 @@ def test_a_plan_runs_as_it_was_planned(aegis: Aegis, plan: Path, strategy: str, 
     assert facts["bits"] > 19
     assert facts["bits_of_approximations"] > 22
     assert 20 < facts["bits_of_noise"] < 27
+    assert "%" not in answer.err
+    check_comparison(facts)
     assert facts["secret_modules_in_workers"] == []
     assert set(facts["stages"]) >= {"qkv", "attend", "output", "expand", "contract", "refresh"}
     assert min(facts["stages"].values()) >= 0 < facts["seconds"]["devices"]
@@ -54,6 +57,38 @@ def test_a_plan_runs_as_it_was_planned(aegis: Aegis, plan: Path, strategy: str, 
         assert held["total"] == sum(n for kind, n in held.items() if kind != "total")
     assert max(one["total"] for one in facts["held_bytes"]) == pytest.approx(memory["total"], rel=0.05)
     check_trace(json.loads(trace.read_text())["traceEvents"], facts)
+
+
+def check_comparison(facts: dict[str, Any]) -> None:
+    """Of the slowest device, in all reported stages; for a projection, which it is said to be."""
+    found = facts["comparison"]
+    assert facts["run_seconds"][found["rank"]] == max(facts["run_seconds"])
+    assert (found["machine"]["device"], found["machine"]["measured"]) == ("a100", False)
+    assert set(found["stages"]) == {*STAGES, "total"}
+    total = found["stages"]["total"]["measured"]
+    assert 0 < total["computing"] <= total["total"] <= max(facts["run_seconds"])
+    shares_limbs = facts["mesh"]["limbs"] > 1
+    assert (total["exchanging"] > 0) == (found["stages"]["total"]["predicted"]["exchanging"] > 0)
+    assert total["exchanging"] > 0 or not shares_limbs
+
+
+def test_a_measured_machine_has_a_remaining_time(aegis: Aegis, plan: Path, tmp_path: Path):
+    """The plan says that its device and link were measured, with a thread for each of two devices."""
+
+    def measured(one: dict[str, Any]) -> None:
+        one["machine"]["device"].update(provenance="measured on a stand-in", threads=1)
+        one["machine"]["network"]["link"]["source"] = "measured: nothing"
+
+    path = changed(plan, tmp_path / "plan.json", measured)
+    answer = aegis("layer", path, "--insecure")
+    assert answer.status == 0, answer.err
+    assert "100.0 %" in answer.err
+    assert "left" in answer.err
+    printed = " ".join(answer.out.split())
+    assert "Predicted for a100 (measured on a stand-in) on a100-nvlink (measured)." in printed
+    assert "a projection" not in printed
+    for label in ("pred", "meas", "diff"):
+        assert printed.count(f" {label} ") == len(STAGES) + 1
 
 
 def check_trace(events: list[dict[str, Any]], facts: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from aegis_fhe.placement.plan_file import StoredPlan
 from aegis_fhe.placement.traffic import Key
 from aegis_fhe.program.long.decoder_program import DecoderProgram
 from aegis_fhe.ring import native
+from aegis_fhe.runtime.events import ProgressEvent
 from aegis_fhe.runtime.launch import LaunchOptions, WorkerReport, launch
 from aegis_fhe.runtime.ledger import LedgerError
 from aegis_fhe.runtime.mesh.planned import PlannedProgram
@@ -60,6 +61,7 @@ def run_plan(
     *,
     threads: int | None = None,
     say: Callable[[str], None] = lambda line: None,
+    on_progress: Callable[[ProgressEvent], None] | None = None,
     on_output: Callable[[int, str], None] | None = None,
     trace: Path | None = None,
 ) -> PlanRun:
@@ -89,7 +91,7 @@ def run_plan(
         step("keys", lambda: client.write_keys(files.keys, durable=False))
         config = _config(plan, files, results, program)
         with traced(config, files.folder, trace):
-            reports = step("devices", lambda: _launched(config, threads, on_output))
+            reports = step("devices", lambda: _launched(config, threads, on_progress, on_output))
         devices = tuple(msgspec.convert(report.result, DeviceReport) for report in reports)
         rows = step("join", lambda: join_rows(program, planned.mesh, results))
         result = step("decrypt", lambda: client.decrypted(rows, len(hidden)))
@@ -139,7 +141,11 @@ def traced(config: PlanWorkerConfig, folder: Path, trace: Path | None) -> Iterat
 
 
 def _launched(
-    config: PlanWorkerConfig, threads: int | None, on_output: Callable[[int, str], None] | None
+    config: PlanWorkerConfig,
+    threads: int | None,
+    on_progress: Callable[[ProgressEvent], None] | None,
+    on_output: Callable[[int, str], None] | None,
 ) -> list[WorkerReport]:
     options = LaunchOptions(world_size=len(config.results), threads=threads, environment=WAITING)
-    return launch(WORKER_MODULE, msgspec.to_builtins(config), options, on_output=on_output)
+    facts = msgspec.to_builtins(config)
+    return launch(WORKER_MODULE, facts, options, on_progress=on_progress, on_output=on_output)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from aegis_fhe.service.worker import FORBIDDEN
 
 if TYPE_CHECKING:
     from aegis_fhe.runtime.mesh import MeshCommunicators
+    from aegis_fhe.runtime.mesh.observer import StepObserver
 
 
 class PlanWorkerConfig(msgspec.Struct, forbid_unknown_fields=True):
@@ -41,17 +41,19 @@ class PlanWorkerConfig(msgspec.Struct, forbid_unknown_fields=True):
 
 class DeviceReport(msgspec.Struct, frozen=True, kw_only=True):
     """received: [axis, stage, kind, bytes]; seconds: by stage, waiting for others included; waiting: of these
-    between nodes and in exchanges of limbs inside them; run_seconds: of the whole share, all devices there
-    at its beginning; processor_seconds: of all threads in that time, the transport's too; held: at the
-    fullest moment.
+    between nodes; exchanging: of these in exchanges of limbs, inside nodes; run_seconds: of the whole share,
+    all devices there at its beginning; processor_seconds: of all threads in that time, the transport's too;
+    held: at the fullest moment.
     """
 
     received: list[tuple[str, str, str, int]]
     seconds: dict[str, float]
     waiting: dict[str, float]
+    exchanging: dict[str, float]
     run_seconds: float
     processor_seconds: float
     held: DeviceMemory
+    threads: int
     kernels: str
     secret_modules: list[str]
 
@@ -62,7 +64,9 @@ def work(context: WorkerContext) -> Any:
         from aegis_fhe.placement.plan_file import StoredPlan
         from aegis_fhe.ring import native
         from aegis_fhe.runtime.mesh import MeshDevice, connect_mesh
+        from aegis_fhe.runtime.mesh.observer import Observers
         from aegis_fhe.runtime.mesh.planned import PlannedProgram
+        from aegis_fhe.runtime.mesh.reported import ReportedSteps
         from aegis_fhe.runtime.mesh.traced import TracedSteps
         from aegis_fhe.service.ciphertexts_file import load_input
         from aegis_fhe.service.decoder_file import open_decoder
@@ -87,25 +91,28 @@ def work(context: WorkerContext) -> Any:
         device.prepare(context_of_run)
         mine = {name: block for name, block in job.blocks.items() if device.reads(name)}
         inputs = {name: block.expand(program.params) for name, block in mine.items()}
-        observer = None
+        weights = planned.node_seconds(communicators.group)
+        observers: list[StepObserver] = [ReportedSteps(context.progress(sum(weights.values())), weights)]
         if log is not None:
-            observer = TracedSteps(log, planned.mesh, communicators, program.params.ring.arena)
+            observers.append(TracedSteps(log, planned.mesh, communicators, program.params.ring.arena))
         world.barrier("start")
         if log is not None:
             log.meet()
         context.report("run", 0.0)
         start = time.monotonic(), time.process_time()
-        execution = device.run(inputs, context_of_run, observer)
+        execution = device.run(inputs, context_of_run, Observers(observers))
         spent = time.monotonic() - start[0], time.process_time() - start[1]
         world.barrier("end")
         save_rows(job.facts, execution.results, Path(config.results[context.rank]))
     report = DeviceReport(
         received=[(*key, count) for key, count in sorted(communicators.received().items())],
         seconds=dict(execution.seconds),
-        waiting=_waiting(execution.waiting, communicators),
+        waiting=dict(execution.waiting),
+        exchanging=_exchanging(communicators),
         run_seconds=spent[0],
         processor_seconds=spent[1],
         held=execution.held,
+        threads=context.threads,
         kernels=program.params.ring.path,
         secret_modules=sorted(name for name in sys.modules if name.startswith(FORBIDDEN)),
     )
@@ -116,8 +123,8 @@ def _log(config: PlanWorkerConfig, rank: int) -> AbstractContextManager[TraceLog
     return TraceLog(config.traces[rank], rank) if config.traces else nullcontext()
 
 
-def _waiting(between: Mapping[str, float], communicators: MeshCommunicators) -> dict[str, float]:
-    found = defaultdict[str, float](float, between)
+def _exchanging(communicators: MeshCommunicators) -> dict[str, float]:
+    found = defaultdict[str, float](float)
     for limbs in (communicators.limbs, communicators.team):
         for entry in limbs.ledger.entries:
             if not entry.control:

@@ -8,6 +8,7 @@ from aegis_fhe.observe.trace import COUNTER, TraceLog, read_log
 from aegis_fhe.placement.mesh import Mesh
 from aegis_fhe.runtime.mesh import MeshCommunicators, MeshExecution
 from aegis_fhe.runtime.mesh.observer import Observers, Step
+from aegis_fhe.runtime.mesh.reported import ReportedSteps
 
 from ..together import mesh_together
 from .cases import random_case
@@ -59,6 +60,27 @@ def test_all_that_a_device_did_is_in_its_log(tmp_path: Path):
         held, keys = execution.held, execution.held.keys + execution.held.weights
         assert max(e["arguments"]["peak"] for e in by[COUNTER]) >= held.total - keys
         assert held.activations in alive
+
+
+def test_progress_counts_every_node_by_its_weight():
+    """A node that weighs nothing is said too; the last one ends at all."""
+
+    class Sink:
+        def __init__(self) -> None:
+            self.said: list[tuple[str, float]] = []
+
+        def advance(self, node: str, weight: float) -> None:
+            self.said.append((node, weight))
+
+    def body(communicators: MeshCommunicators) -> list[tuple[str, float]]:
+        nodes, sink = CASE.program.schedule.nodes_of(communicators.group), Sink()
+        weights = {node.name: float(number) for number, node in enumerate(nodes)}
+        CASE.share(communicators, observer=ReportedSteps(sink, weights))
+        return sink.said
+
+    for rank, said in enumerate(mesh_together(MESH, body)):
+        nodes = CASE.program.schedule.nodes_of(MESH.place(rank)[0])
+        assert said == [(node.stage, float(number)) for number, node in enumerate(nodes)]
 
 
 def test_every_observer_hears_every_step_and_steps_follow_each_other():

@@ -33,7 +33,7 @@ class StageSeconds:
     def predicted(cls, found: Timeline, stage: str) -> StageSeconds:
         """Of a reported stage."""
         inside = in_stage(found.inside, stage)
-        waiting = in_stage(found.exposed, stage) - inside
+        waiting = max(in_stage(found.exposed, stage) - inside, 0.0)  # sums in another order
         return cls(computing=in_stage(found.busy, stage), waiting=waiting, exchanging=inside)
 
     @classmethod
@@ -87,6 +87,8 @@ def comparison_facts(planned: PlannedProgram, devices: Sequence[DeviceReport]) -
     return {
         "rank": rank,
         "threads": devices[rank].threads,
+        "run_seconds": devices[rank].run_seconds,
+        "processor_seconds": devices[rank].processor_seconds,
         "machine": machine_facts(planned.machine),
         "stages": {name: one.facts() for name, one in stages.items()},
     }

@@ -10,7 +10,6 @@ from rich.table import Table
 from aegis_fhe.observe.table import format_seconds, results_table
 
 PARTS = {"computing": "computed", "waiting": "waited", "exchanging": "limbs"}
-LABELS = {"predicted": "pred", "measured": "meas", "difference": "diff"}
 
 
 def stage_table(comparison: Mapping[str, Any], title: str) -> Table:
@@ -18,7 +17,7 @@ def stage_table(comparison: Mapping[str, Any], title: str) -> Table:
 
     comparison: of `bench.stage_comparison.comparison_facts`.
     """
-    columns = ("stage", "", *PARTS.values(), "all", "mostly")
+    columns = ("stage, predicted", *PARTS.values(), "all", "mostly")
     rows = (row for name, one in comparison["stages"].items() for row in _rows(name, one))
     return results_table(title, columns, rows)
 
@@ -33,7 +32,9 @@ def stage_note(comparison: Mapping[str, Any]) -> str:
         "aegis calibrate --kernels and --link measure this one."
     )
     return (
-        "Waited: for values and links, between nodes; limbs: their exchanges, inside nodes. Predicted for "
+        "Waited: for values and links, between nodes; limbs: their exchanges, inside nodes. Its process had "
+        f"{format_seconds(comparison['processor_seconds'])} of processors in "
+        f"{format_seconds(comparison['run_seconds'])}, all threads together. Predicted for "
         f"{machine['device']} ({machine['device_provenance']}) on {machine['link']}"
         f"{' (measured)' if machine['link_measured'] else ' (not measured)'}"
         f"{'.' if machine['measured'] else projected}{had}"
@@ -41,10 +42,14 @@ def stage_note(comparison: Mapping[str, Any]) -> str:
 
 
 def _rows(name: str, one: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    rows = ((name, "predicted", ""), ("", "measured", ""), ("", "difference", _mostly(one)))
+    rows = (
+        (name, "predicted", ""),
+        ("  measured", "measured", ""),
+        ("  difference", "difference", _mostly(one)),
+    )
     for label, which, mostly in rows:
         show = _signed if which == "difference" else format_seconds
-        yield (label, LABELS[which], *(show(one[which][key]) for key in (*PARTS, "total")), mostly)
+        yield (label, *(show(one[which][key]) for key in (*PARTS, "total")), mostly)
 
 
 def _mostly(one: Mapping[str, Any]) -> str:

@@ -21,8 +21,9 @@ from aegis_fhe.runtime.worker import WorkerContext, run_worker
 from aegis_fhe.service.worker import FORBIDDEN
 
 if TYPE_CHECKING:
-    from aegis_fhe.runtime.mesh import MeshCommunicators
+    from aegis_fhe.runtime.mesh import MeshCommunicators, MeshDevice
     from aegis_fhe.runtime.mesh.observer import StepObserver
+    from aegis_fhe.runtime.mesh.planned import PlannedProgram
 
 
 class PlanWorkerConfig(msgspec.Struct, forbid_unknown_fields=True):
@@ -64,10 +65,7 @@ def work(context: WorkerContext) -> Any:
         from aegis_fhe.placement.plan_file import StoredPlan
         from aegis_fhe.ring import native
         from aegis_fhe.runtime.mesh import MeshDevice, connect_mesh
-        from aegis_fhe.runtime.mesh.observer import Observers
         from aegis_fhe.runtime.mesh.planned import PlannedProgram
-        from aegis_fhe.runtime.mesh.reported import ReportedSteps
-        from aegis_fhe.runtime.mesh.traced import TracedSteps
         from aegis_fhe.service.ciphertexts_file import load_input
         from aegis_fhe.service.decoder_file import open_decoder
         from aegis_fhe.service.keys_file import load_keys
@@ -91,16 +89,13 @@ def work(context: WorkerContext) -> Any:
         device.prepare(context_of_run)
         mine = {name: block for name, block in job.blocks.items() if device.reads(name)}
         inputs = {name: block.expand(program.params) for name, block in mine.items()}
-        weights = planned.node_seconds(communicators.group)
-        observers: list[StepObserver] = [ReportedSteps(context.progress(sum(weights.values())), weights)]
-        if log is not None:
-            observers.append(TracedSteps(log, planned.mesh, communicators, program.params.ring.arena))
+        observer = _observer(context, planned, device, log)
         world.barrier("start")
         if log is not None:
             log.meet()
         context.report("run", 0.0)
         start = time.monotonic(), time.process_time()
-        execution = device.run(inputs, context_of_run, Observers(observers))
+        execution = device.run(inputs, context_of_run, observer)
         spent = time.monotonic() - start[0], time.process_time() - start[1]
         world.barrier("end")
         save_rows(job.facts, execution.results, Path(config.results[context.rank]))
@@ -117,6 +112,22 @@ def work(context: WorkerContext) -> Any:
         secret_modules=sorted(name for name in sys.modules if name.startswith(FORBIDDEN)),
     )
     return msgspec.to_builtins(report)
+
+
+def _observer(
+    context: WorkerContext, planned: PlannedProgram, device: MeshDevice, log: TraceLog | None
+) -> StepObserver:
+    """Says how far the device is, and logs what it does where that was asked for."""
+    from aegis_fhe.runtime.mesh.observer import Observers
+    from aegis_fhe.runtime.mesh.reported import ReportedSteps
+    from aegis_fhe.runtime.mesh.traced import TracedSteps
+
+    weights = planned.node_seconds(device.communicators.group)
+    reported = ReportedSteps(context.progress(sum(weights.values())), weights)
+    if log is None:
+        return reported
+    arena = device.params.ring.arena
+    return Observers([reported, TracedSteps(log, planned.mesh, device.communicators, arena)])
 
 
 def _log(config: PlanWorkerConfig, rank: int) -> AbstractContextManager[TraceLog | None]:

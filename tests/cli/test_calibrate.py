@@ -9,8 +9,9 @@ import msgspec
 import pytest
 from rich.console import Console
 
+from aegis_fhe.bench.link_calibration import calibrate_link
 from aegis_fhe.circuits.bootstrap import presets
-from aegis_fhe.cli import calibrate_kernels
+from aegis_fhe.cli import calibrate_kernels, calibrate_processes
 from aegis_fhe.models.minilm.recipe import ShippedRanges
 from aegis_fhe.models.text_encoder import TextEncoder
 from aegis_fhe.placement.cost import (
@@ -67,8 +68,9 @@ def test_this_machine(aegis: Aegis, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "inverse_ntt" in answer.err
 
 
-def test_what_is_between_processes(aegis: Aegis, tmp_path: Path) -> None:
-    """A file that plans take as a link, and that says it was measured."""
+def test_what_is_between_processes(aegis: Aegis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that plans take as a link, and that says it was measured, in two rounds here."""
+    monkeypatch.setattr(calibrate_processes, "calibrate_link", lambda: calibrate_link(rounds=2))
     output = tmp_path / "link.json"
     answer = aegis("calibrate", "--link", "-o", output, "--json")
     assert answer.status == 0, answer.err

@@ -28,7 +28,7 @@ from aegis_fhe.runtime.mesh import (
     MeshProgram,
     rows_of,
 )
-from aegis_fhe.runtime.mesh.observer import StepObserver
+from aegis_fhe.runtime.mesh.observer import Observers, StepObserver
 from aegis_fhe.runtime.mesh.traced import TracedSteps
 from runtime.encrypted_layer import TOKENS, Encrypted, encrypted
 
@@ -71,8 +71,10 @@ class Case:
             for name, x in e.inputs.items()
             if device.reads(name)
         }
+        observers = [] if observer is None else [observer]
         if log is not None:
-            observer = TracedSteps(log, self.program, communicators, params.ring.arena)
+            observers.append(TracedSteps(log, self.program, communicators, params.ring.arena))
+        observer = Observers(observers) if observers else None
         return device.run(inputs, e.program.context(TOKENS), observer)
 
     @cached_property

@@ -60,6 +60,12 @@ def test_worlds_take_turns_and_are_recorded(tmp_path: Path, capsys: pytest.Captu
         assert world["held_bytes"] == pytest.approx(world["predicted_held_bytes"], rel=0.05)
         assert world["bits"] > 12
         assert 0 <= world["waiting"] < 1
+        comparison = world["comparison"]
+        assert comparison["machine"]["measured"]
+        assert comparison["threads"] == comparison["machine"]["threads"] == 1
+        total = comparison["stages"]["total"]
+        assert 0 < total["predicted"]["total"] <= world["predicted_seconds"] * (1 + 1e-9)
+        assert total["measured"]["total"] <= comparison["run_seconds"] == max(world["seconds"])
     assert one["received_bytes"] == 0 < two["received_bytes"]
     gain = one["seconds"][0] / two["seconds"][0]
     assert row["speedup"] == {"1": 1, "2": pytest.approx(gain)}
@@ -69,6 +75,7 @@ def test_worlds_take_turns_and_are_recorded(tmp_path: Path, capsys: pytest.Captu
     assert ceiling["copies"] == 2
     assert ceiling["speedup"] == pytest.approx(2 * one["seconds"][0] / ceiling["seconds"])
     assert "Parameters of no security" in printed
+    assert printed.count("Predicted for this machine (measured at N = 2^11") == 2
 
 
 def test_a_link_between_processes_has_a_rate_and_a_latency():

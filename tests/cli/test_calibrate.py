@@ -9,11 +9,19 @@ import msgspec
 import pytest
 from rich.console import Console
 
+from aegis_fhe.bench.link_calibration import calibrate_link
 from aegis_fhe.circuits.bootstrap import presets
-from aegis_fhe.cli import calibrate_kernels
+from aegis_fhe.cli import calibrate_kernels, calibrate_processes
 from aegis_fhe.models.minilm.recipe import ShippedRanges
 from aegis_fhe.models.text_encoder import TextEncoder
-from aegis_fhe.placement.cost import DeviceFile, Setting, load_device, read_device_file
+from aegis_fhe.placement.cost import (
+    DeviceFile,
+    Network,
+    Setting,
+    load_device,
+    load_network,
+    read_device_file,
+)
 from models.minilm.words import numbers_encoder, random_texts
 
 from .conftest import Answer
@@ -54,11 +62,35 @@ def test_this_machine(aegis: Aegis, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     found = read_device_file(output)
     assert msgspec.json.decode(answer.out, type=DeviceFile) == found
     assert found.provenance.startswith("measured on ")
-    assert load_device(output, 1).log_degree == 9
+    one_thread = load_device(output, 1)
+    assert (one_thread.log_degree, one_thread.threads, one_thread.measured) == (9, 1, True)
+    assert not load_device("h100").measured
     assert "inverse_ntt" in answer.err
 
 
-@pytest.mark.parametrize("arguments", [(), ("texts.txt", "--kernels"), ("texts.txt", "--check")])
+def test_what_is_between_processes(aegis: Aegis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that plans take as a link, and that says it was measured, in two rounds here."""
+    monkeypatch.setattr(calibrate_processes, "calibrate_link", lambda: calibrate_link(rounds=2))
+    output = tmp_path / "link.json"
+    answer = aegis("calibrate", "--link", "-o", output, "--json")
+    assert answer.status == 0, answer.err
+    found = load_network(output)
+    assert msgspec.json.decode(answer.out, type=Network) == found
+    assert found.measured
+    assert found.link.latency_seconds > 0
+    assert not load_network("pcie5").measured
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("texts.txt", "--kernels"),
+        ("texts.txt", "--link"),
+        ("--kernels", "--link"),
+        ("texts.txt", "--check"),
+    ],
+)
 def test_texts_or_kernels(aegis: Aegis, tmp_path: Path, arguments: tuple[str, ...]) -> None:
     answer = aegis("calibrate", *arguments, "-o", tmp_path / "never.json")
     assert answer.status == 2

@@ -76,7 +76,9 @@ def test_a_team_of_everything_is_one_group_that_shares_limbs(tokens: int, limbs:
     device, network = load_device("h200"), load_network("pcie5")
 
     def seconds(p: Planned) -> float:
-        costs = FormSeconds(program(), MeshLimbs(p.plan.mesh, p.limbs), device).of_plan(p.plan, p.facts)
+        costs = FormSeconds.of_program(program(), MeshLimbs(p.plan.mesh, p.limbs), device).of_plan(
+            p.plan, p.facts
+        )
         return simulate(p.plan, p.facts, costs, network, p.limbs, degree).seconds
 
     assert seconds(team) == pytest.approx(seconds(group))

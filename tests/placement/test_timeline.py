@@ -12,7 +12,7 @@ from aegis_fhe.placement.limb_traffic import RowCollective
 from aegis_fhe.placement.limbs import LimbPlacement
 from aegis_fhe.placement.mesh import Mesh
 from aegis_fhe.placement.schedule import TEAM, Assignment, Place, schedule
-from aegis_fhe.placement.timeline import Moving, Timeline, simulate
+from aegis_fhe.placement.timeline import Moving, Timeline, simulate, timelines
 from aegis_fhe.program.graph import Graph
 
 from .test_schedule import node
@@ -57,6 +57,32 @@ def test_a_node_of_the_team_waits_for_all_devices(moving: Moving):
         assert alone.seconds * 1000 == pytest.approx(1 + 20 + 3 + 4 + 8 + 2)
     without = timeline({**where, "long": (1,)}, moving, gathered=False)
     assert (alone.seconds - without.seconds) * 1000 == pytest.approx(4)
+
+
+@pytest.mark.parametrize("moving", ["blocking", "eager"])
+def test_exchanges_of_limbs_are_waiting_inside_nodes(moving: Moving):
+    """What the team gathers inside `both` takes 4 ms, whoever waits for whom."""
+    where: dict[str, Place] = {"a": (0,), "b": (1,), "long": (0,), "both": TEAM, "end": (0,)}
+    found = timeline(where, moving)
+    assert sum(found.inside.values()) * 1000 == pytest.approx(4)
+    assert all(found.inside[stage] <= found.exposed[stage] for stage in found.inside)
+    assert sum(timeline(where, moving, gathered=False).inside.values()) == 0
+
+
+def test_every_group_has_a_timeline_and_the_last_is_that_of_all():
+    where: dict[str, Place] = {"a": (0,), "b": (1,), "long": (1,), "both": (0,), "end": (0,)}
+    plan = schedule(Graph(NODES, ("end", "long")), Assignment(mesh=Mesh(tokens=2), where=where))
+    facts = GraphFacts(
+        nodes={n.name: NodeFacts(OperationCounts()) for n in NODES},
+        symbols={n.name: Symbol(7, 1.0) for n in NODES},
+    )
+    costs = {n.name: MS[n.name] / 1000 for n in NODES}
+    arguments = plan, facts, lambda n: costs[n.name], ROW_MS, LIMBS, 128
+    found = timelines(*arguments, moving="eager")
+    assert [one.seconds * 1000 for one in found] == [pytest.approx(1 + 3 + 2), pytest.approx(1 + 20)]
+    assert simulate(*arguments, moving="eager") == found[1]
+    for one in found:
+        assert sum(one.busy.values()) + sum(one.exposed.values()) == pytest.approx(one.seconds)
 
 
 def test_both_groups_compute_what_the_team_does():

@@ -46,6 +46,9 @@ def test_merging_survives_json_and_needs_every_rank() -> None:
 
 def test_entries_become_spans(tmp_path: Path) -> None:
     with TraceLog(tmp_path / "log", 0) as log:
-        Ledger([entry("kv", 8)]).trace_to(log)
-    (span,) = read_log(tmp_path / "log")
-    assert (span["name"], span["arguments"]["bytes_received"]) == ("kv", 8)
+        ledger = Ledger([entry("kv", 8)])
+        written = ledger.trace_to(log)
+        ledger.add(entry("norm", 16))
+        assert ledger.trace_to(log, written) == 2
+    spans = [(span["arguments"]["stage"], span["arguments"]) for span in read_log(tmp_path / "log")]
+    assert [(stage, own["bytes_received"]) for stage, own in spans] == [("kv", 8), ("norm", 16)]

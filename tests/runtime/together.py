@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 import queue
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
 
 import torch
@@ -62,7 +64,7 @@ class _Coming:
                 assert (node, operation, index) == expected, (node, operation, index, expected)
                 block.copy_(sent)
             found[transfer.index] = block
-        self.communicator.ledger.add(self.entry)
+        self.communicator.ledger.add(replace(self.entry, end=time.time()))
         return found
 
 
@@ -85,7 +87,7 @@ class ThreadCommunicator(Communicator):
         operation: str = "exchange",
         control: bool = False,
     ) -> Any:
-        sent = received = 0
+        start, sent, received = time.time(), 0, 0
         blocks: list[_Block] = []
         for transfer in transfers:
             if transfer.source == self.rank:
@@ -106,8 +108,8 @@ class ThreadCommunicator(Communicator):
             axis=self.axis,
             bytes_received=received,
             bytes_sent=sent,
-            start=0.0,
-            end=0.0,
+            start=start,
+            end=start,
             rank=self.rank,
             control=control,
         )

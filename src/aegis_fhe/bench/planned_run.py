@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from aegis_fhe.bench.drawn_layer import DrawnLayer, draw_layer
+from aegis_fhe.bench.stage_comparison import comparison_facts
 from aegis_fhe.placement.plan_check import check_prediction
 from aegis_fhe.placement.plan_file import StoredPlan
 from aegis_fhe.placement.plan_storing import rendering_of
@@ -18,6 +20,7 @@ from aegis_fhe.placement.traffic import Key
 from aegis_fhe.program.long.compile import LongProgram, compile_layer
 from aegis_fhe.program.long.decoder_program import DecoderProgram
 from aegis_fhe.program.long.layout import Array
+from aegis_fhe.runtime.events import ProgressEvent
 from aegis_fhe.runtime.memory import available_bytes, require_memory
 from aegis_fhe.runtime.memory_estimate import PROCESS_BYTES
 from aegis_fhe.runtime.mesh.planned import PlannedProgram
@@ -63,8 +66,12 @@ class DrawnProgram:
         *,
         threads: int | None = None,
         say: Callable[[str], None] = lambda line: None,
+        on_progress: Callable[[ProgressEvent], None] | None = None,
+        trace: Path | None = None,
     ) -> dict[str, Any]:
-        """Facts of one run. threads, raises: as `run_plan`. say: told each step, and what workers print."""
+        """Facts of one run. threads, on_progress, trace, raises: as `run_plan`. say: told each step, and what
+        workers print.
+        """
         program = DecoderProgram.single(self.layer, f"drawn weights, {self.stored.model}")
         client = Client(program, seed=key_seed)
         found = run_plan(
@@ -75,7 +82,9 @@ class DrawnProgram:
             self.drawn.hidden,
             threads=threads,
             say=say,
+            on_progress=on_progress,
             on_output=lambda rank, line: say(f"worker {rank}: {line}"),
+            trace=trace,
         )
         return run_facts(self, found)
 
@@ -112,7 +121,7 @@ def run_facts(drawn: DrawnProgram, found: PlanRun) -> dict[str, Any]:
         "stages": stages,
         "seconds": dict(found.seconds),
         "run_seconds": [device.run_seconds for device in found.devices],
-        "waiting": [device.waiting for device in found.devices],
+        "comparison": comparison_facts(drawn.planned, found.devices),
         "processor_seconds": [device.processor_seconds for device in found.devices],
         "predicted_memory_bytes": memory.by_kind(),
         "held_bytes": [device.held.by_kind() for device in found.devices],

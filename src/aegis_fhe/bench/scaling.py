@@ -10,13 +10,14 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from statistics import median
+from statistics import median, median_low
 from typing import Any
 
 from aegis_fhe.bench.planned_run import DrawnProgram, require_room
+from aegis_fhe.bench.stage_comparison import TOTAL
 from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan
 from aegis_fhe.placement.compare import AEGIS, Comparison
-from aegis_fhe.placement.evaluate import STAGES, Evaluation, Machine, in_stage
+from aegis_fhe.placement.evaluate import Evaluation, Machine
 from aegis_fhe.placement.model_shapes import MODELS
 from aegis_fhe.placement.plan_storing import stored_plan
 from aegis_fhe.placement.planned_layer import PlannedLayer
@@ -65,12 +66,12 @@ class World:
         return self.seconds[-1]
 
     def facts(self) -> dict[str, Any]:
-        """waiting: of the slowest device's seconds the share that it did not compute; stages: medians."""
+        """waiting: of the slowest device's seconds the share that it did not compute; stages, comparison: its
+        own in the run of median seconds.
+        """
+        comparison = self.runs[self.seconds.index(median_low(self.seconds))]["comparison"]
         timeline, memory = self.planned.timeline, self.planned.memory
-        waits = list[float]()
-        for run in self.runs:
-            slowest = run["run_seconds"].index(max(run["run_seconds"]))
-            waits.append(sum(run["waiting"][slowest].values()) / run["run_seconds"][slowest])
+        totals = [run["comparison"]["stages"][TOTAL]["measured"] for run in self.runs]
         return {
             "devices": self.devices,
             "rendering": self.planned.rendering.variant,
@@ -78,24 +79,19 @@ class World:
             "seconds": self.seconds,
             "processor_seconds": [sum(run["processor_seconds"]) for run in self.runs],
             "predicted_seconds": timeline.seconds,
-            "waiting": median(waits),
+            "waiting": median(1 - one["computing"] / one[TOTAL] for one in totals),
             "predicted_waiting": sum(timeline.exposed.values()) / timeline.seconds,
             "received_bytes": self.planned.traffic.most,
             "held_bytes": max(one["total"] for run in self.runs for one in run["held_bytes"]),
             "predicted_held_bytes": memory.total,
             "bits": min(run["bits"] for run in self.runs),
-            "stages": {
-                name: {"seconds": self._stage(name), "predicted_seconds": self._predicted(name)}
-                for name in STAGES
-            },
+            "stages": {name: _both(one) for name, one in comparison["stages"].items() if name != TOTAL},
+            "comparison": comparison,
         }
 
-    def _stage(self, name: str) -> float:
-        return median(in_stage(run["stages"], name) for run in self.runs)
 
-    def _predicted(self, name: str) -> float:
-        timeline = self.planned.timeline
-        return in_stage(timeline.busy, name) + in_stage(timeline.exposed, name)
+def _both(stage: Mapping[str, Any]) -> dict[str, float]:
+    return {"seconds": stage["measured"][TOTAL], "predicted_seconds": stage["predicted"][TOTAL]}
 
 
 def scaling_workload(

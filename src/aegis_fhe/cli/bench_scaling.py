@@ -20,10 +20,11 @@ from aegis_fhe.circuits.bootstrap import presets
 from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan
 from aegis_fhe.cli import machine
 from aegis_fhe.cli.circumstances import circumstances
+from aegis_fhe.cli.stage_lines import stage_note, stage_table
 from aegis_fhe.errors import ParameterError
 from aegis_fhe.observe.table import format_bytes, results_table
 from aegis_fhe.placement.cost import DeviceModel, Network, load_network
-from aegis_fhe.placement.evaluate import STAGES, Machine
+from aegis_fhe.placement.evaluate import Machine
 
 DEGREES = range(11, 15)
 PROJECTED = (4, 8, 16)
@@ -122,9 +123,10 @@ def _print(facts: Mapping[str, Any]) -> None:
     ]
     title = f"One encrypted layer, {facts['tokens']} tokens, N = 2^{facts['log_n']}, processes in turn"
     console.print(results_table(title, columns, rows))
-    heads = ["stage", *(f"{world['devices']} dev., s / predicted" for world in facts["worlds"])]
-    stages = [[name, *(_stage(world["stages"][name]) for world in facts["worlds"])] for name in STAGES]
-    console.print(results_table("Stages", heads, stages))
+    for world in facts["worlds"]:
+        title = f"Stages of the slowest of {world['devices']} device(s), in the run of median seconds"
+        console.print(stage_table(world["comparison"], title))
+        console.print(stage_note(world["comparison"]), markup=False, highlight=False)
     for line in _lines(facts):
         console.print(line, markup=False, highlight=False)
 
@@ -152,10 +154,6 @@ def _lines(facts: Mapping[str, Any]) -> list[str]:
             + ("." if one["fits"] else ", had they the memory.")
         )
     return lines
-
-
-def _stage(one: Mapping[str, float]) -> str:
-    return f"{one['seconds']:.2f} / {one['predicted_seconds']:.2f}"
 
 
 def _say(message: str) -> None:

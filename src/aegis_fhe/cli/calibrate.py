@@ -1,6 +1,7 @@
 """`aegis calibrate`: where a model's values lie on sample text, as a file that `aegis compile` takes.
 
-With `--kernels`: how fast this machine is, as a file that plans are made with.
+With `--kernels`, `--link`: how fast this machine is, and what is between its processes, as files that plans
+are made with.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import typer
 from rich.console import Console
 
 from aegis_fhe.cli.calibrate_kernels import calibrate_kernels
+from aegis_fhe.cli.calibrate_processes import calibrate_processes
 from aegis_fhe.cli.sample_lines import sample_lines
 from aegis_fhe.errors import ParameterError
 from aegis_fhe.models.minilm import TOKENS
@@ -34,18 +36,29 @@ def calibrate(
     tokens: Annotated[int, typer.Option(min=3, help="Length of the windows, in tokens.")] = TOKENS,
     as_json: Annotated[bool, typer.Option("--json", help="The result on standard output too.")] = False,
     kernels: Annotated[bool, typer.Option("--kernels", help="Measure this machine instead.")] = False,
+    link: Annotated[
+        bool, typer.Option("--link", help="Measure the link between processes of this machine instead.")
+    ] = False,
     check: Annotated[
         bool, typer.Option("--check", help="With --kernels: predicted and measured operations (6 GiB).")
     ] = False,
 ) -> None:
     """Find the ranges of a model's values on sample text, and report them."""
-    if kernels:
-        if texts is not None or model is not None:
-            raise ParameterError("--kernels measures this machine: give no texts and no model with it")
-        calibrate_kernels(output, check=check, as_json=as_json)
+    if kernels or link:
+        if texts is not None or model is not None or (kernels and link):
+            raise ParameterError(
+                "--kernels measures this machine, --link what is between its processes: give one of them, "
+                "and no texts and no model with it"
+            )
+        if link:
+            calibrate_processes(output, as_json=as_json)
+        else:
+            calibrate_kernels(output, check=check, as_json=as_json)
         return
     if texts is None or check:
-        raise ParameterError("give sample texts, or --kernels (alone with --check) to measure this machine")
+        raise ParameterError(
+            "give sample texts, or --kernels (alone with --check) or --link to measure this machine"
+        )
     encoder, lines = load_text_model(model), sample_lines(texts)
     ranges = calibrate_encoder_on(encoder, lines, tokens=tokens)
     layers, head = encoder.parts()

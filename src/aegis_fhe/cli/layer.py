@@ -16,10 +16,13 @@ from rich.console import Console
 
 from aegis_fhe.bench.planned_run import DrawnProgram, require_room
 from aegis_fhe.cli.insecure import require_secure
+from aegis_fhe.cli.layer_bar import LayerBar
+from aegis_fhe.cli.machine import usable_cores
 from aegis_fhe.cli.seed import seed_key, seed_number, warn_of_seed
-from aegis_fhe.errors import CompatibilityError
+from aegis_fhe.cli.stage_lines import stage_note, stage_table
+from aegis_fhe.errors import AegisError, CompatibilityError
 from aegis_fhe.observe.table import format_bytes, format_seconds, results_table
-from aegis_fhe.placement.evaluate import STAGES, in_stage
+from aegis_fhe.placement.evaluate import STAGES
 from aegis_fhe.placement.model_shapes import MODELS
 from aegis_fhe.placement.plan_file import CURE, StoredPlan, read_plan_file
 from aegis_fhe.placement.planned_layer import PlannedLayer
@@ -39,6 +42,10 @@ def layer(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Allow parameters of less than 128 bits of security.")
     ] = False,
+    trace: Annotated[
+        Path | None,
+        typer.Option(help="A file for what every device did when, which ui.perfetto.dev opens."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No word on what is being done.")] = False,
 ) -> None:
@@ -48,8 +55,17 @@ def layer(
     require_secure(planned.bootstrap.params, insecure)
     require_room(stored)
     warn_of_seed(seed)
-    drawn = DrawnProgram.of(stored, planned, seed_number(seed))
-    facts = drawn.run(seed_key(seed), say=_silent if quiet or as_json else _say)
+    if trace is not None:
+        _require_writable(trace)
+    drawn, silent = DrawnProgram.of(stored, planned, seed_number(seed)), quiet or as_json
+    with LayerBar(drawn.planned, quiet=silent) as bar:
+        facts = drawn.run(
+            seed_key(seed),
+            threads=_threads(stored),
+            say=_silent if silent else _say,
+            on_progress=bar.report,
+            trace=trace,
+        )
     if as_json:
         typer.echo(json.dumps(facts))
     else:
@@ -68,19 +84,35 @@ def _known_layer(stored: StoredPlan) -> PlannedLayer:
     return found
 
 
+def _threads(stored: StoredPlan) -> int | None:
+    """Of each device: as many as the plan's was measured with, where this machine has so many cores."""
+    wanted = stored.machine.device.threads
+    return wanted if wanted is not None and wanted * stored.devices <= usable_cores() else None
+
+
+def _require_writable(path: Path) -> None:
+    """Before the work. Raises AegisError."""
+    try:
+        path.touch()
+    except OSError as error:
+        raise AegisError(f"{path} cannot be written ({error.strerror}): give another file") from error
+
+
 def _print(facts: Mapping[str, Any], security: str, console: Console) -> None:
     mesh = facts["mesh"]
     title = (
         f"{facts['model']}, {facts['tokens']} tokens, one layer, {facts['strategy']} {facts['rendering']} on "
         f"{mesh['tokens']} x {mesh['limbs']} devices"
     )
-    columns = ("stage", "seconds", *(f"rank {rank} received" for rank in range(facts["devices"])))
+    columns = ("stage", *(f"rank {rank} received" for rank in range(facts["devices"])))
     console.print(results_table(title, columns, [_stage_row(facts, name) for name in STAGES]))
+    comparison = facts["comparison"]
+    console.print(stage_table(comparison, f"Seconds of the slowest device, rank {comparison['rank']}"))
+    console.print(stage_note(comparison), markup=False, highlight=False)
     columns = ("held at most / predicted", *(f"rank {rank}" for rank in range(facts["devices"])))
     console.print(results_table("Memory", columns, [_memory_row(facts, kind) for kind in MEMORY]))
     for line in (
-        "Bytes are those of the plan, for every rank, stage and kind of collective. Seconds are of the "
-        "slowest device, waiting included; "
+        "Bytes are those of the plan, for every rank, stage and kind of collective. Steps took "
         + ", ".join(f"{name} {format_seconds(s)}" for name, s in facts["seconds"].items())
         + ".",
         "Memory is that of the moment when a device held most: activations with what it received, workspace "
@@ -95,9 +127,8 @@ def _print(facts: Mapping[str, Any], security: str, console: Console) -> None:
 
 def _stage_row(facts: Mapping[str, Any], name: str) -> tuple[str, ...]:
     own = STAGES[name]
-    seconds = in_stage(facts["stages"], name)
     received = (sum(n for _, stage, _, n in one if stage in own) for one in facts["received_bytes"])
-    return (name, format_seconds(seconds), *map(format_bytes, received))
+    return (name, *map(format_bytes, received))
 
 
 def _memory_row(facts: Mapping[str, Any], kind: str) -> tuple[str, ...]:

@@ -43,6 +43,10 @@ def plan(
     device: Annotated[
         str, typer.Option(help="a100, h100, h200, or what `aegis calibrate` measured.")
     ] = "a100",
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of a measured device; by default as many as it was measured with."),
+    ] = None,
     device_memory: Annotated[str, typer.Option(help="Of each device, such as 40GiB.")] = "40GiB",
     link: Annotated[str, typer.Option(help="A preset, such as a100-nvlink, or a file.")] = "a100-nvlink",
     strategy: Annotated[str, typer.Option(help="One, or all with --compare.")] = AEGIS,
@@ -82,7 +86,7 @@ def plan(
         degrees=found.degrees,
         tokens=tokens,
         bootstrap=bootstrap_of(parameters, insecure),
-        machine=Machine(device=load_device(device), network=load_network(link)),
+        machine=Machine(device=load_device(device, threads), network=load_network(link)),
         devices=devices,
         memory_bytes=parse_bytes(device_memory),
         objective="time" if whole_front else _objective(objective),

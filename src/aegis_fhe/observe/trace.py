@@ -1,15 +1,19 @@
-"""Per-rank event logs (JSON lines), merged into one file for Perfetto (Chrome trace format)."""
+"""Per-rank event logs: JSON lines, which `perfetto` merges into one file."""
 
 from __future__ import annotations
 
 import json
 import os
+import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+COUNTER, CLOCK = "counter", "clock"
+"""Categories of what is no span: numbers at a moment, and the moment at which all ranks are at one place."""
 
 
 class TraceLog:
@@ -27,6 +31,15 @@ class TraceLog:
         """Record a span that has ended."""
         span = {"name": name, "category": category, "rank": self.rank, "start": start, "end": end}
         self._file.write(json.dumps({**span, "arguments": arguments}) + "\n")
+
+    def count(self, name: str, at: float, **values: float) -> None:
+        """Record numbers that hold from a moment on, a curve each."""
+        self.add(name, COUNTER, at, at, **values)
+
+    def meet(self) -> None:
+        """Say that all ranks leave a barrier now: clocks of several hosts are set by it."""
+        now = time.time()
+        self.add("start", CLOCK, now, now, host=socket.gethostname())
 
     @contextmanager
     def span(self, name: str, category: str, **arguments: Any) -> Iterator[None]:
@@ -50,41 +63,10 @@ class TraceLog:
         self.close()
 
 
-def merge_traces(logs: Sequence[str | os.PathLike[str]], output: str | os.PathLike[str]) -> int:
-    """Write one Chrome trace JSON (open it at ui.perfetto.dev): a process per rank, a track per category.
-
-    Times count from the earliest span. A last line cut short by a killed worker is left out; any other
-    unreadable line raises `ValueError` naming file and line. Returns the number of spans.
-    """
-    spans = [span for log in logs for span in read_log(Path(log))]
-    origin = min((span["start"] for span in spans), default=0.0)
-    tracks = {name: number for number, name in enumerate(sorted({span["category"] for span in spans}))}
-    events: list[dict[str, Any]] = []
-    for rank in sorted({span["rank"] for span in spans}):
-        events.append({"ph": "M", "name": "process_name", "pid": rank, "args": {"name": f"rank {rank}"}})
-        events += [
-            {"ph": "M", "name": "thread_name", "pid": rank, "tid": number, "args": {"name": name}}
-            for name, number in tracks.items()
-        ]
-    events += [
-        {
-            "ph": "X",
-            "name": span["name"],
-            "cat": span["category"],
-            "pid": span["rank"],
-            "tid": tracks[span["category"]],
-            "ts": (span["start"] - origin) * 1e6,
-            "dur": (span["end"] - span["start"]) * 1e6,
-            "args": span["arguments"],
-        }
-        for span in sorted(spans, key=lambda span: (span["start"], span["rank"]))
-    ]
-    Path(output).write_text(json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}), encoding="utf-8")
-    return len(spans)
-
-
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """The spans of one log; see `merge_traces` for what is refused."""
+    """The events of one log. A last line cut short by a killed worker is left out; any other unreadable line
+    raises `ValueError` naming file and line.
+    """
     lines = path.read_text(encoding="utf-8").split("\n")
     spans: list[dict[str, Any]] = []
     for number, line in enumerate(lines[:-1], 1):  # the last one is empty, or was cut short

@@ -110,7 +110,8 @@ def evaluate_schedule(
 ) -> Evaluation:
     """The same nodes in any places, each by groups or by all as in the rendering. divided: in its parts."""
     params, limbs = divided.bootstrap.params, rendering.limbs
-    seconds = FormSeconds(divided, MeshLimbs(plan.mesh, limbs), machine.device).of_plan(plan, facts)
+    costs = FormSeconds.of_program(divided, MeshLimbs(plan.mesh, limbs), machine.device)
+    seconds = costs.of_plan(plan, facts)
     timeline = simulate(plan, facts, seconds, machine.network, limbs, params.degree, moving="eager")
     return Evaluation(
         rendering=rendering,

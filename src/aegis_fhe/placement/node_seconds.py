@@ -38,14 +38,18 @@ class ComputeSeconds:
 class FormSeconds:
     """The same for the nodes of one program on one mesh, as whole values or as the team's."""
 
-    def __init__(self, program: ShapeProgram, layout: MeshLimbs, device: DeviceModel) -> None:
-        params, period = program.bootstrap.params, program.plan.layout.sub_slots
+    def __init__(self, params: Parameters, period: int, layout: MeshLimbs, device: DeviceModel) -> None:
         placements: dict[Form, LimbPlacement] = {"whole": layout.limbs, "shared": layout.team}
         self._of = {form: ComputeSeconds(params, device, p, period) for form, p in placements.items()}
 
     def __call__(self, form: Form, facts: NodeFacts) -> float:
         """On each device of a node's group, or of the team."""
         return self._of[form](facts)
+
+    @classmethod
+    def of_program(cls, program: ShapeProgram, layout: MeshLimbs, device: DeviceModel) -> FormSeconds:
+        """Of the nodes of a layer without weights."""
+        return cls(program.bootstrap.params, program.plan.layout.sub_slots, layout, device)
 
     def of_plan(self, plan: Schedule, facts: GraphFacts) -> Callable[[Node], float]:
         """By node of a plan."""

@@ -1,14 +1,15 @@
 """A plan as a file: what `aegis plan` reports, and of every strategy all that it takes to run it.
 
-    {"format": "aegis-plan", "version": 1, ...figures for people...,
+    {"format": "aegis-plan", "version": 2, ...figures for people...,
      "strategies": {name: {...figures..., "plan": {...}}}, "front": [{...figures..., "plan": {...}}, ...]}
 
 The figures are those of `report.plan_facts`, and nothing reads them again. A `plan` stands for itself: model,
-parameters and prediction are in it, so it may be cut out. It is read strictly. No weight, no range and no
-price is in it: who has the shape and the parameters makes the same program, and the plan says the rest.
+parameters, prediction and the machine that it was made for are in it, so it may be cut out. It is read
+strictly. No weight and no range is in it: who has the shape and the parameters makes the same program, and
+the plan says the rest. Seconds are not either: they follow from the machine.
 
 Nodes with the same place that follow each other are one entry, likewise divisions (`plan_runs`): half as
-many bytes. Plans of BERT-base for 2048 tokens on four devices take 2 to 15 kB.
+many bytes. Plans of BERT-base for 2048 tokens on four devices take 3 to 16 kB.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 
 from aegis_fhe.errors import CompatibilityError, ContainerError
+from aegis_fhe.placement.cost import DeviceModel, Network
 from aegis_fhe.placement.cost.struct_file import read_struct
 
-FORMAT, VERSION = "aegis-plan", 1
+FORMAT, VERSION = "aegis-plan", 2
 LARGEST_BYTES = 256 << 20
 CURE = "make it again with aegis plan ... -o FILE"
 
@@ -43,14 +45,26 @@ class StoredParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     bootstrap: Record
 
 
+class StoredMachine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What seconds are predicted for."""
+
+    device: DeviceModel
+    network: Network
+
+    @property
+    def measured(self) -> bool:
+        """Whether both were, on some machine."""
+        return self.device.measured and self.network.measured
+
+
 class StoredPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One rendering of one layer.
 
     shape, degrees, packing, mesh, limbs: records of `LayerShape`, `Degrees`, `Packing`, `Mesh`,
     `LimbPlacement` (`plan_records`). division: a record of `Division`, or runs of records over the nodes of
-    the undivided graph that are no inputs. places: runs of places over all nodes of the divided graph.
-    graph: `graph_digest` of that graph. received: of each rank [axis, stage, kind, bytes]. memory: bytes of
-    the fullest device, by what they are for.
+    the undivided graph that are no inputs. machine: what its seconds are predicted for. places: runs of
+    places over all nodes of the divided graph. graph: `graph_digest` of that graph. received: of each rank
+    [axis, stage, kind, bytes]. memory: bytes of the fullest device, by what they are for.
     """
 
     version: int
@@ -60,6 +74,7 @@ class StoredPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     tokens: Count
     devices: Count
     parameters: StoredParameters
+    machine: StoredMachine
     strategy: str
     variant: str
     packing: Record

@@ -13,7 +13,14 @@ from aegis_fhe.placement.evaluate import Evaluation
 from aegis_fhe.placement.limbs import LimbPlacement
 from aegis_fhe.placement.mesh import Mesh
 from aegis_fhe.placement.plan_check import stored_traffic
-from aegis_fhe.placement.plan_file import CURE, VERSION, StoredDivision, StoredPlace, StoredPlan
+from aegis_fhe.placement.plan_file import (
+    CURE,
+    VERSION,
+    StoredDivision,
+    StoredMachine,
+    StoredPlace,
+    StoredPlan,
+)
 from aegis_fhe.placement.plan_records import from_record, to_record
 from aegis_fhe.placement.plan_runs import from_runs, to_runs
 from aegis_fhe.placement.planned_layer import PlannedLayer, stored_parameters
@@ -36,6 +43,7 @@ def stored_plan(layer: PlannedLayer, found: Evaluation) -> StoredPlan:
         tokens=layer.tokens,
         devices=rendering.mesh.world_size,  # "single" runs on one, whatever it is compared with
         parameters=stored_parameters(layer.bootstrap),
+        machine=StoredMachine(device=found.machine.device, network=found.machine.network),
         strategy=rendering.strategy,
         variant=rendering.variant,
         packing=to_record(rendering.packing),

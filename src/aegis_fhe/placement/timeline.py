@@ -30,11 +30,14 @@ Moving = Literal["blocking", "eager"]
 
 @dataclass(frozen=True, kw_only=True)
 class Timeline:
-    """seconds: until the last group is done. busy, exposed: its computing and its waiting, by stage."""
+    """seconds: until a group is done. busy, exposed: its computing and its waiting, by stage; inside: what of
+    its waiting is for limbs, inside nodes.
+    """
 
     seconds: float
     busy: Mapping[str, float]
     exposed: Mapping[str, float]
+    inside: Mapping[str, float]
 
 
 def simulate(
@@ -49,16 +52,30 @@ def simulate(
 ) -> Timeline:
     """seconds_of: a node's computing on each device of its group or team. Exchanges of limbs inside it wait.
 
-    A node of the team begins when all devices are there. limbs: of one group.
+    A node of the team begins when all devices are there. limbs: of one group. Of the group that is last.
     """
+    found = timelines(plan, facts, seconds_of, network, limbs, degree, moving=moving)
+    return max(found, key=lambda one: one.seconds)
+
+
+def timelines(
+    plan: Schedule,
+    facts: GraphFacts,
+    seconds_of: Callable[[Node], float],
+    network: Network,
+    limbs: LimbPlacement,
+    degree: int,
+    *,
+    moving: Moving,
+) -> list[Timeline]:
+    """Of every group. Arguments as of `simulate`."""
     clock = _Clock(plan, facts, seconds_of, network, MeshLimbs(plan.mesh, limbs), degree)
     for one in plan.rounds:
         if moving == "blocking":
             clock.blocking(one)
         else:
             clock.eager(one)
-    last = max(range(plan.mesh.tokens), key=lambda group: clock.now[group])
-    return Timeline(seconds=clock.now[last], busy=clock.busy[last], exposed=clock.exposed[last])
+    return [clock.timeline(group) for group in range(plan.mesh.tokens)]
 
 
 @dataclass
@@ -87,6 +104,16 @@ class _Clock:
         self._hosts = [tuple(map(self.network.host, ranks)) for ranks in self.plan.mesh.groups()]
         self.busy = [defaultdict[str, float](float) for _ in groups]
         self.exposed = [defaultdict[str, float](float) for _ in groups]
+        self.inside = [defaultdict[str, float](float) for _ in groups]
+
+    def timeline(self, group: int) -> Timeline:
+        """Up to now."""
+        return Timeline(
+            seconds=self.now[group],
+            busy=self.busy[group],
+            exposed=self.exposed[group],
+            inside=self.inside[group],
+        )
 
     def blocking(self, one: Round) -> None:
         """Exchanges one after the other, each with all its groups; then the nodes."""
@@ -141,6 +168,7 @@ class _Clock:
                 self.now[group] += spent
                 self.busy[group][node.stage] += spent
                 self._wait(group, node.stage, self.now[group] + inner)
+                self.inside[group][node.stage] += inner
             for value in node.outputs:
                 there = self._row(value, form)
                 for group in groups:

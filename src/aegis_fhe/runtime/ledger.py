@@ -91,17 +91,24 @@ class Ledger:
         """Inverse of `to_json`."""
         return cls([Entry(**entry) for entry in data])
 
-    def trace_to(self, log: TraceLog) -> None:
-        """Write each entry as a span of category "collective"."""
-        for entry in self.entries:
+    def trace_to(self, log: TraceLog, first: int = 0) -> int:
+        """Write each entry from number `first` on as a span of category "communication"; how many there are
+        now.
+        """
+        for entry in self.entries[first:]:
             log.add(
-                entry.node,
-                "collective",
+                f"{entry.operation} of {entry.node}",
+                "communication",
                 entry.start,
                 entry.end,
+                stage=entry.node,
                 operation=entry.operation,
+                axis=entry.axis,
                 bytes_received=entry.bytes_received,
+                bytes_sent=entry.bytes_sent,
+                control=entry.control,
             )
+        return len(self.entries)
 
 
 def merge(ledgers: Sequence[Ledger]) -> Ledger:

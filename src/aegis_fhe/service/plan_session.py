@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,18 +14,20 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from aegis_fhe.observe.perfetto import merge_traces
 from aegis_fhe.placement.plan_check import first_difference
 from aegis_fhe.placement.plan_file import StoredPlan
 from aegis_fhe.placement.traffic import Key
 from aegis_fhe.program.long.decoder_program import DecoderProgram
 from aegis_fhe.ring import native
+from aegis_fhe.runtime.events import ProgressEvent
 from aegis_fhe.runtime.launch import LaunchOptions, WorkerReport, launch
 from aegis_fhe.runtime.ledger import LedgerError
 from aegis_fhe.runtime.mesh.planned import PlannedProgram
 from aegis_fhe.service.client import Client
 from aegis_fhe.service.decoder_file import save_decoder
 from aegis_fhe.service.job import WAITING, JobFiles
-from aegis_fhe.service.plan_worker import DeviceReport
+from aegis_fhe.service.plan_worker import DeviceReport, PlanWorkerConfig
 from aegis_fhe.service.result_rows import join_rows
 
 Array = NDArray[np.float64]
@@ -58,12 +61,15 @@ def run_plan(
     *,
     threads: int | None = None,
     say: Callable[[str], None] = lambda line: None,
+    on_progress: Callable[[ProgressEvent], None] | None = None,
     on_output: Callable[[int, str], None] | None = None,
+    trace: Path | None = None,
 ) -> PlanRun:
     """Writes plan, program, keys and ciphertexts, runs a worker for each device, decrypts.
 
     program: the planned layer as one that files hold. hidden [tokens, features]: the text. threads: of each
-    worker, by default its share of the cores. Raises WorkerError; LedgerError when a device received other
+    worker, by default its share of the cores. trace: where to write what every device did when
+    (`observe.perfetto`), also when one fails. Raises WorkerError; LedgerError when a device received other
     bytes than were predicted.
     """
     seconds: dict[str, float] = {}
@@ -83,7 +89,9 @@ def run_plan(
         save_decoder(program, files.program)
         step("encrypt", lambda: client.write_input(hidden, input_file))
         step("keys", lambda: client.write_keys(files.keys, durable=False))
-        reports = step("devices", lambda: _launched(plan, files, results, program, threads, on_output))
+        config = _config(plan, files, results, program)
+        with traced(config, files.folder, trace):
+            reports = step("devices", lambda: _launched(config, threads, on_progress, on_output))
         devices = tuple(msgspec.convert(report.result, DeviceReport) for report in reports)
         rows = step("join", lambda: join_rows(program, planned.mesh, results))
         result = step("decrypt", lambda: client.decrypted(rows, len(hidden)))
@@ -105,21 +113,39 @@ def check_bytes(predicted: Sequence[Mapping[Key, int]], received: Sequence[Mappi
         raise LedgerError(f"measured bytes are not those that were predicted: {difference}")
 
 
+def _config(
+    plan: Path, files: JobFiles, results: Sequence[Path], program: DecoderProgram
+) -> PlanWorkerConfig:
+    return PlanWorkerConfig(
+        plan=str(plan),
+        program=str(files.program),
+        keys=str(files.keys),
+        input=str(files.inputs[0]),
+        results=[str(path) for path in results],
+        kernels=native.choose_path(program.params.kernel_path),
+    )
+
+
+@contextmanager
+def traced(config: PlanWorkerConfig, folder: Path, trace: Path | None) -> Iterator[None]:
+    """Workers log in the folder; what they logged is merged, also when one of them failed."""
+    if trace is None:
+        yield
+        return
+    logs = [folder / f"trace-{rank}.jsonl" for rank in range(len(config.results))]
+    config.traces = [str(path) for path in logs]
+    try:
+        yield
+    finally:
+        merge_traces([path for path in logs if path.exists()], trace)
+
+
 def _launched(
-    plan: Path,
-    files: JobFiles,
-    results: Sequence[Path],
-    program: DecoderProgram,
+    config: PlanWorkerConfig,
     threads: int | None,
+    on_progress: Callable[[ProgressEvent], None] | None,
     on_output: Callable[[int, str], None] | None,
 ) -> list[WorkerReport]:
-    config = {
-        "plan": str(plan),
-        "program": str(files.program),
-        "keys": str(files.keys),
-        "input": str(files.inputs[0]),
-        "results": [str(path) for path in results],
-        "kernels": native.choose_path(program.params.kernel_path),
-    }
-    options = LaunchOptions(world_size=len(results), threads=threads, environment=WAITING)
-    return launch(WORKER_MODULE, config, options, on_output=on_output)
+    options = LaunchOptions(world_size=len(config.results), threads=threads, environment=WAITING)
+    facts = msgspec.to_builtins(config)
+    return launch(WORKER_MODULE, facts, options, on_progress=on_progress, on_output=on_output)

@@ -11,6 +11,7 @@ from functools import cache, cached_property
 import pytest
 
 from aegis_fhe.ckks import Ciphertext, Parameters
+from aegis_fhe.observe.trace import TraceLog
 from aegis_fhe.placement.limbs import LimbPlacement
 from aegis_fhe.placement.mesh import Mesh
 from aegis_fhe.placement.prediction import device_memories, predict
@@ -27,6 +28,8 @@ from aegis_fhe.runtime.mesh import (
     MeshProgram,
     rows_of,
 )
+from aegis_fhe.runtime.mesh.observer import Observers, StepObserver
+from aegis_fhe.runtime.mesh.traced import TracedSteps
 from runtime.encrypted_layer import TOKENS, Encrypted, encrypted
 
 SHAPE = LayerShape.encoder(features=40, heads=2, hidden=72)
@@ -53,7 +56,12 @@ class Case:
     def mesh(self) -> Mesh:
         return self.program.schedule.mesh
 
-    def share(self, communicators: MeshCommunicators) -> MeshExecution:
+    def share(
+        self,
+        communicators: MeshCommunicators,
+        log: TraceLog | None = None,
+        observer: StepObserver | None = None,
+    ) -> MeshExecution:
         """What one device makes of the layer, with a ring, and so an arena, of its own."""
         e = self.encrypted
         params = Parameters.from_dict(e.program.params.to_dict())
@@ -63,7 +71,11 @@ class Case:
             for name, x in e.inputs.items()
             if device.reads(name)
         }
-        return device.run(inputs, e.program.context(TOKENS))
+        observers = [] if observer is None else [observer]
+        if log is not None:
+            observers.append(TracedSteps(log, self.program, communicators, params.ring.arena))
+        observer = Observers(observers) if observers else None
+        return device.run(inputs, e.program.context(TOKENS), observer)
 
     @cached_property
     def memories(self) -> list[DeviceMemory]:

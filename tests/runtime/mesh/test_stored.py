@@ -61,6 +61,22 @@ def test_a_layer_with_weights_has_the_bytes_and_the_memory_of_its_shape():
         check_prediction(one, PlannedProgram.of(one, e.program).prediction)
 
 
+@pytest.mark.parametrize(("groups", "block_tokens"), [(4, 16), (2, 4)])
+def test_seconds_follow_from_the_machine_in_the_plan(groups: int, block_tokens: int):
+    """Those that were predicted when it was made, to the bit; nodes of a group take what its stages take."""
+    own = choices(groups, block_tokens)
+    found = evaluate(own.rendering(own.best("time"), "stored"), program(block_tokens), MACHINE)
+    one = stored(groups, block_tokens)
+    e = encrypted(rendering_of(one, layer(groups)).division, SHAPE, found.rendering.packing, DEGREES)
+    planned = PlannedProgram.of(one, e.program)
+    assert max(one.seconds for one in planned.timelines) == found.timeline.seconds
+    for group, timeline in enumerate(planned.timelines):
+        seconds = planned.node_seconds(group)
+        assert set(seconds) == {node.name for node in found.plan.nodes_of(group)}
+        inside = sum(timeline.busy.values()) + sum(timeline.inside.values())
+        assert sum(seconds.values()) == pytest.approx(inside)
+
+
 def test_a_tampered_place_is_refused_or_runs_with_the_bytes_that_follow():
     one = stored(2, 16)
     run = next(i for i, (name, _, at) in enumerate(one.places) if at == (0,) and not name.startswith("x."))

@@ -51,7 +51,7 @@ class Prices:
         if known is None:
             known = graph_facts(program.graph, program.context, program.symbols, self.seen).symbols
         self._symbols = known
-        self._computing = FormSeconds(program, MeshLimbs(self.mesh, self.limbs), self.device)
+        self._computing = FormSeconds.of_program(program, MeshLimbs(self.mesh, self.limbs), self.device)
         self._alone: dict[tuple[str, str, Division], Cost] = {}
         self._moved: dict[tuple[_Kind, ...], Cost] = {}
 

@@ -10,7 +10,7 @@ from aegis_fhe.placement.cost.device import (
     write_device_file,
 )
 from aegis_fhe.placement.cost.kernels import KERNELS, KernelCounts
-from aegis_fhe.placement.cost.links import LINKS, Link, Network, load_network
+from aegis_fhe.placement.cost.links import LINKS, Link, Network, load_network, write_network
 from aegis_fhe.placement.cost.operations import OperationCosts
 from aegis_fhe.placement.cost.presets import DEVICES, load_device
 from aegis_fhe.placement.cost.traffic import (
@@ -48,4 +48,5 @@ __all__ = [
     "row_messages",
     "share_of",
     "write_device_file",
+    "write_network",
 ]

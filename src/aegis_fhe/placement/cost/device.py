@@ -10,6 +10,7 @@ import msgspec
 from aegis_fhe.errors import ParameterError
 from aegis_fhe.placement.cost.chain import RESIDUE_BYTES
 from aegis_fhe.placement.cost.kernels import KERNELS, TRANSFORMS, KernelCounts
+from aegis_fhe.placement.cost.links import MEASURED
 from aegis_fhe.placement.cost.struct_file import read_struct, write_struct
 
 FORMAT, VERSION = "aegis-device", 1
@@ -20,6 +21,7 @@ Rate = Annotated[float, msgspec.Meta(ge=1e6, le=1e15)]
 Bytes = Annotated[int, msgspec.Meta(ge=1 << 20, lt=2**50)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
+Threads = Annotated[int, msgspec.Meta(ge=1, le=4096)]
 LogDegree = Annotated[int, msgspec.Meta(ge=5, le=17)]
 
 
@@ -48,7 +50,9 @@ class KernelSeconds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class DeviceModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One device. kernels: at N = 2^log_degree. provenance: "measured on ..." or "projected from ..."."""
+    """One device. kernels: at N = 2^log_degree. provenance: "measured on ..." or "projected from ...".
+    threads: of a processor, with how many it was measured.
+    """
 
     name: Name
     provenance: Text
@@ -56,6 +60,12 @@ class DeviceModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     kernels: KernelSeconds
     memory_bytes: Bytes
     memory_bytes_per_second: Rate
+    threads: Threads | None = None
+
+    @property
+    def measured(self) -> bool:
+        """Whether its kernels ran on a machine, and are no projection."""
+        return self.provenance.startswith(MEASURED)
 
     def seconds(self, counts: KernelCounts, degree: int) -> float:
         """max(kernels one after the other, memory_rows at the rate of memory).
@@ -82,7 +92,7 @@ class DeviceModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class Setting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One measurement: median of the runs, which a busy machine stretches, and the fastest run."""
 
-    threads: Annotated[int, msgspec.Meta(ge=1, le=4096)]
+    threads: Threads
     median: KernelSeconds
     fastest: KernelSeconds
     memory_bytes_per_second: Rate
@@ -120,6 +130,7 @@ class DeviceFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             kernels=found.fastest if fastest else found.median,
             memory_bytes=self.memory_bytes,
             memory_bytes_per_second=found.memory_bytes_per_second,
+            threads=wanted,
         )
 
 

@@ -10,10 +10,13 @@ from typing import Annotated
 import msgspec
 
 from aegis_fhe.errors import ParameterError
-from aegis_fhe.placement.cost.struct_file import read_struct
+from aegis_fhe.placement.cost.struct_file import read_struct, write_struct
 from aegis_fhe.placement.cost.traffic import Message
 
 FORMAT, VERSION = "aegis-link", 1
+
+MEASURED = "measured"
+"""How the source of what a machine showed begins; all else is a data sheet's or a projection."""
 
 Rate = Annotated[float, msgspec.Meta(ge=1e3, le=1e15)]
 Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
@@ -37,6 +40,11 @@ class Link(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     latency_seconds: Latency
     share: Share = REACHABLE
     source: str = ""
+
+    @property
+    def measured(self) -> bool:
+        """Whether messages were sent over it, and it is not a data sheet's."""
+        return self.source.startswith(MEASURED)
 
     @property
     def reachable_bytes_per_second(self) -> float:
@@ -74,6 +82,11 @@ class Network(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def __post_init__(self) -> None:
         if (self.between_hosts is None) != (self.devices_per_host is None):
             raise ValueError("between_hosts and devices_per_host belong together: give both or none")
+
+    @property
+    def measured(self) -> bool:
+        """Whether all of its links were."""
+        return self.link.measured and (self.between_hosts is None or self.between_hosts.measured)
 
     @property
     def name(self) -> str:
@@ -149,3 +162,8 @@ def load_network(name: str | Path) -> Network:
     if not path.is_file():
         raise ParameterError(f"link {str(name)!r} is neither a file nor one of {', '.join(LINKS)}")
     return read_struct(path, Network, FORMAT, VERSION, f"write it anew, or take one of {', '.join(LINKS)}")
+
+
+def write_network(path: Path, network: Network) -> None:
+    """Raises ContainerError where nothing can be written."""
+    write_struct(path, network)

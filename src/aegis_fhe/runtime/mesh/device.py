@@ -20,6 +20,7 @@ from aegis_fhe.ring.arena import Arena
 from aegis_fhe.runtime.limbs import KeyRows, LimbEvaluator, held_keys, shard_ciphertext
 from aegis_fhe.runtime.mesh.connect import MeshCommunicators
 from aegis_fhe.runtime.mesh.execute import MeshExecution, MeshProgram, execute_schedule
+from aegis_fhe.runtime.mesh.observer import StepObserver
 from aegis_fhe.runtime.mesh.weights import KeptWeights
 
 
@@ -35,8 +36,16 @@ class MeshDevice:
     keys: EvaluationKeys
     communicators: MeshCommunicators
 
-    def run(self, inputs: MutableMapping[str, Ciphertext], context: Context) -> MeshExecution:
-        """This device's share; inputs: whole ciphertexts, taken out of it, of which it keeps its own."""
+    def run(
+        self,
+        inputs: MutableMapping[str, Ciphertext],
+        context: Context,
+        observer: StepObserver | None = None,
+    ) -> MeshExecution:
+        """This device's share; inputs: whole ciphertexts, taken out of it, of which it keeps its own.
+
+        observer: told of every step.
+        """
         self.prepare(context)
         rank, forms, own = self.communicators.rank, self.program.forms, dict[str, Ciphertext]()
         for name in list(inputs):
@@ -50,6 +59,7 @@ class MeshDevice:
             team=self.team,
             weights=self.weights,
             keys_bytes=self.keys_bytes,
+            observer=observer,
         )
 
     def reads(self, name: str) -> bool:

@@ -25,6 +25,7 @@ from aegis_fhe.runtime.limbs import LimbEvaluator
 from aegis_fhe.runtime.mesh.connect import MeshCommunicators
 from aegis_fhe.runtime.mesh.flights import Flights, Ready
 from aegis_fhe.runtime.mesh.held import HeldMemory
+from aegis_fhe.runtime.mesh.observer import StepObserver, Unobserved
 from aegis_fhe.runtime.mesh.values import Values
 from aegis_fhe.runtime.mesh.weights import KeptWeights
 
@@ -77,19 +78,22 @@ def execute_schedule(
     team: LimbEvaluator | None = None,
     weights: KeptWeights | None = None,
     keys_bytes: int = 0,
+    observer: StepObserver | None = None,
 ) -> MeshExecution:
     """inputs: this device's rows of the input ciphertexts that its group, or the team, computes with. They
     are taken out of it: values, inputs too, are forgotten after their last use on this device.
 
     evaluator: of its group, a LimbEvaluator where limbs are shared; team: on `communicators.team`, for plans
     with nodes of all devices together. weights: of both. keys_bytes: of what they hold of keys. What is held
-    is measured in the arena of the evaluator, which has to be this device's alone. Raises CompatibilityError
-    for a plan with nodes of the team without a team.
+    is measured in the arena of the evaluator, which has to be this device's alone. observer: told of every
+    step. Raises CompatibilityError for a plan with nodes of the team without a team.
     """
     evaluators: dict[Form, Evaluator] = {"whole": evaluator}
     if team is not None:
         evaluators["shared"] = team
     run = _Run(program, evaluators, communicators, context)
+    if observer is not None:
+        run.observer = observer
     if weights is not None:
         run.weights = weights
     return run.run(inputs, keys_bytes)
@@ -107,6 +111,7 @@ class _Run:
         self.plan, self.group = program.schedule, communicators.group
         self.values = Values(program.layout, program.symbols, evaluators, communicators)
         self.weights = KeptWeights(evaluators["whole"].params)
+        self.observer: StepObserver = Unobserved()
         self.mine = self.plan.nodes_of(self.group)
         self.form_of = {v: self.plan.assignment.form(node) for node in self.mine for v in node.outputs}
 
@@ -126,13 +131,16 @@ class _Run:
         start = time.monotonic()
         held.begin()
         for step in Flights(self.values, self.plan).steps():
-            waiting[step.stage] += time.monotonic() - start
+            began = time.monotonic()
+            waiting[step.stage] += began - start
             if isinstance(step, Ready):
                 self._compute(step.node)
                 held.end(step.alive_bytes)
-                held.begin()
             now = time.monotonic()
             seconds[step.stage] += now - start
+            self.observer.after(step, start, began, now)
+            if isinstance(step, Ready):
+                held.begin()
             start = now
         results = {
             name: self.values.here[self.form_of[name]][name]

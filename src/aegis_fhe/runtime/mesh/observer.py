@@ -1,0 +1,41 @@
+"""Who is told what a device does while it executes a schedule, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from aegis_fhe.placement.moves import Exchange
+from aegis_fhe.runtime.mesh.flights import Ready
+
+Step: TypeAlias = Ready | Exchange
+"""What has a `stage`; of nodes more is known."""
+
+
+class StepObserver(Protocol):
+    """Told after every step, in the order of this device's steps."""
+
+    def after(self, step: Step, waited: float, began: float, ended: float) -> None:
+        """A node was computed, or an exchange ended. Seconds of `time.monotonic`: the device waited from
+        `waited` to `began`, then computed until `ended`. What this takes is time of the next step's waiting.
+        """
+
+
+class Unobserved:
+    """Nobody: 0.1 us a step."""
+
+    def after(self, step: Step, waited: float, began: float, ended: float) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True)
+class Observers:
+    """Several, told one after the other."""
+
+    every: Sequence[StepObserver]
+
+    def after(self, step: Step, waited: float, began: float, ended: float) -> None:
+        """As each of them."""
+        for one in self.every:
+            one.after(step, waited, began, ended)

@@ -154,6 +154,22 @@ def test_few_shapes_are_not_given_back_and_asked_for_again():
     assert arena.bytes().cached == 50 * MIB
 
 
+def test_what_is_reserved_is_there_and_stays():
+    """One after the other, shapes that take all of it ask for nothing; it is not given back before."""
+    arena = Arena(slack_bytes=0)
+    arena.reserve(20 * MIB)
+    assert (arena.bytes().in_use, arena.bytes().cached, arena.bytes().peak_in_use) == (0, 20 * MIB, 0)
+    arena.reserve(12 * MIB)
+    made = arena.blocks_made
+    for sizes in ((4, 6, 8), (20,), (1, 19), (12, 8)):
+        together = [arena.empty(words(size)) for size in sizes]
+        assert len({x.data_ptr() for x in together}) == len(sizes)
+        del together
+    assert (arena.blocks_made, arena.bytes().cached) == (made, 20 * MIB)
+    with pytest.raises(CapacityError, match="were to be ready"):
+        arena.reserve(1 << 52)
+
+
 @pytest.mark.parametrize("slack", [0, 1 * MIB])
 def test_blocks_that_are_cut_and_joined_never_overlap(slack):
     """Shapes at random, each filled with its number: what lives still has it when it dies."""

@@ -47,6 +47,20 @@ void* Arena::take_new(std::size_t bytes) {
     return data;
 }
 
+void Arena::reserve(std::size_t bytes) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (counters_.in_use + bytes > most_in_use_) most_in_use_ = counters_.in_use + bytes;
+    if (counters_.cached >= bytes) return;
+    std::size_t missing = size_class(bytes - counters_.cached);
+    void* data = ranges_.take_fresh(missing);
+    if (data == nullptr) throw std::bad_alloc();
+    for (std::size_t at = 0; at < missing; at += kPage) static_cast<volatile char*>(data)[at] = 0;
+    ranges_.give(data, missing);
+    ++counters_.made;
+    counters_.cached += missing;
+    count_in_use(0);
+}
+
 void Arena::give(Block block) {
     std::lock_guard<std::mutex> lock(mutex_);
     cache_[block.bytes].push_back({block.data, ++clock_});

@@ -34,6 +34,9 @@ class Arena {
 
     Block take(std::size_t bytes);  // at least one byte; aligned to pages. Throws bad_alloc
     void give(Block block);
+    // Has at least so many bytes cached, and all of them touched. They are kept as if they had been in use. Throws
+    // bad_alloc
+    void reserve(std::size_t bytes);
     std::size_t trim();  // returns everything cached to the system; how many bytes that was
     Counters counters() const;
     void reset_peaks();  // peaks start again at what there is now; what is kept does not depend on them

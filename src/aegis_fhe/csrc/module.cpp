@@ -122,6 +122,7 @@ NB_MODULE(_kernels, m) {
         .def("tensor", [](const ArenaHandle& h, std::vector<std::int64_t> shape, std::size_t bytes) {
             return arena_tensor(h.arena, std::move(shape), bytes);
         })
+        .def("reserve", [](const ArenaHandle& h, std::size_t bytes) { h.arena->reserve(bytes); }, Release())
         .def("trim", [](const ArenaHandle& h) { return h.arena->trim(); }, Release())
         .def("reset_peaks", [](const ArenaHandle& h) { h.arena->reset_peaks(); })
         .def("counters", [](const ArenaHandle& h) {

@@ -60,6 +60,20 @@ class Arena:
                 f"{self.bytes().in_use / 2**20:.1f} MiB in use: close other programs or use a larger machine"
             ) from error
 
+    def reserve(self, size: int) -> None:
+        """Have so many bytes cached, touched, and keep them as if they had been in use.
+
+        What then takes no more waits for hardly a page: shapes may leave gaps in it that are of no use. Raises
+        CapacityError when the system has no memory left.
+        """
+        try:
+            self.native.reserve(size)
+        except MemoryError as error:
+            raise CapacityError(
+                f"no memory for the {size / 2**30:.2f} GiB that were to be ready: close other programs or use "
+                "a larger machine"
+            ) from error
+
     def zeros(self, shape: Sequence[int]) -> Tensor:
         """As `empty`, all zero."""
         return self.empty(shape).zero_()

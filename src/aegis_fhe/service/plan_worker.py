@@ -88,6 +88,9 @@ def work(context: WorkerContext) -> Any:
         context_of_run = planned.layer.context(job.facts.tokens)
         device.prepare(context_of_run)
         mine = {name: block for name, block in job.blocks.items() if device.reads(name)}
+        # What the plan says that a run takes at its fullest moment is there, touched, before it begins.
+        taken = stored.memory["activations"] + stored.memory["workspace"]
+        program.params.ring.arena.reserve(taken)
         inputs = {name: block.expand(program.params) for name, block in mine.items()}
         observer = _observer(context, planned, device, log)
         world.barrier("start")

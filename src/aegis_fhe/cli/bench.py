@@ -27,7 +27,7 @@ from aegis_fhe.cli.circumstances import circumstances
 from aegis_fhe.errors import ParameterError
 
 RUNS = {"ring": 15, "bootstrap": 3, "decoder-layer": 2, "scaling": 5}
-LOG_DEGREES = {"scaling": 13}  # of the others 16
+LOG_DEGREES = {"scaling": 12}  # of the others 16
 TOKENS = {"decoder-layer": 128, "scaling": 512}
 
 
@@ -36,7 +36,7 @@ def bench(
     n: Annotated[
         int | None,
         typer.Option(
-            help="The ring degree is 2^n: 15 or 16; bootstraps 8, layers 9 to 16; scaling 11 to 14, first 13."
+            help="The ring degree is 2^n: 15 or 16; bootstraps 8, layers 9 to 16; scaling 11 to 14, first 12."
         ),
     ] = None,
     threads: Annotated[int, typer.Option(help="Threads on both sides; of scaling, of each process.")] = 1,

@@ -47,7 +47,7 @@ def bench_scaling(
     sizes = _worlds(worlds, threads)
     if n not in DEGREES:
         raise ParameterError(f"--n {n}: scaling takes {DEGREES.start} to {DEGREES.stop - 1}")
-    bootstrap = presets.tiny(n)
+    bootstrap = presets.tiny(n, strided=False)
     here = Machine(device=_device(bootstrap, threads), network=Network(link=calibrate_link()))
     memory = psutil.virtual_memory().total
     planned = [

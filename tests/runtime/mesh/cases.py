@@ -21,6 +21,7 @@ from aegis_fhe.program.long.divide import Division
 from aegis_fhe.program.long.shape import LayerShape
 from aegis_fhe.program.operators import Refresh
 from aegis_fhe.runtime.mesh import (
+    Checkpoints,
     MeshCommunicators,
     MeshDevice,
     MeshExecution,
@@ -53,7 +54,9 @@ class Case:
     def mesh(self) -> Mesh:
         return self.program.schedule.mesh
 
-    def share(self, communicators: MeshCommunicators) -> MeshExecution:
+    def share(
+        self, communicators: MeshCommunicators, checkpoints: Checkpoints | None = None
+    ) -> MeshExecution:
         """What one device makes of the layer, with a ring, and so an arena, of its own."""
         e = self.encrypted
         params = Parameters.from_dict(e.program.params.to_dict())
@@ -63,7 +66,7 @@ class Case:
             for name, x in e.inputs.items()
             if device.reads(name)
         }
-        return device.run(inputs, e.program.context(TOKENS))
+        return device.run(inputs, e.program.context(TOKENS), checkpoints)
 
     @cached_property
     def memories(self) -> list[DeviceMemory]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch.distributed as dist
@@ -11,6 +12,7 @@ from aegis_fhe.placement.mesh import Mesh
 from aegis_fhe.placement.traffic import LIMB_AXIS, TEAM_AXIS, TOKEN_AXIS
 from aegis_fhe.ring.arena import Arena
 from aegis_fhe.runtime.collectives import Communicator
+from aegis_fhe.runtime.ledger import Entry, totals
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,16 @@ class MeshCommunicators:
         """Exchanges go through shared memory from now on, where devices are on one host. All call it."""
         for communicator in (self.tokens, self.limbs, self.team):
             communicator.use_host_memory()
+
+    def entries(self) -> tuple[Entry, ...]:
+        """What was exchanged so far, as one entry for each axis, stage and kind, without control messages."""
+        return totals(one.ledger.entries for one in (self.tokens, self.limbs, self.team))
+
+    def exchanged(self, entries: Iterable[Entry]) -> None:
+        """What an earlier run exchanged up to where this one begins."""
+        by_axis = {one.axis: one.ledger for one in (self.tokens, self.limbs, self.team)}
+        for entry in entries:
+            by_axis[entry.axis].add(entry)
 
     def received(self) -> dict[tuple[str, str, str], int]:
         """Bytes received for each (axis, stage, kind of collective), as `placement.traffic` predicts them."""

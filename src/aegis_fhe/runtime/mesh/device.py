@@ -18,6 +18,7 @@ from aegis_fhe.program.graph import Node
 from aegis_fhe.program.operators import Context
 from aegis_fhe.ring.arena import Arena
 from aegis_fhe.runtime.limbs import KeyRows, LimbEvaluator, held_keys, shard_ciphertext
+from aegis_fhe.runtime.mesh.checkpoints import Checkpoints
 from aegis_fhe.runtime.mesh.connect import MeshCommunicators
 from aegis_fhe.runtime.mesh.execute import MeshExecution, MeshProgram, execute_schedule
 from aegis_fhe.runtime.mesh.weights import KeptWeights
@@ -35,7 +36,12 @@ class MeshDevice:
     keys: EvaluationKeys
     communicators: MeshCommunicators
 
-    def run(self, inputs: MutableMapping[str, Ciphertext], context: Context) -> MeshExecution:
+    def run(
+        self,
+        inputs: MutableMapping[str, Ciphertext],
+        context: Context,
+        checkpoints: Checkpoints | None = None,
+    ) -> MeshExecution:
         """This device's share; inputs: whole ciphertexts, taken out of it, of which it keeps its own."""
         self.prepare(context)
         rank, forms, own = self.communicators.rank, self.program.forms, dict[str, Ciphertext]()
@@ -50,6 +56,7 @@ class MeshDevice:
             team=self.team,
             weights=self.weights,
             keys_bytes=self.keys_bytes,
+            checkpoints=checkpoints,
         )
 
     def reads(self, name: str) -> bool:

@@ -22,8 +22,9 @@ from aegis_fhe.program.graph import Node
 from aegis_fhe.program.interpret import release, run_node
 from aegis_fhe.program.operators import Context
 from aegis_fhe.runtime.limbs import LimbEvaluator
+from aegis_fhe.runtime.mesh.checkpoints import Checkpoints, DeviceState, Measured, restore, values_at
 from aegis_fhe.runtime.mesh.connect import MeshCommunicators
-from aegis_fhe.runtime.mesh.flights import Flights, Ready
+from aegis_fhe.runtime.mesh.flights import Cut, Flights, Ready
 from aegis_fhe.runtime.mesh.held import HeldMemory
 from aegis_fhe.runtime.mesh.values import Values
 from aegis_fhe.runtime.mesh.weights import KeptWeights
@@ -77,14 +78,18 @@ def execute_schedule(
     team: LimbEvaluator | None = None,
     weights: KeptWeights | None = None,
     keys_bytes: int = 0,
+    checkpoints: Checkpoints | None = None,
 ) -> MeshExecution:
     """inputs: this device's rows of the input ciphertexts that its group, or the team, computes with. They
     are taken out of it: values, inputs too, are forgotten after their last use on this device.
 
+    checkpoints: where all devices stop and each tells its state, and where the run begins: what it returns is
+    of the whole run, what came before its beginning included.
+
     evaluator: of its group, a LimbEvaluator where limbs are shared; team: on `communicators.team`, for plans
     with nodes of all devices together. weights: of both. keys_bytes: of what they hold of keys. What is held
     is measured in the arena of the evaluator, which has to be this device's alone. Raises CompatibilityError
-    for a plan with nodes of the team without a team.
+    for a plan with nodes of the team without a team, and for a state of another plan.
     """
     evaluators: dict[Form, Evaluator] = {"whole": evaluator}
     if team is not None:
@@ -92,7 +97,7 @@ def execute_schedule(
     run = _Run(program, evaluators, communicators, context)
     if weights is not None:
         run.weights = weights
-    return run.run(inputs, keys_bytes)
+    return run.run(inputs, keys_bytes, Checkpoints() if checkpoints is None else checkpoints)
 
 
 class _Run:
@@ -105,32 +110,36 @@ class _Run:
     ) -> None:
         self.program, self.evaluators, self.context = program, evaluators, context
         self.plan, self.group = program.schedule, communicators.group
+        self.communicators = communicators
         self.values = Values(program.layout, program.symbols, evaluators, communicators)
         self.weights = KeptWeights(evaluators["whole"].params)
         self.mine = self.plan.nodes_of(self.group)
         self.form_of = {v: self.plan.assignment.form(node) for node in self.mine for v in node.outputs}
 
-    def run(self, inputs: MutableMapping[str, Ciphertext], keys_bytes: int) -> MeshExecution:
+    def run(
+        self, inputs: MutableMapping[str, Ciphertext], keys_bytes: int, checkpoints: Checkpoints
+    ) -> MeshExecution:
         missing = {self.plan.assignment.form(node) for node in self.mine} - set(self.evaluators)
         if missing:
             raise CompatibilityError(
                 "this plan has nodes whose limbs all devices share: give the evaluator of the team"
             )
-        self.values.left = self.plan.uses(self.group, self.program.results)
-        held = HeldMemory.of(
-            self.evaluators["whole"].params, inputs.values(), keys_bytes, self.weights.nbytes
-        )
-        for name in [name for name in inputs if name in self.form_of]:
-            self.values.here[self.form_of[name]][name] = inputs.pop(name)
-        seconds, waiting = defaultdict[str, float](float), defaultdict[str, float](float)
+        plan, cuts, first = checkpoints.divided(self.plan)
+        before = self._begin(plan, first, checkpoints.begin, inputs)
+        here = [value for own in self.values.here.values() for value in own.values()]
+        held = HeldMemory.of(self.evaluators["whole"].params, here, keys_bytes, self.weights.nbytes)
+        held.activations, held.workspace = before.activations, before.workspace
+        seconds, waiting = defaultdict(float, before.seconds), defaultdict(float, before.waiting)
         start = time.monotonic()
         held.begin()
-        for step in Flights(self.values, self.plan).steps():
+        for step in Flights(self.values, plan, cuts, first).steps():
             waiting[step.stage] += time.monotonic() - start
             if isinstance(step, Ready):
                 self._compute(step.node)
                 held.end(step.alive_bytes)
                 held.begin()
+            elif isinstance(step, Cut):
+                checkpoints.save(self._state(plan, step, seconds, waiting, held))
             now = time.monotonic()
             seconds[step.stage] += now - start
             start = now
@@ -140,6 +149,44 @@ class _Run:
             if name in self.form_of
         }
         return MeshExecution(results=results, seconds=seconds, waiting=waiting, held=held.fullest)
+
+    def _begin(
+        self,
+        plan: Schedule,
+        first: int,
+        state: DeviceState | None,
+        inputs: MutableMapping[str, Ciphertext],
+    ) -> Measured:
+        """Values with which round `first` begins, inputs of later nodes; what was measured before it."""
+        self.values.left = plan.uses(self.group, self.program.results, first)
+        if state is not None:
+            restore(self.values, plan, first, state)
+            self.communicators.exchanged(state.measured.entries)
+        for name in [name for name in inputs if name in self.form_of]:
+            value = inputs.pop(name)
+            if plan.made_at[name] >= plan.begins(first):
+                self.values.here[self.form_of[name]][name] = value
+        return Measured() if state is None else state.measured
+
+    def _state(
+        self,
+        plan: Schedule,
+        cut: Cut,
+        seconds: Mapping[str, float],
+        waiting: Mapping[str, float],
+        held: HeldMemory,
+    ) -> DeviceState:
+        """At a cut."""
+        position = plan.begins(cut.rounds)
+        measured = Measured(
+            entries=self.communicators.entries(),
+            seconds=dict(seconds),
+            waiting=dict(waiting),
+            activations=held.activations,
+            workspace=held.workspace,
+        )
+        values = values_at(self.values, plan.made_at, position)
+        return DeviceState(position=position, values=values, measured=measured)
 
     def _compute(self, node: Node) -> None:
         form = self.plan.assignment.form(node)

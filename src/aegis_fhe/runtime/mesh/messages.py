@@ -94,6 +94,11 @@ class Messages:
             if parts is not None:
                 self.values.put(name, form, [(part.move, self._block(part)) for part in parts])
 
+    def arrive_all(self) -> None:
+        """Waits for everything that is under way."""
+        for name, form in list(self.coming):
+            self.arrive([name], form)
+
     def leave(self, number: int) -> None:
         """Waits until all that was sent of an exchange has left."""
         for one in self.sent.pop(number, ()):

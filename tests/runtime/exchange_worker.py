@@ -31,8 +31,10 @@ def body(context: WorkerContext) -> Any:
             assert communicator.use_host_memory()
         communicator.barrier("together")
         if context.rank == context.config["rank"]:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), signal.Signals[context.config.get("signal", "SIGKILL")])
+            time.sleep(context.config.get("late_s", 0.0))
         communicator.barrier("alone")  # fails here, and usually says so before the parent sees the death
+        return "together"
     if context.rank == context.config.get("rank", 0):
         match context.config["mode"]:
             case "raise":

@@ -13,6 +13,7 @@ from aegis_fhe.errors import WorkerError
 from aegis_fhe.runtime import host_memory
 from aegis_fhe.runtime.collectives import Communicator
 from aegis_fhe.runtime.launch import LaunchOptions, launch
+from aegis_fhe.runtime.process_state import lives
 
 SEARCH_PATH = os.pathsep.join([str(Path(__file__).parent), str(Path(aegis_fhe.__file__).parents[1])])
 OPTIONS = LaunchOptions(world_size=2, threads=1, environment={"PYTHONPATH": SEARCH_PATH}, timeout_s=120)
@@ -41,14 +42,14 @@ def test_a_killed_rank_is_missed_at_once_and_leaves_nothing():
 
 
 def test_a_process_that_ended_does_not_live():
-    assert host_memory._lives(os.getpid())
+    assert lives(os.getpid())
     child = os.spawnlp(os.P_NOWAIT, "true", "true")
     deadline = time.monotonic() + 10
-    while host_memory._lives(child):  # then a zombie, until it is waited for
+    while lives(child):  # then a zombie, until it is waited for
         assert time.monotonic() < deadline
         time.sleep(0.01)
     os.waitpid(child, 0)
-    assert not host_memory._lives(child)
+    assert not lives(child)
 
 
 def test_one_rank_has_nobody_to_share_with():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import re
 import signal
 import subprocess
 import sys
@@ -83,6 +84,28 @@ def test_killed_worker_is_named_though_its_peer_fails_too() -> None:
     assert children() == []
 
 
+@pytest.mark.parametrize("memory", [False, True], ids=["sockets", "shared memory"])
+def test_a_stopped_worker_is_reported_within_the_timeout_and_ended(memory: bool) -> None:
+    """Whoever waits for it names it and the stage; the parent sees why it says nothing."""
+    config = {"mode": "kill", "rank": 1, "signal": "SIGSTOP", "memory": memory}
+    with pytest.raises(WorkerError) as caught:
+        run(config, world_size=2, collective_timeout_s=1, timeout_s=60)
+    reason = r"process \d+ did not answer in 1 s, it is stopped" if memory else "it did not answer in 1 s"
+    assert re.search(
+        rf"CommunicationError: alone: rank 0 lost rank 1: {reason}.*; worker 1, at 'start', is stopped",
+        str(caught.value),
+    ), caught.value
+    assert children() == []
+
+
+def test_a_slow_worker_changes_nothing() -> None:
+    """Slower than a look whether it lives, quicker than the timeout."""
+    config = {"mode": "kill", "rank": 1, "signal": "SIGCONT", "late_s": 1.5, "memory": True}
+    assert [report.result for report in run(config, world_size=2, collective_timeout_s=20)] == [
+        "together"
+    ] * 2
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
@@ -108,7 +131,7 @@ def test_failing_worker_is_named_and_the_others_are_ended(config: dict[str, Any]
 
 
 def test_hanging_worker_meets_its_timeout() -> None:
-    with pytest.raises(WorkerError, match=r"not done after 3 s: worker 0 .*'start'"):
+    with pytest.raises(WorkerError, match=r"not done after 3 s: worker 0, at 'start', says nothing;"):
         run({"mode": "hang"}, timeout_s=3)
     assert children() == []
 
@@ -170,6 +193,9 @@ class StubWorker:
     def where(self) -> str:
         return "at 'scores'"
 
+    def silence(self) -> str:
+        return f"worker {self.rank} is silent"
+
     def last_words(self) -> str:
         return ""
 
@@ -188,7 +214,7 @@ def test_cause_is_told_from_symptom_in_either_order(symptom_first: bool) -> None
 def test_symptom_without_a_cause_is_told_after_a_little_while() -> None:
     messages: queue.Queue[Message] = queue.Queue()
     messages.put(FailedEvent(0, "CommunicationError", "timed out", True))
-    with pytest.raises(WorkerError, match=r"worker 0 of 2.*timed out"):
+    with pytest.raises(WorkerError, match=r"worker 0 of 2.*timed out; worker 1 is silent$"):
         supervise([StubWorker(0), StubWorker(1)], messages, None, None)  # type: ignore[list-item]
 
 

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from aegis_fhe.ring import _kernels
+from aegis_fhe.runtime.process_state import is_stopped, lives
 
 if TYPE_CHECKING:
     from aegis_fhe.runtime.collectives import Communicator
@@ -73,14 +74,16 @@ class HostMemory:
         return Moving(self, self._open.receive(peer, block.data_ptr(), block.nbytes), block, peer)
 
     def wait(self, ticket: int, peer: int) -> None:
-        """Raises RuntimeError when the peer is gone, or nothing came in time."""
-        waited = 0.0
-        while not self._open.wait(ticket, LOOK_S):
-            waited += LOOK_S
-            if not _lives(self._peers[peer]) and not self._open.wait(ticket, 0.0):
-                raise RuntimeError(f"process {self._peers[peer]} of rank {peer} is gone")
+        """Raises RuntimeError when the peer is gone, TimeoutError when nothing came in time."""
+        waited, look = 0.0, min(LOOK_S, self._timeout_s)
+        while not self._open.wait(ticket, look):
+            waited += look
+            process = self._peers[peer]
+            if not lives(process) and not self._open.wait(ticket, 0.0):
+                raise RuntimeError(f"process {process} is gone")
             if waited >= self._timeout_s:
-                raise RuntimeError(f"rank {peer} did not answer in {self._timeout_s:.0f} s")
+                stopped = ", it is stopped (SIGSTOP)" if is_stopped(process) else ""
+                raise TimeoutError(f"process {process} did not answer in {self._timeout_s:g} s{stopped}")
 
 
 class Moving:
@@ -90,7 +93,7 @@ class Moving:
         self._memory, self._ticket, self._block, self._peer = memory, ticket, block, peer
 
     def wait(self) -> None:
-        """Until it is there, or lies in the ring. Raises RuntimeError as `HostMemory.wait`."""
+        """Until it is there, or lies in the ring. Raises as `HostMemory.wait`."""
         self._memory.wait(self._ticket, self._peer)
 
 
@@ -143,17 +146,9 @@ def _attach(name: str, size: int) -> mmap.mmap:
 
 
 def _host() -> str:
-    """Of this start of this machine."""
+    """Of this start of this machine, and of those who number its processes as this one does."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip() + os.uname().nodename
+        start, numbers = Path("/proc/sys/kernel/random/boot_id").read_text(), os.readlink("/proc/self/ns/pid")
     except OSError:
         return secrets.token_hex(16)
-
-
-def _lives(process: int) -> bool:
-    """Whether a process of this host runs: one that ended and was not asked for is a zombie."""
-    try:
-        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state not in "ZX"
+    return f"{start.strip()} {os.uname().nodename} {numbers}"

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import torch.distributed as dist
-
 from aegis_fhe.errors import CompatibilityError
 from aegis_fhe.placement.mesh import Mesh
 from aegis_fhe.placement.traffic import LIMB_AXIS, TEAM_AXIS, TOKEN_AXIS
@@ -77,17 +75,7 @@ def connect_mesh(world: Communicator, mesh: Mesh) -> MeshCommunicators:
     group, device = mesh.place(world.rank)
     return MeshCommunicators(
         mesh=mesh,
-        tokens=_axis(world, mesh.columns(), group, TOKEN_AXIS),
-        limbs=_axis(world, mesh.groups(), device, LIMB_AXIS),
-        team=_axis(world, [list(range(mesh.world_size))], world.rank, TEAM_AXIS),
+        tokens=world.part(mesh.columns(), group, TOKEN_AXIS),
+        limbs=world.part(mesh.groups(), device, LIMB_AXIS),
+        team=world.part([range(mesh.world_size)], world.rank, TEAM_AXIS),
     )
-
-
-def _axis(world: Communicator, groups: list[list[int]], place: int, axis: str) -> Communicator:
-    """This rank's group of one direction: all ranks make all groups, in one order."""
-    size = len(groups[0])
-    if size == 1:
-        return Communicator(device=world.device, axis=axis)
-    made = [dist.new_group(ranks) for ranks in groups]
-    mine = next(i for i, ranks in enumerate(groups) if world.rank in ranks)
-    return Communicator(rank=place, world_size=size, group=made[mine], device=world.device, axis=axis)

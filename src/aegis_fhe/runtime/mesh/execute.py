@@ -28,6 +28,7 @@ from aegis_fhe.runtime.mesh.flights import Cut, Flights, Ready
 from aegis_fhe.runtime.mesh.held import HeldMemory
 from aegis_fhe.runtime.mesh.values import Values
 from aegis_fhe.runtime.mesh.weights import KeptWeights
+from aegis_fhe.runtime.out_of_memory import memory_for
 
 
 @dataclass
@@ -194,5 +195,6 @@ class _Run:
         if isinstance(evaluator, LimbEvaluator):
             evaluator.exchange.node = node.stage
         self.weights.begin(node)
-        run_node(node, evaluator, here, self.context)
+        with memory_for(node.stage):
+            run_node(node, evaluator, here, self.context)
         release(node, self.values.left[form], here)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import queue
-import re
 import signal
 import subprocess
 import sys
@@ -84,26 +83,16 @@ def test_killed_worker_is_named_though_its_peer_fails_too() -> None:
     assert children() == []
 
 
-@pytest.mark.parametrize("memory", [False, True], ids=["sockets", "shared memory"])
-def test_a_stopped_worker_is_reported_within_the_timeout_and_ended(memory: bool) -> None:
+def test_a_stopped_worker_is_reported_within_the_timeout_and_ended() -> None:
     """Whoever waits for it names it and the stage; the parent sees why it says nothing."""
-    config = {"mode": "kill", "rank": 1, "signal": "SIGSTOP", "memory": memory}
-    with pytest.raises(WorkerError) as caught:
+    config = {"mode": "kill", "rank": 1, "signal": "SIGSTOP", "memory": True}
+    with pytest.raises(
+        WorkerError,
+        match=r"CommunicationError: alone: rank 0 lost rank 1: process \d+ did not answer in 1 s, "
+        r"it is stopped \(SIGSTOP\); worker 1, at 'start', is stopped \(SIGSTOP\)$",
+    ):
         run(config, world_size=2, collective_timeout_s=1, timeout_s=60)
-    reason = r"process \d+ did not answer in 1 s, it is stopped" if memory else "it did not answer in 1 s"
-    assert re.search(
-        rf"CommunicationError: alone: rank 0 lost rank 1: {reason}.*; worker 1, at 'start', is stopped",
-        str(caught.value),
-    ), caught.value
     assert children() == []
-
-
-def test_a_slow_worker_changes_nothing() -> None:
-    """Slower than a look whether it lives, quicker than the timeout."""
-    config = {"mode": "kill", "rank": 1, "signal": "SIGCONT", "late_s": 1.5, "memory": True}
-    assert [report.result for report in run(config, world_size=2, collective_timeout_s=20)] == [
-        "together"
-    ] * 2
 
 
 @pytest.mark.parametrize(

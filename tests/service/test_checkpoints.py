@@ -16,21 +16,20 @@ import torch
 from aegis_fhe.ckks import Parameters
 from aegis_fhe.errors import CapacityError, CompatibilityError, ContainerError
 from aegis_fhe.placement.cuts import choose_cuts
-from aegis_fhe.placement.mesh import Mesh
-from aegis_fhe.runtime.mesh import Checkpoints, DeviceState, MeshCommunicators
+from aegis_fhe.runtime.mesh import Checkpoints, DeviceState, MeshCommunicators, MeshExecution
 from aegis_fhe.service import container_writer
 from aegis_fhe.service.checkpoint_file import CheckpointMark, check_state, load_state, save_state
 from aegis_fhe.service.checkpoints import RankCheckpoints
-from runtime.mesh.cases import Case, random_case
+from runtime.mesh.cases import Case
+from runtime.mesh.rendered import case_of, over_processes
 from runtime.together import mesh_together
 
-MESH = Mesh(tokens=2)
 MARK = CheckpointMark(job="ab" * 32, rank=0, world_size=2)
 
 
 @cache
 def case() -> Case:
-    return random_case(MESH, 1, 40)
+    return case_of(over_processes()["tensor_parallel"])
 
 
 def cuts() -> tuple[int, ...]:
@@ -57,8 +56,8 @@ class Run:
     def __call__(self, stop: Callable[[int, DeviceState], None] = lambda rank, state: None) -> None:
         """stop: told rank and state after each checkpoint. Results are checked."""
 
-        def body(communicators: MeshCommunicators) -> None:
-            rank, params = communicators.rank, case().encrypted.program.params
+        def body(communicators: MeshCommunicators) -> MeshExecution:
+            rank, params = communicators.rank, fresh()
             checkpoints = RankCheckpoints(self.folder, self.job, communicators.team, self.said.append)
             begin = checkpoints.load(case().program, params)
             self.begun[rank] = None if begin is None else begin.position
@@ -67,12 +66,14 @@ class Run:
                 checkpoints.save(state)
                 stop(rank, state)
 
-            execution = case().share(communicators, Checkpoints(cuts=cuts(), save=save, begin=begin))
+            saved = Checkpoints(cuts=cuts(), save=save, begin=begin)
+            execution = case().share(communicators, saved, params)
             for name, value in execution.results.items():
                 assert torch.equal(value.parts, case().expected(name, rank).parts)
             assert communicators.received() == case().traffic.received[rank]
+            return execution
 
-        mesh_together(MESH, body)
+        case().check_memory(mesh_together(case().mesh, body))
 
     def until(self, position: int) -> None:
         """A run that ends after a checkpoint, on all ranks."""
@@ -176,7 +177,7 @@ def state_of_rank_0() -> DeviceState:
         keep = found.append if communicators.rank == 0 else lambda state: None
         case().share(communicators, Checkpoints(cuts=cuts(), save=keep))
 
-    mesh_together(MESH, body)
+    mesh_together(case().mesh, body)
     return max(found, key=lambda state: sum(len(own) for own in state.values.values()))
 
 

@@ -23,6 +23,8 @@ from aegis_fhe.placement.evaluate import STAGES, in_stage
 from aegis_fhe.placement.model_shapes import MODELS
 from aegis_fhe.placement.plan_file import CURE, StoredPlan, read_plan_file
 from aegis_fhe.placement.planned_layer import PlannedLayer
+from aegis_fhe.runtime.collectives import TIMEOUT_S
+from aegis_fhe.service.plan_job import PlanJob
 
 MEMORY = ("keys", "weights", "activations", "workspace", "total")
 
@@ -39,6 +41,22 @@ def layer(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Allow parameters of less than 128 bits of security.")
     ] = False,
+    job: Annotated[
+        Path | None,
+        typer.Option(
+            help="Keep the run's files and checkpoints in this folder; workers that fail are started again. "
+            "With the same --seed the command goes on where an earlier one was ended."
+        ),
+    ] = None,
+    restarts: Annotated[int, typer.Option(help="With --job: at most so often.", min=0)] = 3,
+    checkpoints: Annotated[int, typer.Option(help="With --job: so many in a layer.", min=0)] = 4,
+    hosts: Annotated[
+        bool,
+        typer.Option("--hosts", help="With --job: wait for workers that torchrun starts elsewhere."),
+    ] = False,
+    timeout_s: Annotated[
+        float, typer.Option("--timeout", help="Seconds that a worker waits for another.", min=1)
+    ] = TIMEOUT_S,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No word on what is being done.")] = False,
 ) -> None:
@@ -46,14 +64,26 @@ def layer(
     stored = read_plan_file(file).plan(strategy)
     planned = _known_layer(stored)
     require_secure(planned.bootstrap.params, insecure)
-    require_room(stored)
+    kept = _job(job, restarts, checkpoints, hosts)
+    if not hosts:
+        require_room(stored)
     warn_of_seed(seed)
     drawn = DrawnProgram.of(stored, planned, seed_number(seed))
-    facts = drawn.run(seed_key(seed), say=_silent if quiet or as_json else _say)
+    say = _silent if quiet or as_json else _say
+    facts = drawn.run(seed_key(seed), timeout_s=timeout_s, job=kept, say=say)
     if as_json:
         typer.echo(json.dumps(facts))
     else:
         _print(facts, planned.bootstrap.params.describe_security(), Console())
+
+
+def _job(folder: Path | None, restarts: int, checkpoints: int, hosts: bool) -> PlanJob | None:
+    """Raises CompatibilityError for hosts without a folder that they could know."""
+    if folder is None:
+        if hosts:
+            raise CompatibilityError("--hosts needs --job FOLDER, on a disk that all hosts see")
+        return None
+    return PlanJob(folder=folder, restarts=restarts, cuts=checkpoints, one_host=not hosts)
 
 
 def _known_layer(stored: StoredPlan) -> PlannedLayer:

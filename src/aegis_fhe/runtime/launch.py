@@ -60,6 +60,11 @@ class WorkerReport:
     peak_bytes: int
     seconds: float
 
+    @classmethod
+    def of(cls, done: DoneEvent) -> WorkerReport:
+        """As it was said."""
+        return cls(rank=done.rank, result=done.result, peak_bytes=done.peak_bytes, seconds=done.seconds)
+
 
 def launch(
     module: str,
@@ -135,8 +140,8 @@ def supervise(
                 workers[message.rank].stage = message.stage
                 if on_progress is not None:
                     on_progress(message)
-            case DoneEvent(rank, result, peak_bytes, seconds):
-                reports[rank] = WorkerReport(rank=rank, result=result, peak_bytes=peak_bytes, seconds=seconds)
+            case DoneEvent():
+                reports[message.rank] = WorkerReport.of(message)
             case FailedEvent():
                 failures.append(message)
             case Exited() if message.rank not in reports:

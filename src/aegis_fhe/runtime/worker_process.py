@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from aegis_fhe.runtime.events import DoneEvent, Event, FailedEvent, Order, ProgressEvent
+from aegis_fhe.runtime.events import Event, FailedEvent, Order
 from aegis_fhe.runtime.process_state import is_stopped
 from aegis_fhe.runtime.worker import LENGTH_DIGITS
 
@@ -30,7 +30,7 @@ class Exited:
     explained: bool
 
 
-Message: TypeAlias = ProgressEvent | DoneEvent | FailedEvent | Exited
+Message: TypeAlias = Event | Exited
 
 
 class WorkerProcess:

@@ -16,21 +16,22 @@ from aegis_fhe.errors import CapacityError, CompatibilityError, ContainerError
 from aegis_fhe.runtime.collectives import Communicator
 from aegis_fhe.runtime.mesh import DeviceState, MeshProgram
 from aegis_fhe.service.checkpoint_file import CheckpointMark, check_state, load_state, save_state
+from aegis_fhe.service.ciphertexts_file import INPUT_KIND
 from aegis_fhe.service.container import ContainerReader
+from aegis_fhe.service.decoder_file import KIND as DECODER_KIND
+from aegis_fhe.service.keys_file import KIND as KEYS_KIND
 
 
-def job_digest(plan: bytes, program: str, inputs: str, keys: str) -> str:
-    """Of what a plan computes with: equal jobs have equal values at every cut. program: its fingerprint.
-    inputs, keys: digests of files.
+def digest_of_job(plan: Path, program: Path, inputs: Path, keys: Path) -> str:
+    """Of the files that a plan computes with: equal jobs have equal values at every cut.
+
+    Raises ContainerError for a file that is damaged or of another kind.
     """
-    parts = (hashlib.sha256(plan).hexdigest(), program, inputs, keys)
+    parts = [hashlib.sha256(plan.read_bytes()).hexdigest()]
+    for path, kind in ((program, DECODER_KIND), (inputs, INPUT_KIND), (keys, KEYS_KIND)):
+        with ContainerReader(path, kind) as reader:
+            parts.append(reader.digest)
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()
-
-
-def file_digest(path: Path, kind: str) -> str:
-    """The whole checksum of a container. Raises ContainerError."""
-    with ContainerReader(path, kind) as reader:
-        return reader.digest
 
 
 @dataclass(frozen=True)

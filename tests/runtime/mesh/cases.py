@@ -55,11 +55,15 @@ class Case:
         return self.program.schedule.mesh
 
     def share(
-        self, communicators: MeshCommunicators, checkpoints: Checkpoints | None = None
+        self,
+        communicators: MeshCommunicators,
+        checkpoints: Checkpoints | None = None,
+        params: Parameters | None = None,
     ) -> MeshExecution:
         """What one device makes of the layer, with a ring, and so an arena, of its own."""
         e = self.encrypted
-        params = Parameters.from_dict(e.program.params.to_dict())
+        if params is None:
+            params = Parameters.from_dict(e.program.params.to_dict())
         device = MeshDevice(self.program, params, e.keys, communicators)
         inputs = {
             name: replace(x, parts=params.ring.arena.copy(x.parts))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from ..together import mesh_together
 from .cases import Case, random_case
 
 COUNT = 3
+LIMBS, TOKENS = Mesh(limbs=2), Mesh(tokens=2)
 
 
 def cuts_of(case: Case, count: int = COUNT) -> tuple[int, ...]:
@@ -39,19 +41,31 @@ def run(case: Case, begin: list[DeviceState] | None = None) -> tuple[Shares, lis
     return mesh_together(case.mesh, body), states
 
 
-@pytest.mark.parametrize(("mesh", "teams"), [(Mesh(), 0), (Mesh(limbs=2), 0), (Mesh(tokens=2), 40)], ids=str)
+@cache
+def whole_run(mesh: Mesh, teams: int) -> tuple[Shares, list[list[DeviceState]]]:
+    """With cuts, from the beginning."""
+    return run(random_case(mesh, 1, teams))
+
+
+def taken(state: DeviceState) -> DeviceState:
+    """For a run that takes its values out of it."""
+    return replace(state, values={form: dict(own) for form, own in state.values.items()})
+
+
+@pytest.mark.parametrize(("mesh", "teams"), [(LIMBS, 0), (TOKENS, 40)], ids=str)
 def test_bits_bytes_and_memory_of_a_run_that_begins_at_a_cut(mesh: Mesh, teams: int):
-    """Also where a plan has one round alone: on one device, and on devices that share limbs."""
+    """Also where a plan has one round alone, on devices that share limbs."""
     case = random_case(mesh, 1, teams)
-    whole, states = run(case)
+    whole, states = whole_run(mesh, teams)
     check(case, whole)
     for own in states:
         assert [state.position for state in own] == list(cuts_of(case))
-    last = [own[-1] for own in states]
-    found, again = run(case, last)
+    first = [own[0] for own in states]
+    found, again = run(case, [taken(state) for state in first])
     check(case, found)
-    assert again == [[] for _ in states]
-    for (execution, _), state in zip(found, last, strict=True):
+    assert [[state.position for state in own] for own in again] == [list(cuts_of(case)[1:]) for _ in states]
+    for (execution, _), (before, _), state in zip(found, whole, first, strict=True):
+        assert execution.held.total <= 1.001 * before.held.total
         for stage, seconds in state.measured.seconds.items():
             assert execution.seconds[stage] >= seconds
 
@@ -68,9 +82,9 @@ def check(case: Case, shares: Shares) -> None:
 
 
 def test_bytes_at_a_cut_are_those_that_it_was_chosen_for():
-    case = random_case(Mesh(tokens=2), 1, 40)
+    case = random_case(TOKENS, 1, 40)
     program, params = case.program, case.encrypted.program.params
-    _, states = run(case)
+    _, states = whole_run(TOKENS, 40)
     for rank, own in enumerate(states):
         alive = alive_at(program.schedule, program.facts, params, program.layout, rank, program.results)
         for state in own:
@@ -80,7 +94,7 @@ def test_bytes_at_a_cut_are_those_that_it_was_chosen_for():
 
 
 def test_cuts_divide_the_work():
-    case = random_case(Mesh(tokens=2), 1)
+    case = random_case(TOKENS, 1, 40)
     assert cuts_of(case, 0) == ()
     nodes = [node for one in case.program.schedule.rounds for node in one.nodes]
     work = [case.program.facts.nodes[n.name].counts.ntts(case.encrypted.program.params) for n in nodes]
@@ -93,9 +107,10 @@ def test_cuts_divide_the_work():
 
 
 def test_a_state_of_another_plan_is_refused():
-    case = random_case(Mesh(), 1)
-    _, ((state, *_),) = run(case)
-    name = next(iter(state.values["whole"]))
-    fewer = {form: {n: x for n, x in own.items() if n != name} for form, own in state.values.items()}
+    _, states = whole_run(TOKENS, 40)
+    first = [taken(own[0]) for own in states]
+    for state in first:
+        own = next(own for own in state.values.values() if own)
+        own.popitem()
     with pytest.raises(CompatibilityError, match="other values than the plan"):
-        run(case, [replace(state, values=fewer)])
+        run(random_case(TOKENS, 1, 40), first)

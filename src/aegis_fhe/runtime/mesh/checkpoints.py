@@ -6,7 +6,7 @@ exchanges are done, follows from the schedule and is not part of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -34,11 +34,11 @@ class Measured:
 @dataclass(frozen=True, kw_only=True)
 class DeviceState:
     """position: how many nodes are done, of all in order. values: residues of what is still needed and was
-    made, by form and name; several may be views of one memory.
+    made, by form and name; several may be views of one memory. Whoever goes on from a state takes them out.
     """
 
     position: int
-    values: Mapping[Form, Mapping[str, Tensor]]
+    values: Mapping[Form, MutableMapping[str, Tensor]]
     measured: Measured
 
 
@@ -77,7 +77,7 @@ def values_at(values: Values, made_at: Mapping[str, int], position: int) -> dict
 
 
 def restore(values: Values, plan: Schedule, first: int, state: DeviceState) -> None:
-    """Puts a state's values where a run that begins with round `first` needs them.
+    """Moves a state's values to where a run that begins with round `first` needs them.
 
     Raises CompatibilityError when these are not the values that the schedule has there.
     """
@@ -85,8 +85,8 @@ def restore(values: Values, plan: Schedule, first: int, state: DeviceState) -> N
     if expected != {(form, name) for form, own in state.values.items() for name in own}:
         raise CompatibilityError("a checkpoint holds other values than the plan has there: delete it")
     for form, own in state.values.items():
-        for name, parts in own.items():
-            symbol = values.symbols[name]
+        for name in list(own):
+            parts, symbol = own.pop(name), values.symbols[name]
             values.here[form][name] = values.evaluators[form].made(parts, symbol.level, symbol.scale)
 
 

@@ -127,8 +127,12 @@ class _Run:
             )
         plan, cuts, first = checkpoints.divided(self.plan)
         before = self._begin(plan, first, checkpoints.begin, inputs)
-        here = [value for own in self.values.here.values() for value in own.values()]
-        held = HeldMemory.of(self.evaluators["whole"].params, here, keys_bytes, self.weights.nbytes)
+        held = HeldMemory.of(
+            self.evaluators["whole"].params,
+            (value for own in self.values.here.values() for value in own.values()),
+            keys_bytes,
+            self.weights.nbytes,
+        )
         held.activations, held.workspace = before.activations, before.workspace
         seconds, waiting = defaultdict(float, before.seconds), defaultdict(float, before.waiting)
         start = time.monotonic()

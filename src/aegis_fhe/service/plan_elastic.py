@@ -16,7 +16,7 @@ import msgspec
 
 from aegis_fhe.runtime.elastic_worker import run_elastic_worker
 from aegis_fhe.runtime.events import DoneEvent, Order
-from aegis_fhe.service.plan_job import PlanFolder, require_world, write_whole
+from aegis_fhe.service.plan_folder import PlanFolder, write_whole
 from aegis_fhe.service.plan_worker import work
 from aegis_fhe.service.worker import FORBIDDEN
 
@@ -27,7 +27,7 @@ def order_of(folder: PlanFolder) -> Order:
     Raises ContainerError, CompatibilityError.
     """
     options, world_size = folder.options(), int(os.environ["WORLD_SIZE"])
-    require_world(options, world_size)
+    options.require_world(world_size)
     start = f"{os.environ['TORCHELASTIC_RUN_ID']}-{os.environ['TORCHELASTIC_RESTART_COUNT']}"
     return Order(
         rank=int(os.environ["RANK"]),

@@ -24,7 +24,8 @@ from aegis_fhe.runtime.mesh.planned import PlannedProgram
 from aegis_fhe.service.client import Client
 from aegis_fhe.service.decoder_file import save_decoder
 from aegis_fhe.service.job import WAITING
-from aegis_fhe.service.plan_job import PlanFolder, PlanJob, folder_of, write_whole
+from aegis_fhe.service.plan_folder import PlanFolder, folder_of, write_whole
+from aegis_fhe.service.plan_job import PlanJob
 from aegis_fhe.service.plan_worker import DeviceReport
 from aegis_fhe.service.result_rows import join_rows
 

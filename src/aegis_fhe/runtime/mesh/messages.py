@@ -11,6 +11,7 @@ from torch import Tensor
 from aegis_fhe.placement.moves import Arrival, Exchange, Form, ValueMove
 from aegis_fhe.runtime import collectives
 from aegis_fhe.runtime.mesh.values import Values
+from aegis_fhe.runtime.out_of_memory import memory_for
 from aegis_fhe.runtime.transfers import Transfer
 
 
@@ -115,7 +116,8 @@ class Messages:
         self, exchange: Exchange, transfers: Sequence[Transfer], owned: Mapping[int, Tensor]
     ) -> collectives.Exchange:
         tokens = self.values.communicators.tokens
-        return tokens.start_exchange(exchange.stage, owned, transfers, operation=exchange.kind)
+        with memory_for(exchange.stage):
+            return tokens.start_exchange(exchange.stage, owned, transfers, operation=exchange.kind)
 
     def _block(self, part: _Part) -> Tensor | None:
         """What comes from this device itself is read where it is."""

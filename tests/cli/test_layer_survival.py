@@ -100,6 +100,12 @@ def test_workers_that_always_fail(aegis: Aegis, plan: Path, tmp_path: Path):
     assert not ranks()
 
 
+def test_hosts_need_a_folder(aegis: Aegis, plan: Path):
+    answer = aegis("layer", plan, *RUN, "--hosts")
+    assert answer.status == 2
+    assert "--hosts needs --job FOLDER" in answer.err
+
+
 @pytest.fixture
 def hosts() -> Iterator[tuple[str, str]]:
     """Two network namespaces with a wire between them; the test is skipped where they cannot be made."""

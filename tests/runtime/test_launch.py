@@ -88,10 +88,10 @@ def test_a_stopped_worker_is_reported_within_the_timeout_and_ended() -> None:
     config = {"mode": "kill", "rank": 1, "signal": "SIGSTOP", "memory": True}
     with pytest.raises(
         WorkerError,
-        match=r"CommunicationError: alone: rank 0 lost rank 1: process \d+ did not answer in 1 s, "
+        match=r"CommunicationError: alone: rank 0 lost rank 1: process \d+ did not answer in 2 s, "
         r"it is stopped \(SIGSTOP\); worker 1, at 'start', is stopped \(SIGSTOP\)$",
     ):
-        run(config, world_size=2, collective_timeout_s=1, timeout_s=60)
+        run(config, world_size=2, collective_timeout_s=2, timeout_s=60)
     assert children() == []
 
 

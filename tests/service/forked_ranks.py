@@ -185,7 +185,7 @@ def killed(folder: Path, seed: int, kills: int) -> dict[str, Any]:
 
 def stopped(folder: Path) -> dict[str, Any]:
     """Through sockets, a rank is stopped in its run for longer than the timeout; and for less."""
-    job = Job(folder, memory=False, timeout_s=1.0)
+    job = Job(folder, memory=False, timeout_s=2.0)
     job.clear()
     job.start()
     while not list(folder.glob("checkpoint-1-*")):

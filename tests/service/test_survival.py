@@ -50,7 +50,7 @@ def test_a_stopped_rank_is_named_through_sockets_too(found: dict[str, Any]):
     assert stopped["was_stopped"]
     assert stopped["status"] == [1, -signal.SIGKILL]
     assert stopped["said"]["error"] == "CommunicationError"
-    assert re.fullmatch(r"\w+: rank 0 lost rank 1: it did not answer in 1 s", stopped["said"]["message"])
+    assert re.fullmatch(r"\w+: rank 0 lost rank 1: it did not answer in 2 s", stopped["said"]["message"])
 
 
 def test_a_rank_that_is_slow_changes_nothing(found: dict[str, Any]):

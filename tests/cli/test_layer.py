@@ -11,24 +11,12 @@ from typing import Any
 import pytest
 
 from aegis_fhe.bench import planned_run
-from aegis_fhe.cli.main import main
 from aegis_fhe.placement.evaluate import STAGES
 from aegis_fhe.runtime.memory_estimate import PROCESS_BYTES
 
-from .conftest import Answer
+from .conftest import TINY_PLAN, Answer
 
 Aegis = Callable[..., Answer]
-TINY = "--model tiny --parameters tiny --insecure --tokens 64 --devices 2 --compare"
-
-
-@pytest.fixture(scope="module")
-def plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All strategies for two devices, in one file."""
-    path = tmp_path_factory.mktemp("plan") / "plan.json"
-    with pytest.raises(SystemExit) as left:
-        main(["plan", *TINY.split(), "-o", str(path)])
-    assert left.value.code == 0
-    return path
 
 
 @pytest.mark.parametrize("strategy", ["aegis", "limb_parallel"])
@@ -128,7 +116,7 @@ def refused(aegis: Aegis, *arguments: object) -> str:
 
 def test_insecure_parameters_must_be_asked_for(aegis: Aegis, plan: Path, tmp_path: Path):
     assert "say --insecure" in refused(aegis, plan)
-    answer = aegis("plan", *TINY.replace("--insecure ", "").split())
+    answer = aegis("plan", *TINY_PLAN.replace("--insecure ", "").split())
     assert answer.status == 2
     assert "INSECURE): choose others, or say --insecure" in answer.err
 

@@ -83,6 +83,18 @@ def test_killed_worker_is_named_though_its_peer_fails_too() -> None:
     assert children() == []
 
 
+def test_a_stopped_worker_is_reported_within_the_timeout_and_ended() -> None:
+    """Whoever waits for it names it and the stage; the parent sees why it says nothing."""
+    config = {"mode": "kill", "rank": 1, "signal": "SIGSTOP", "memory": True}
+    with pytest.raises(
+        WorkerError,
+        match=r"CommunicationError: alone: rank 0 lost rank 1: process \d+ did not answer in 2 s, "
+        r"it is stopped \(SIGSTOP\); worker 1, at 'start', is stopped \(SIGSTOP\)$",
+    ):
+        run(config, world_size=2, collective_timeout_s=2, timeout_s=60)
+    assert children() == []
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
@@ -108,7 +120,7 @@ def test_failing_worker_is_named_and_the_others_are_ended(config: dict[str, Any]
 
 
 def test_hanging_worker_meets_its_timeout() -> None:
-    with pytest.raises(WorkerError, match=r"not done after 3 s: worker 0 .*'start'"):
+    with pytest.raises(WorkerError, match=r"not done after 3 s: worker 0, at 'start', says nothing;"):
         run({"mode": "hang"}, timeout_s=3)
     assert children() == []
 
@@ -170,6 +182,9 @@ class StubWorker:
     def where(self) -> str:
         return "at 'scores'"
 
+    def silence(self) -> str:
+        return f"worker {self.rank} is silent"
+
     def last_words(self) -> str:
         return ""
 
@@ -188,7 +203,7 @@ def test_cause_is_told_from_symptom_in_either_order(symptom_first: bool) -> None
 def test_symptom_without_a_cause_is_told_after_a_little_while() -> None:
     messages: queue.Queue[Message] = queue.Queue()
     messages.put(FailedEvent(0, "CommunicationError", "timed out", True))
-    with pytest.raises(WorkerError, match=r"worker 0 of 2.*timed out"):
+    with pytest.raises(WorkerError, match=r"worker 0 of 2.*timed out; worker 1 is silent$"):
         supervise([StubWorker(0), StubWorker(1)], messages, None, None)  # type: ignore[list-item]
 
 

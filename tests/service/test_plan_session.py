@@ -11,8 +11,8 @@ from aegis_fhe.errors import WorkerError
 from aegis_fhe.observe.trace import TraceLog
 from aegis_fhe.placement.traffic import Key
 from aegis_fhe.runtime.ledger import LedgerError
+from aegis_fhe.service.plan_folder import PlanFolder
 from aegis_fhe.service.plan_session import check_bytes, traced
-from aegis_fhe.service.plan_worker import PlanWorkerConfig
 
 PREDICTED: list[dict[Key, int]] = [{("token", "attend", "all_gather"): 4096}, {("limb", "norm", "drop"): 64}]
 
@@ -38,17 +38,17 @@ def test_others_do_not(rank: int, key: Key, count: int, message: str):
 
 def test_what_was_logged_is_merged_also_when_a_worker_fails(tmp_path: Path):
     """Rank 1 was killed while it wrote a line, rank 2 before it had begun."""
-    config = PlanWorkerConfig(plan="", program="", keys="", input="", results=["", "", ""], kernels="")
+    folder = PlanFolder(tmp_path)
 
     def fail() -> None:
-        for rank, path in enumerate(config.traces[:2]):
-            with TraceLog(path, rank) as log:
+        for rank in range(2):
+            with TraceLog(folder.trace(rank), rank) as log:
                 log.add("node", "compute", 1.0, 2.0)
-        with Path(config.traces[1]).open("a") as file:
+        with folder.trace(1).open("a") as file:
             file.write('{"name": "cut')
         raise WorkerError("worker 1 was ended")
 
-    with pytest.raises(WorkerError), traced(config, tmp_path, tmp_path / "trace.json"):
+    with pytest.raises(WorkerError), traced(folder, 3, tmp_path / "trace.json"):
         fail()
     events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
     assert sorted(event["pid"] for event in events if event["ph"] == "X") == [0, 1]

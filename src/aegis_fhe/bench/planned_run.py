@@ -20,11 +20,13 @@ from aegis_fhe.placement.traffic import Key
 from aegis_fhe.program.long.compile import LongProgram, compile_layer
 from aegis_fhe.program.long.decoder_program import DecoderProgram
 from aegis_fhe.program.long.layout import Array
+from aegis_fhe.runtime.collectives import TIMEOUT_S
 from aegis_fhe.runtime.events import ProgressEvent
 from aegis_fhe.runtime.memory import available_bytes, require_memory
 from aegis_fhe.runtime.memory_estimate import PROCESS_BYTES
 from aegis_fhe.runtime.mesh.planned import PlannedProgram
 from aegis_fhe.service.client import Client
+from aegis_fhe.service.plan_job import PlanJob
 from aegis_fhe.service.plan_session import PlanRun, run_plan
 
 
@@ -65,12 +67,14 @@ class DrawnProgram:
         key_seed: bytes | None,
         *,
         threads: int | None = None,
+        timeout_s: float = TIMEOUT_S,
+        job: PlanJob | None = None,
         say: Callable[[str], None] = lambda line: None,
         on_progress: Callable[[ProgressEvent], None] | None = None,
         trace: Path | None = None,
     ) -> dict[str, Any]:
-        """Facts of one run. threads, on_progress, trace, raises: as `run_plan`. say: told each step, and what
-        workers print.
+        """Facts of one run. threads, timeout_s, job, on_progress, trace, raises: as `run_plan`. say: told
+        each step, and what workers print.
         """
         program = DecoderProgram.single(self.layer, f"drawn weights, {self.stored.model}")
         client = Client(program, seed=key_seed)
@@ -81,6 +85,8 @@ class DrawnProgram:
             client,
             self.drawn.hidden,
             threads=threads,
+            timeout_s=timeout_s,
+            job=job,
             say=say,
             on_progress=on_progress,
             on_output=lambda rank, line: say(f"worker {rank}: {line}"),
@@ -120,6 +126,7 @@ def run_facts(drawn: DrawnProgram, found: PlanRun) -> dict[str, Any]:
         "predicted_received_bytes": _by_kind(drawn.planned.prediction.traffic.received),
         "stages": stages,
         "seconds": dict(found.seconds),
+        "began_at": [device.begin for device in found.devices],
         "run_seconds": [device.run_seconds for device in found.devices],
         "comparison": comparison_facts(drawn.planned, found.devices),
         "processor_seconds": [device.processor_seconds for device in found.devices],

@@ -24,8 +24,8 @@ from aegis_fhe.placement.planned_layer import PlannedLayer
 from aegis_fhe.placement.workload import Workload
 from aegis_fhe.program.long.shape import LayerShape
 
-# As BERT's, with a sixth of its features and a twelfth of its units. At N = 2^12 512 tokens are four blocks, so that
-# every stage has as many bootstraps as two devices share out evenly; on one core about 20 s.
+# As BERT's, with a sixth of its features and a twelfth of its units. At N = 2^12 512 tokens are four blocks,
+# so that every stage has as many bootstraps as two devices share out evenly; on one core about 20 s.
 SHAPE = LayerShape.encoder(features=128, heads=4, hidden=256)
 Say = Callable[[str], None]
 

@@ -26,6 +26,8 @@ from aegis_fhe.placement.evaluate import STAGES
 from aegis_fhe.placement.model_shapes import MODELS
 from aegis_fhe.placement.plan_file import CURE, StoredPlan, read_plan_file
 from aegis_fhe.placement.planned_layer import PlannedLayer
+from aegis_fhe.runtime.collectives import TIMEOUT_S
+from aegis_fhe.service.plan_job import PlanJob
 
 MEMORY = ("keys", "weights", "activations", "workspace", "total")
 
@@ -46,6 +48,22 @@ def layer(
         Path | None,
         typer.Option(help="A file for what every device did when, which ui.perfetto.dev opens."),
     ] = None,
+    job: Annotated[
+        Path | None,
+        typer.Option(
+            help="Keep the run's files and checkpoints in this folder; workers that fail are started again. "
+            "With the same --seed the command goes on where an earlier one was ended."
+        ),
+    ] = None,
+    restarts: Annotated[int, typer.Option(help="With --job: at most so often.", min=0)] = 3,
+    checkpoints: Annotated[int, typer.Option(help="With --job: so many in a layer.", min=0)] = 4,
+    hosts: Annotated[
+        bool,
+        typer.Option("--hosts", help="With --job: wait for workers that torchrun starts elsewhere."),
+    ] = False,
+    timeout_s: Annotated[
+        float, typer.Option("--timeout", help="Seconds that a worker waits for another.", min=1)
+    ] = TIMEOUT_S,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No word on what is being done.")] = False,
 ) -> None:
@@ -53,7 +71,9 @@ def layer(
     stored = read_plan_file(file).plan(strategy)
     planned = _known_layer(stored)
     require_secure(planned.bootstrap.params, insecure)
-    require_room(stored)
+    kept = _job(job, restarts, checkpoints, hosts)
+    if not hosts:
+        require_room(stored)
     warn_of_seed(seed)
     if trace is not None:
         _require_writable(trace)
@@ -62,6 +82,8 @@ def layer(
         facts = drawn.run(
             seed_key(seed),
             threads=_threads(stored),
+            timeout_s=timeout_s,
+            job=kept,
             say=_silent if silent else _say,
             on_progress=bar.report,
             trace=trace,
@@ -70,6 +92,15 @@ def layer(
         typer.echo(json.dumps(facts))
     else:
         _print(facts, planned.bootstrap.params.describe_security(), Console())
+
+
+def _job(folder: Path | None, restarts: int, checkpoints: int, hosts: bool) -> PlanJob | None:
+    """Raises CompatibilityError for hosts without a folder that they could know."""
+    if folder is None:
+        if hosts:
+            raise CompatibilityError("--hosts needs --job FOLDER, on a disk that all hosts see")
+        return None
+    return PlanJob(folder=folder, restarts=restarts, cuts=checkpoints, one_host=not hosts)
 
 
 def _known_layer(stored: StoredPlan) -> PlannedLayer:

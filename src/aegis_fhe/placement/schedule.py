@@ -9,11 +9,11 @@ decides what crosses between groups: collectives are what is left.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache, cached_property
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Final, TypeAlias
 
 from aegis_fhe.errors import CompatibilityError
@@ -99,17 +99,38 @@ class Schedule:
         """The same round by round."""
         return self._by_group[group]
 
-    def uses(self, group: int, results: Iterable[str]) -> dict[Form, Counter[str]]:
-        """How often a device of a group needs each value: for its nodes, moves that leave it, and results."""
+    def uses(self, group: int, results: Iterable[str], first: int = 0) -> dict[Form, Counter[str]]:
+        """How often a device of a group needs each value: for its nodes, moves that leave it, and results.
+
+        first: the number of a round; only what is left to do from it on is counted.
+        """
         left: dict[Form, Counter[str]] = {"whole": Counter(), "shared": Counter()}
         kept = set(results)
-        for node in self.nodes_of(group):
-            own = left[self.assignment.form(node)]
-            own.update(node.inputs)
-            own.update(kept.intersection(node.outputs))
-        for move in (move for moves in self.leaving(group) for move in moves):
+        for number, nodes in enumerate(self.rounds_of(group)):
+            for node in nodes:
+                own = left[self.assignment.form(node)]
+                own.update(kept.intersection(node.outputs))
+                if number >= first:
+                    own.update(node.inputs)
+        for move in (move for moves in self.leaving(group)[first:] for move in moves):
             left[move.needs][move.value] += 1
         return left
+
+    def cut(self, positions: Collection[int]) -> Schedule:
+        """The same with rounds that end before these positions too; what moves stays with the first part."""
+        rounds, begin = list[Round](), 0
+        for one in self.rounds:
+            end = begin + len(one.nodes)
+            inside = sorted({place - begin for place in positions if begin < place < end})
+            for start, stop in pairwise([0, *inside, len(one.nodes)]):
+                exchanges = () if start else one.exchanges
+                rounds.append(Round(exchanges=exchanges, nodes=one.nodes[start:stop]))
+            begin = end
+        return Schedule(assignment=self.assignment, rounds=tuple(rounds))
+
+    def begins(self, number: int) -> int:
+        """The position of the first node of a round, or how many nodes there are."""
+        return sum(len(one.nodes) for one in self.rounds[:number])
 
     def arriving(self, group: int) -> list[list[ValueMove]]:
         """Round by round, the moves that a group is a destination of."""

@@ -63,15 +63,15 @@ class Arena:
     def reserve(self, size: int) -> None:
         """Have so many bytes cached, touched, and keep them as if they had been in use.
 
-        What then takes no more waits for hardly a page: shapes may leave gaps in it that are of no use. Raises
-        CapacityError when the system has no memory left.
+        What then takes no more waits for hardly a page: shapes may leave gaps in it that are of no use.
+        Raises CapacityError when the system has no memory left.
         """
         try:
             self.native.reserve(size)
         except MemoryError as error:
             raise CapacityError(
-                f"no memory for the {size / 2**30:.2f} GiB that were to be ready: close other programs or use "
-                "a larger machine"
+                f"no memory for the {size / 2**30:.2f} GiB that were to be ready: close other programs or "
+                "use a larger machine"
             ) from error
 
     def zeros(self, shape: Sequence[int]) -> Tensor:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 import torch
@@ -25,11 +25,16 @@ from aegis_fhe.runtime.transfers import ITEM_BYTES, Transfer, all_gather_transfe
 
 T = TypeVar("T")
 
+TIMEOUT_S, JOIN_S = 1800.0, 300.0
 CONTROL_BYTES = 64 << 20  # control messages are small; a larger length is a damaged one
 
 
 class CommunicationError(RuntimeError):
     """A transfer failed because another rank failed, left, or did not answer in time."""
+
+
+Work: TypeAlias = tuple["dist.Work | Moving", int | None]
+"""What is under way, and with which rank, where that is known."""
 
 
 class Exchange:
@@ -39,7 +44,7 @@ class Exchange:
         self,
         communicator: Communicator,
         blocks: dict[int, Tensor],
-        works: Sequence[dist.Work | Moving],
+        works: Sequence[Work],
         entry: Entry,
     ) -> None:
         self._communicator = communicator
@@ -49,8 +54,8 @@ class Exchange:
 
     def wait(self) -> dict[int, Tensor]:
         """The blocks by index, in the plan's order; the ledger entry is written here. Call once."""
-        for work in self._works:
-            self._communicator._guard(self._entry.node, work.wait)
+        for work, peer in self._works:
+            self._communicator._guard(self._entry.node, work.wait, peer)
         self._works = []
         self._communicator.ledger.add(replace(self._entry, end=time.time()))
         return self._blocks
@@ -60,7 +65,9 @@ class Communicator:
     """Collectives over the ranks of one mesh axis; every call is made by all ranks, in the same order.
 
     World size 1 needs no process group. allocate: where what is received lies, an uninitialised int64 tensor
-    of a shape; a device sets its arena's. Raises `CommunicationError` when another rank is lost.
+    of a shape; a device sets its arena's. names: what messages call the ranks, by default 0, 1, ...; those of
+    a part of the world have other numbers in it. timeout_s: the group's, how long a rank waits for another.
+    Raises `CommunicationError` when another rank is lost, or does not answer in that time: it says which.
     """
 
     allocate: Callable[[Sequence[int]], Tensor]
@@ -74,6 +81,8 @@ class Communicator:
         device: torch.device | str = "cpu",
         axis: str = "token",
         ledger: Ledger | None = None,
+        names: Sequence[int] | None = None,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         assert 0 <= rank < world_size, (rank, world_size)
         assert world_size == 1 or group is not None, "more than one rank needs a process group"
@@ -82,6 +91,8 @@ class Communicator:
         self.device = torch.device(device)
         self.axis = axis
         self.ledger = Ledger() if ledger is None else ledger
+        self.names = range(world_size) if names is None else names
+        self.timeout_s = timeout_s
         self.allocate = self._allocated
         self._group = group
         self._host: HostMemory | None = None
@@ -93,24 +104,48 @@ class Communicator:
         rank: int,
         world_size: int,
         rendezvous: str,
-        timeout_s: float = 1800.0,
+        timeout_s: float = TIMEOUT_S,
         device: torch.device | str = "cpu",
     ) -> Communicator:
-        """Join the default process group at `rendezvous` (`file://...` or `tcp://host:port`).
+        """Join the default process group at `rendezvous` (`file://...`, `tcp://host:port`, or `env://` under
+        torch elastic).
 
-        gloo for CPU tensors, NCCL for CUDA. World size 1 joins nothing.
+        gloo for CPU tensors, NCCL for CUDA. World size 1 joins nothing. However short `timeout_s`, ranks may
+        come as late as processes start: JOIN_S.
         """
         if world_size == 1:
             return cls(device=device)
         backend = "nccl" if torch.device(device).type == "cuda" else "gloo"
-        timeout = timedelta(seconds=timeout_s)
+        join = timedelta(seconds=max(timeout_s, JOIN_S))
         try:
             dist.init_process_group(
-                backend, init_method=rendezvous, rank=rank, world_size=world_size, timeout=timeout
+                backend, init_method=rendezvous, rank=rank, world_size=world_size, timeout=join
             )
+            group = dist.group.WORLD
+            if timeout_s < JOIN_S:
+                group = dist.new_group(timeout=timedelta(seconds=timeout_s))
         except (RuntimeError, dist.DistError) as error:
             raise CommunicationError(f"rank {rank} could not join the others: {first_line(error)}") from error
-        return cls(rank=rank, world_size=world_size, group=dist.group.WORLD, device=device)
+        return cls(rank=rank, world_size=world_size, group=group, device=device, timeout_s=timeout_s)
+
+    def part(self, groups: Sequence[Sequence[int]], rank: int, axis: str) -> Communicator:
+        """The one of some disjoint groups of ranks that this rank is in, there with number `rank`.
+
+        All ranks of this world make all groups, in one order. A group of one needs no transport.
+        """
+        if len(groups[0]) == 1:
+            return Communicator(device=self.device, axis=axis)
+        made = [dist.new_group(list(one), timeout=timedelta(seconds=self.timeout_s)) for one in groups]
+        mine = next(i for i, one in enumerate(groups) if self.rank in one)
+        return Communicator(
+            rank=rank,
+            world_size=len(groups[mine]),
+            group=made[mine],
+            device=self.device,
+            axis=axis,
+            names=[self.names[one] for one in groups[mine]],
+            timeout_s=self.timeout_s,
+        )
 
     def close(self) -> None:
         """Leave the process group."""
@@ -121,13 +156,13 @@ class Communicator:
             dist.destroy_process_group(self._group)
             self._group = None
 
-    def use_host_memory(self, timeout_s: float = 1800.0) -> bool:
+    def use_host_memory(self) -> bool:
         """Exchange through shared memory from now on, where all ranks are on one host: whether they are.
 
         Every rank calls it, with nothing under way.
         """
         if self.world_size > 1 and self.device.type == "cpu":
-            self._host = connect_host(self, timeout_s)
+            self._host = connect_host(self, self.timeout_s)
         return self._host is not None
 
     def start_exchange(
@@ -222,17 +257,20 @@ class Communicator:
     def _allocated(self, shape: Sequence[int]) -> Tensor:
         return torch.empty(tuple(shape), dtype=torch.int64, device=self.device)
 
-    def _started(self, operations: Sequence[tuple[bool, Tensor, int]]) -> Sequence[dist.Work | Moving]:
+    def _started(self, operations: Sequence[tuple[bool, Tensor, int]]) -> Sequence[Work]:
         """operations: whether it is sent, the block, the other rank."""
-        host = self._host
+        host, peers = self._host, [peer for _, _, peer in operations]
         if host is not None:
-            return [(host.send if sent else host.receive)(block, peer) for sent, block, peer in operations]
-        return dist.batch_isend_irecv(
+            moving = [(host.send if sent else host.receive)(block, peer) for sent, block, peer in operations]
+            return list(zip(moving, peers, strict=True))
+        works = dist.batch_isend_irecv(
             [
                 dist.P2POp(dist.isend if sent else dist.irecv, block, group=self._group, group_peer=peer)
                 for sent, block, peer in operations
             ]
         )
+        # NCCL makes one work of all.
+        return list(zip(works, peers if len(works) == len(peers) else [None] * len(works), strict=True))
 
     def _checked(self, block: Tensor, shape: tuple[int, ...], where: str) -> Tensor:
         assert block.dtype == torch.int64, f"{where} is {block.dtype}, blocks are int64"
@@ -241,13 +279,15 @@ class Communicator:
         assert block.device.type == self.device.type, f"{where} is on {block.device}, not {self.device}"
         return block
 
-    def _guard(self, node: str, action: Callable[[], T]) -> T:
+    def _guard(self, node: str, action: Callable[[], T], peer: int | None = None) -> T:
         try:
             return action()
-        except RuntimeError as error:
-            raise CommunicationError(
-                f"{node}: rank {self.rank} lost another rank: {first_line(error)}"
-            ) from error
+        except (RuntimeError, TimeoutError) as error:
+            reason, own = first_line(error), self.names[self.rank]
+            if "timed out" in reason.lower():  # gloo does not say more, but where in its source
+                reason = f"it did not answer in {self.timeout_s:g} s"
+            other = "another rank" if peer is None else f"rank {self.names[peer]}"
+            raise CommunicationError(f"{node}: rank {own} lost {other}: {reason}") from error
 
 
 def first_line(error: BaseException) -> str:

@@ -34,7 +34,14 @@ class FailedEvent(msgspec.Struct, frozen=True, tag_field="event", tag="failed"):
     secondary: bool = False
 
 
-Event: TypeAlias = ProgressEvent | DoneEvent | FailedEvent
+class LostEvent(msgspec.Struct, frozen=True, tag_field="event", tag="lost"):
+    """torch elastic gave up: this rank ended in the last attempt, with this status (minus a signal)."""
+
+    rank: int
+    code: int
+
+
+Event: TypeAlias = ProgressEvent | DoneEvent | FailedEvent | LostEvent
 
 
 class Order(msgspec.Struct, frozen=True):

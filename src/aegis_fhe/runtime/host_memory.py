@@ -1,7 +1,7 @@
 """Blocks between ranks of one host through memory that they share, where sockets would take their processors.
 
-Each rank has a file of memory with a ring for every other rank, which that one writes and this one reads. Its
-name is forgotten as soon as all have mapped it, so nothing stays behind, whoever is killed.
+Each rank has a file of memory with a ring for every other rank, which that one writes and this one reads. It
+has no name: others open it through the process that made it, so nothing stays behind, whoever is killed when.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import mmap
 import os
 import secrets
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,11 +17,11 @@ import torch
 from torch import Tensor
 
 from aegis_fhe.ring import _kernels
+from aegis_fhe.runtime.process_state import is_stopped, lives
 
 if TYPE_CHECKING:
     from aegis_fhe.runtime.collectives import Communicator
 
-FOLDER = Path("/dev/shm")
 RING_BYTES = 4 << 20
 HEAD_BYTES = 128  # as RingHead of csrc/host_link.h
 STRIDE = RING_BYTES + HEAD_BYTES
@@ -30,11 +29,11 @@ LOOK_S = 1.0  # how often one that waits looks whether the other still lives
 
 
 class _Place(msgspec.Struct, frozen=True):
-    """Of one rank: on which start of which host, as which process, in which file, if any."""
+    """Of one rank: on which start of which host, as which process, which of its open files, if any."""
 
     host: str
     process: int
-    name: str | None
+    file: int | None
 
 
 class HostMemory:
@@ -73,14 +72,16 @@ class HostMemory:
         return Moving(self, self._open.receive(peer, block.data_ptr(), block.nbytes), block, peer)
 
     def wait(self, ticket: int, peer: int) -> None:
-        """Raises RuntimeError when the peer is gone, or nothing came in time."""
-        waited = 0.0
-        while not self._open.wait(ticket, LOOK_S):
-            waited += LOOK_S
-            if not _lives(self._peers[peer]) and not self._open.wait(ticket, 0.0):
-                raise RuntimeError(f"process {self._peers[peer]} of rank {peer} is gone")
+        """Raises RuntimeError when the peer is gone, TimeoutError when nothing came in time."""
+        waited, look = 0.0, min(LOOK_S, self._timeout_s)
+        while not self._open.wait(ticket, look):
+            waited += look
+            process = self._peers[peer]
+            if not lives(process) and not self._open.wait(ticket, 0.0):
+                raise RuntimeError(f"process {process} is gone")
             if waited >= self._timeout_s:
-                raise RuntimeError(f"rank {peer} did not answer in {self._timeout_s:.0f} s")
+                stopped = ", it is stopped (SIGSTOP)" if is_stopped(process) else ""
+                raise TimeoutError(f"process {process} did not answer in {self._timeout_s:g} s{stopped}")
 
 
 class Moving:
@@ -90,52 +91,49 @@ class Moving:
         self._memory, self._ticket, self._block, self._peer = memory, ticket, block, peer
 
     def wait(self) -> None:
-        """Until it is there, or lies in the ring. Raises RuntimeError as `HostMemory.wait`."""
+        """Until it is there, or lies in the ring. Raises as `HostMemory.wait`."""
         self._memory.wait(self._ticket, self._peer)
 
 
 def connect_host(communicator: Communicator, timeout_s: float) -> HostMemory | None:
     """Every rank calls it; None, on all of them, where they are not on one host or it has no such memory."""
     own, size = _create(communicator.world_size * STRIDE), communicator.world_size
-    mine = _Place(host=_host(), process=os.getpid(), name=None if own is None else own[0])
+    mine = _Place(host=_host(), process=os.getpid(), file=None if own is None else own[0])
     found = communicator.gather_objects("host memory", msgspec.to_builtins(mine))
     places = [msgspec.convert(one, _Place) for one in found]
     maps: list[mmap.mmap] | None = None
     try:
-        if all(place.name is not None and place.host == mine.host for place in places) and own is not None:
+        if all(place.file is not None and place.host == mine.host for place in places) and own is not None:
             maps = [
-                own[1] if rank == communicator.rank else _attach(place.name or "", size * STRIDE)
+                own[1] if rank == communicator.rank else _attach(place, size * STRIDE)
                 for rank, place in enumerate(places)
             ]
     except OSError:
         maps = None
     every = communicator.gather_objects("host memory", maps is not None)
     if own is not None:
-        with suppress(OSError):
-            (FOLDER / own[0]).unlink()
+        os.close(own[0])
     if maps is None or not all(every):
         return None
     return HostMemory(communicator.rank, maps, [place.process for place in places], timeout_s)
 
 
-def _create(size: int) -> tuple[str, mmap.mmap] | None:
-    name = f"aegis-{secrets.token_hex(16)}"
+def _create(size: int) -> tuple[int, mmap.mmap] | None:
+    """An open file and its map; None where the system has no such memory, or not so much."""
     try:
-        file = os.open(FOLDER / name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            os.posix_fallocate(file, 0, size)
-            return name, mmap.mmap(file, size)
-        except OSError:
-            (FOLDER / name).unlink()
-            raise
-        finally:
-            os.close(file)
+        file = os.memfd_create("aegis-rings")
     except (OSError, AttributeError):
+        return None
+    try:
+        os.posix_fallocate(file, 0, size)
+        return file, mmap.mmap(file, size)
+    except OSError:
+        os.close(file)
         return None
 
 
-def _attach(name: str, size: int) -> mmap.mmap:
-    file = os.open(FOLDER / Path(name).name, os.O_RDWR | os.O_NOFOLLOW)
+def _attach(place: _Place, size: int) -> mmap.mmap:
+    file = os.open(f"/proc/{place.process}/fd/{place.file}", os.O_RDWR)
     try:
         return mmap.mmap(file, size)
     finally:
@@ -143,17 +141,9 @@ def _attach(name: str, size: int) -> mmap.mmap:
 
 
 def _host() -> str:
-    """Of this start of this machine."""
+    """Of this start of this machine, and of those who number its processes as this one does."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip() + os.uname().nodename
+        start, numbers = Path("/proc/sys/kernel/random/boot_id").read_text(), os.readlink("/proc/self/ns/pid")
     except OSError:
         return secrets.token_hex(16)
-
-
-def _lives(process: int) -> bool:
-    """Whether a process of this host runs: one that ended and was not asked for is a zombie."""
-    try:
-        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state not in "ZX"
+    return f"{start.strip()} {os.uname().nodename} {numbers}"

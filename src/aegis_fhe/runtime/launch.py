@@ -60,6 +60,11 @@ class WorkerReport:
     peak_bytes: int
     seconds: float
 
+    @classmethod
+    def of(cls, done: DoneEvent) -> WorkerReport:
+        """As it was said."""
+        return cls(rank=done.rank, result=done.result, peak_bytes=done.peak_bytes, seconds=done.seconds)
+
 
 def launch(
     module: str,
@@ -135,8 +140,8 @@ def supervise(
                 workers[message.rank].stage = message.stage
                 if on_progress is not None:
                     on_progress(message)
-            case DoneEvent(rank, result, peak_bytes, seconds):
-                reports[rank] = WorkerReport(rank=rank, result=result, peak_bytes=peak_bytes, seconds=seconds)
+            case DoneEvent():
+                reports[message.rank] = WorkerReport.of(message)
             case FailedEvent():
                 failures.append(message)
             case Exited() if message.rank not in reports:
@@ -159,7 +164,10 @@ def is_cause(failure: FailedEvent | Exited) -> bool:
 def failure_text(workers: Sequence[WorkerProcess], failures: Sequence[FailedEvent | Exited]) -> str:
     """One line on the failure that caused the others."""
     failure = next(filter(is_cause, failures), failures[0])
-    worker = workers[failure.rank]
+    worker, silent = workers[failure.rank], ""
+    if isinstance(failure, FailedEvent) and failure.secondary:
+        failed = {one.rank for one in failures}
+        silent = "".join(f"; {one.silence()}" for one in workers if one.rank not in failed)
     if isinstance(failure, FailedEvent):
         reason = f"{failure.error}: {failure.message}"
     elif failure.code < 0:
@@ -169,12 +177,12 @@ def failure_text(workers: Sequence[WorkerProcess], failures: Sequence[FailedEven
         )
     else:
         reason = f"ended with status {failure.code}" + worker.last_words()
-    return f"worker {failure.rank} of {len(workers)}, {worker.where()}, failed: {reason}"
+    return f"worker {failure.rank} of {len(workers)}, {worker.where()}, failed: {reason}{silent}"
 
 
 def timeout_text(workers: Sequence[WorkerProcess], done: Mapping[int, Any], timeout_s: float | None) -> str:
     """One line on who is not done."""
-    late = [f"worker {worker.rank} {worker.where()}" for worker in workers if worker.rank not in done]
+    late = [worker.silence() for worker in workers if worker.rank not in done]
     return f"not done after {timeout_s:g} s: {', '.join(late)}; allow more time or use fewer tokens"
 
 

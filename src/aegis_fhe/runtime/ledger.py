@@ -8,7 +8,7 @@ from the plan.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from aegis_fhe.observe.trace import TraceLog
@@ -124,6 +124,21 @@ def merge(ledgers: Sequence[Ledger]) -> Ledger:
             f"{merged.bytes_sent} bytes were sent but {merged.bytes_received} received over all ranks"
         )
     return merged
+
+
+def totals(ledgers: Iterable[Iterable[Entry]]) -> tuple[Entry, ...]:
+    """One entry for each axis, node and operation, in no time, control messages left out."""
+    found: dict[tuple[str, str, str], Entry] = {}
+    for entry in (entry for entries in ledgers for entry in entries if not entry.control):
+        key = entry.axis, entry.node, entry.operation
+        known = found.get(key)
+        found[key] = replace(
+            entry,
+            bytes_received=entry.bytes_received + (0 if known is None else known.bytes_received),
+            bytes_sent=entry.bytes_sent + (0 if known is None else known.bytes_sent),
+            start=entry.end,
+        )
+    return tuple(found.values())
 
 
 def sum_by_node(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:

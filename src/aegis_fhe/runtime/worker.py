@@ -86,19 +86,34 @@ def run_worker(body: Callable[[WorkerContext], Any], *, forbidden: Iterable[str]
     Modules under `forbidden` cannot be imported from here on, and must not be loaded yet. Whatever else
     prints to standard output goes to standard error. When the parent disappears, so does this process.
     """
+
+    def ordered() -> Order:
+        order = read_order()
+        threading.Thread(target=exit_with_parent, daemon=True).start()
+        return order
+
+    serve(ordered, body, send, forbidden)
+
+
+def serve(
+    ordered: Callable[[], Order],
+    body: Callable[[WorkerContext], Any],
+    done: Callable[[TextIO, DoneEvent], None],
+    forbidden: Iterable[str],
+) -> None:
+    """As `run_worker`, with an order from elsewhere; done: what is done with the result of the body."""
     stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     rank = -1
     start = time.monotonic()
     try:
-        order = read_order()
+        order = ordered()
         rank = order.rank
-        threading.Thread(target=exit_with_parent, daemon=True).start()
         forbid_imports(forbidden)
         context = WorkerContext(order, stream)
         result = body(context)
         context.close()
-        send(stream, DoneEvent(rank, result, peak_bytes(), time.monotonic() - start))
+        done(stream, DoneEvent(rank, result, peak_bytes(), time.monotonic() - start))
     except Exception as error:
         if not isinstance(error, AegisError):  # ours explain themselves in one line
             traceback.print_exc()

@@ -14,7 +14,8 @@ from typing import TypeAlias
 
 import msgspec
 
-from aegis_fhe.runtime.events import DoneEvent, Event, FailedEvent, Order, ProgressEvent
+from aegis_fhe.runtime.events import Event, FailedEvent, Order
+from aegis_fhe.runtime.process_state import is_stopped
 from aegis_fhe.runtime.worker import LENGTH_DIGITS
 
 TAIL_LINES = 20
@@ -29,7 +30,7 @@ class Exited:
     explained: bool
 
 
-Message: TypeAlias = ProgressEvent | DoneEvent | FailedEvent | Exited
+Message: TypeAlias = Event | Exited
 
 
 class WorkerProcess:
@@ -64,6 +65,11 @@ class WorkerProcess:
     def where(self) -> str:
         """The stage it was in, for messages."""
         return f"at {self.stage!r}" if self.stage else "before its first stage"
+
+    def silence(self) -> str:
+        """What one that neither failed nor is done is doing, for messages."""
+        doing = "is stopped (SIGSTOP)" if is_stopped(self.process.pid) else "says nothing"
+        return f"worker {self.rank}, {self.where()}, {doing}"
 
     def last_words(self) -> str:
         """The last line it printed, for messages."""

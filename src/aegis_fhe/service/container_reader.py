@@ -70,6 +70,7 @@ class ContainerReader:
         except OSError as error:
             raise ContainerError(f"{self.path} cannot be read ({error.strerror}); check the path") from error
         self._digests = DigestThread()
+        self.digest = ""
         try:
             self.total_bytes = os.fstat(self._file).st_size
             preamble = self._read_header()

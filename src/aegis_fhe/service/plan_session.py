@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,18 +19,23 @@ from aegis_fhe.placement.plan_file import StoredPlan
 from aegis_fhe.placement.traffic import Key
 from aegis_fhe.program.long.decoder_program import DecoderProgram
 from aegis_fhe.ring import native
+from aegis_fhe.runtime.collectives import TIMEOUT_S
+from aegis_fhe.runtime.elastic import launch_elastic
 from aegis_fhe.runtime.events import ProgressEvent
 from aegis_fhe.runtime.launch import LaunchOptions, WorkerReport, launch
 from aegis_fhe.runtime.ledger import LedgerError
 from aegis_fhe.runtime.mesh.planned import PlannedProgram
 from aegis_fhe.service.client import Client
 from aegis_fhe.service.decoder_file import save_decoder
-from aegis_fhe.service.job import WAITING, JobFiles
-from aegis_fhe.service.plan_worker import DeviceReport, PlanWorkerConfig
+from aegis_fhe.service.job import WAITING
+from aegis_fhe.service.plan_folder import PlanFolder, folder_of, write_whole
+from aegis_fhe.service.plan_job import PlanJob
+from aegis_fhe.service.plan_worker import DeviceReport
 from aegis_fhe.service.result_rows import join_rows
 
 Array = NDArray[np.float64]
 WORKER_MODULE = "aegis_fhe.service.plan_worker"
+ELASTIC_MODULE = "aegis_fhe.service.plan_elastic"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +64,8 @@ def run_plan(
     hidden: Array,
     *,
     threads: int | None = None,
+    timeout_s: float = TIMEOUT_S,
+    job: PlanJob | None = None,
     say: Callable[[str], None] = lambda line: None,
     on_progress: Callable[[ProgressEvent], None] | None = None,
     on_output: Callable[[int, str], None] | None = None,
@@ -68,9 +74,10 @@ def run_plan(
     """Writes plan, program, keys and ciphertexts, runs a worker for each device, decrypts.
 
     program: the planned layer as one that files hold. hidden [tokens, features]: the text. threads: of each
-    worker, by default its share of the cores. trace: where to write what every device did when
-    (`observe.perfetto`), also when one fails. Raises WorkerError; LedgerError when a device received other
-    bytes than were predicted.
+    worker, by default its share of the cores. timeout_s: how long a worker waits for another. job: keeps
+    files and checkpoints in a folder, by default nothing outlives the run. trace: where to write what every
+    device did when (`observe.perfetto`), also when one fails. Raises WorkerError; LedgerError when a device
+    received other bytes than were predicted.
     """
     seconds: dict[str, float] = {}
 
@@ -81,20 +88,23 @@ def run_plan(
         seconds[name] = time.monotonic() - start
         return found
 
-    with tempfile.TemporaryDirectory(prefix="aegis-") as temporary:
-        files, plan = JobFiles(folder=Path(temporary)), Path(temporary) / "plan.json"
-        (input_file,) = files.inputs
-        (results,) = files.results(planned.mesh.schedule.mesh.world_size)
-        plan.write_bytes(msgspec.json.encode(stored))
-        save_decoder(program, files.program)
-        step("encrypt", lambda: client.write_input(hidden, input_file))
-        step("keys", lambda: client.write_keys(files.keys, durable=False))
-        config = _config(plan, files, results, program)
-        with traced(config, files.folder, trace):
-            reports = step("devices", lambda: _launched(config, threads, on_progress, on_output))
+    world_size, own = planned.mesh.schedule.mesh.world_size, job or PlanJob(cuts=0)
+    launching = LaunchOptions(
+        world_size=world_size, threads=threads, environment=WAITING, collective_timeout_s=timeout_s
+    )
+    with folder_of(job) as folder:
+        write_whole(folder.plan, msgspec.json.encode(stored))
+        save_decoder(program, folder.files.program)
+        step("encrypt", lambda: client.write_input(hidden, folder.files.inputs[0]))
+        step("keys", lambda: client.write_keys(folder.files.keys, durable=job is not None))
+        kernels = native.choose_path(program.params.kernel_path)
+        folder.begin(own.options(launching, kernels, traces=trace is not None))
+        with traced(folder, world_size, trace):
+            reports = step("devices", lambda: _reports(folder, job, launching, say, on_progress, on_output))
         devices = tuple(msgspec.convert(report.result, DeviceReport) for report in reports)
-        rows = step("join", lambda: join_rows(program, planned.mesh, results))
+        rows = step("join", lambda: join_rows(program, planned.mesh, folder.results(world_size)))
         result = step("decrypt", lambda: client.decrypted(rows, len(hidden)))
+        folder.end()
     run = PlanRun(
         values=result.hidden,
         digest=result.digest,
@@ -113,39 +123,30 @@ def check_bytes(predicted: Sequence[Mapping[Key, int]], received: Sequence[Mappi
         raise LedgerError(f"measured bytes are not those that were predicted: {difference}")
 
 
-def _config(
-    plan: Path, files: JobFiles, results: Sequence[Path], program: DecoderProgram
-) -> PlanWorkerConfig:
-    return PlanWorkerConfig(
-        plan=str(plan),
-        program=str(files.program),
-        keys=str(files.keys),
-        input=str(files.inputs[0]),
-        results=[str(path) for path in results],
-        kernels=native.choose_path(program.params.kernel_path),
-    )
-
-
 @contextmanager
-def traced(config: PlanWorkerConfig, folder: Path, trace: Path | None) -> Iterator[None]:
-    """Workers log in the folder; what they logged is merged, also when one of them failed."""
-    if trace is None:
-        yield
-        return
-    logs = [folder / f"trace-{rank}.jsonl" for rank in range(len(config.results))]
-    config.traces = [str(path) for path in logs]
+def traced(folder: PlanFolder, world_size: int, trace: Path | None) -> Iterator[None]:
+    """What workers logged in the folder is merged, also when one of them failed."""
     try:
         yield
     finally:
-        merge_traces([path for path in logs if path.exists()], trace)
+        if trace is not None:
+            logs = [folder.trace(rank) for rank in range(world_size)]
+            merge_traces([path for path in logs if path.exists()], trace)
 
 
-def _launched(
-    config: PlanWorkerConfig,
-    threads: int | None,
+def _reports(
+    folder: PlanFolder,
+    job: PlanJob | None,
+    options: LaunchOptions,
+    say: Callable[[str], None],
     on_progress: Callable[[ProgressEvent], None] | None,
     on_output: Callable[[int, str], None] | None,
 ) -> list[WorkerReport]:
-    options = LaunchOptions(world_size=len(config.results), threads=threads, environment=WAITING)
-    facts = msgspec.to_builtins(config)
-    return launch(WORKER_MODULE, facts, options, on_progress=on_progress, on_output=on_output)
+    """Of workers that ran once, that were started again where one failed, or that somebody else starts."""
+    if job is None:
+        config = folder.config(folder.options())
+        return launch(WORKER_MODULE, config, options, on_progress=on_progress, on_output=on_output)
+    if not job.one_host:
+        return folder.wait(options.world_size, say)
+    launch_elastic(ELASTIC_MODULE, [str(folder.folder)], options, job.restarts, on_output=say)
+    return folder.reports(options.world_size)

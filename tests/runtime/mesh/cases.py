@@ -22,6 +22,7 @@ from aegis_fhe.program.long.divide import Division
 from aegis_fhe.program.long.shape import LayerShape
 from aegis_fhe.program.operators import Refresh
 from aegis_fhe.runtime.mesh import (
+    Checkpoints,
     MeshCommunicators,
     MeshDevice,
     MeshExecution,
@@ -59,12 +60,16 @@ class Case:
     def share(
         self,
         communicators: MeshCommunicators,
+        checkpoints: Checkpoints | None = None,
+        params: Parameters | None = None,
+        *,
         log: TraceLog | None = None,
         observer: StepObserver | None = None,
     ) -> MeshExecution:
         """What one device makes of the layer, with a ring, and so an arena, of its own."""
         e = self.encrypted
-        params = Parameters.from_dict(e.program.params.to_dict())
+        if params is None:
+            params = Parameters.from_dict(e.program.params.to_dict())
         device = MeshDevice(self.program, params, e.keys, communicators)
         inputs = {
             name: replace(x, parts=params.ring.arena.copy(x.parts))
@@ -75,7 +80,7 @@ class Case:
         if log is not None:
             observers.append(TracedSteps(log, self.program, communicators, params.ring.arena))
         observer = Observers(observers) if observers else None
-        return device.run(inputs, e.program.context(TOKENS), observer)
+        return device.run(inputs, e.program.context(TOKENS), observer, checkpoints)
 
     @cached_property
     def memories(self) -> list[DeviceMemory]:

@@ -6,8 +6,9 @@ import threading
 import time
 import zlib
 from collections import Counter
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from hypothesis import given, settings
@@ -19,8 +20,9 @@ from aegis_fhe.placement.moves import Arrival, Exchange, Form, ValueMove
 from aegis_fhe.placement.schedule import Assignment, Schedule, schedule
 from aegis_fhe.program.graph import Graph
 from aegis_fhe.runtime.collectives import Communicator
+from aegis_fhe.runtime.mesh.checkpoints import Checkpoints, alive_names
 from aegis_fhe.runtime.mesh.connect import MeshCommunicators
-from aegis_fhe.runtime.mesh.flights import Flights, Ready
+from aegis_fhe.runtime.mesh.flights import Cut, Flights, Ready
 from aegis_fhe.runtime.transfers import Transfer
 from placement.test_schedule import node, placed
 
@@ -94,14 +96,62 @@ def test_every_value_comes_where_it_is_read(case: tuple[Graph, Assignment], seed
         assert made == {name: numbers[name] for name in made}
 
 
+@settings(max_examples=100, deadline=None)
+@given(placed(), st.sets(st.integers(1, 14)), st.integers(0, 2**32 - 1))
+def test_a_run_goes_on_from_every_cut(case: tuple[Graph, Assignment], places: set[int], seed: int):
+    """Devices stop at cuts with nothing under way; others that begin there make the same of what was here."""
+    graph, assignment = case
+    plan, numbers = schedule(graph, assignment), expected(graph)
+    checkpoints = Checkpoints(cuts=tuple(place for place in places if place < len(graph.nodes)))
+    cut, rounds, _ = checkpoints.divided(plan)
+    states: dict[tuple[int, int], Here] = {}
+    meeting = threading.Barrier(plan.mesh.tokens)
+
+    def whole(communicators: MeshCommunicators) -> dict[str, int]:
+        return run(cut, graph, communicators, meeting, seed, rounds, states=states)
+
+    def rest(first: int) -> Callable[[MeshCommunicators], dict[str, int]]:
+        return lambda c: run(cut, graph, c, meeting, seed, rounds, first, states[c.group, first])
+
+    mesh, every = Mesh(tokens=plan.mesh.tokens), set(graph.results)
+    for made in mesh_together(mesh, whole):
+        assert made == {name: numbers[name] for name in made}
+    for first in rounds:
+        for group, made in enumerate(mesh_together(mesh, rest(first))):
+            assert made == {name: numbers[name] for name in made}
+            later = {node.name for nodes in cut.rounds_of(group)[first:] for node in nodes}
+            assert later <= set(made)
+            every -= set(made)
+    assert not every or not rounds
+
+
+Here: TypeAlias = dict[Form, dict[str, Tensor]]
+
+
 def run(
-    plan: Schedule, graph: Graph, communicators: MeshCommunicators, meeting: threading.Barrier, seed: int
+    plan: Schedule,
+    graph: Graph,
+    communicators: MeshCommunicators,
+    meeting: threading.Barrier,
+    seed: int,
+    cuts: Collection[int] = (),
+    first: int = 0,
+    begin: Here | None = None,
+    states: dict[tuple[int, int], Here] | None = None,
 ) -> dict[str, int]:
     """What a group made; at the end nothing is left here but results."""
     group = communicators.group
-    values: Any = Numbers(communicators, plan.uses(group, graph.results))
+    values: Any = Numbers(communicators, plan.uses(group, graph.results, first))
+    if begin is not None:
+        values.here = {form: dict(own) for form, own in begin.items()}
+        assert alive_names(values, plan, first) == {(f, name) for f, own in begin.items() for name in own}
     made: dict[str, int] = {}
-    for step in Flights(values, plan).steps():
+    flights = Flights(values, plan, cuts, first)
+    for step in flights.steps():
+        if isinstance(step, Cut) and states is not None:
+            assert not flights.messages.coming
+            assert not flights.messages.sent
+            states[group, step.rounds] = {form: dict(own) for form, own in values.here.items()}
         if not isinstance(step, Ready):
             continue
         one, form = step.node, plan.assignment.form(step.node)

@@ -31,6 +31,9 @@ class Heard:
         self.steps: list[tuple[str, float, float, float]] = []
         self.progress: list[tuple[str, float]] = []
 
+    def begin(self) -> None:
+        assert not self.steps
+
     def after(self, step: Step, waited: float, began: float, ended: float) -> None:
         self.steps.append((step.stage, waited, began, ended))
 
@@ -71,7 +74,7 @@ def devices(tmp_path_factory: pytest.TempPathFactory) -> list[Watched]:
         weights = {node.name: float(number) for number, node in enumerate(nodes)}
         observers = Observers([one, ReportedSteps(one, weights), other])
         with TraceLog(folder / str(rank), rank) as log:
-            execution = CASE.share(communicators, log, observers)
+            execution = CASE.share(communicators, log=log, observer=observers)
         return Watched(execution, communicators.received(), folder / str(rank), one, other)
 
     return mesh_together(MESH, body)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-
-import torch.distributed as dist
 
 from aegis_fhe.errors import CompatibilityError
 from aegis_fhe.placement.mesh import Mesh
 from aegis_fhe.placement.traffic import LIMB_AXIS, TEAM_AXIS, TOKEN_AXIS
 from aegis_fhe.ring.arena import Arena
 from aegis_fhe.runtime.collectives import Communicator
+from aegis_fhe.runtime.ledger import Entry, totals
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +47,16 @@ class MeshCommunicators:
         for communicator in (self.tokens, self.limbs, self.team):
             communicator.use_host_memory()
 
+    def entries(self) -> tuple[Entry, ...]:
+        """What was exchanged so far, as one entry for each axis, stage and kind, without control messages."""
+        return totals(one.ledger.entries for one in (self.tokens, self.limbs, self.team))
+
+    def exchanged(self, entries: Iterable[Entry]) -> None:
+        """What an earlier run exchanged up to where this one begins."""
+        by_axis = {one.axis: one.ledger for one in (self.tokens, self.limbs, self.team)}
+        for entry in entries:
+            by_axis[entry.axis].add(entry)
+
     def received(self) -> dict[tuple[str, str, str], int]:
         """Bytes received for each (axis, stage, kind of collective), as `placement.traffic` predicts them."""
         found = {}
@@ -65,17 +75,7 @@ def connect_mesh(world: Communicator, mesh: Mesh) -> MeshCommunicators:
     group, device = mesh.place(world.rank)
     return MeshCommunicators(
         mesh=mesh,
-        tokens=_axis(world, mesh.columns(), group, TOKEN_AXIS),
-        limbs=_axis(world, mesh.groups(), device, LIMB_AXIS),
-        team=_axis(world, [list(range(mesh.world_size))], world.rank, TEAM_AXIS),
+        tokens=world.part(mesh.columns(), group, TOKEN_AXIS),
+        limbs=world.part(mesh.groups(), device, LIMB_AXIS),
+        team=world.part([range(mesh.world_size)], world.rank, TEAM_AXIS),
     )
-
-
-def _axis(world: Communicator, groups: list[list[int]], place: int, axis: str) -> Communicator:
-    """This rank's group of one direction: all ranks make all groups, in one order."""
-    size = len(groups[0])
-    if size == 1:
-        return Communicator(device=world.device, axis=axis)
-    made = [dist.new_group(ranks) for ranks in groups]
-    mine = next(i for i, ranks in enumerate(groups) if world.rank in ranks)
-    return Communicator(rank=place, world_size=size, group=made[mine], device=world.device, axis=axis)

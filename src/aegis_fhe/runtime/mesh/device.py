@@ -18,6 +18,7 @@ from aegis_fhe.program.graph import Node
 from aegis_fhe.program.operators import Context
 from aegis_fhe.ring.arena import Arena
 from aegis_fhe.runtime.limbs import KeyRows, LimbEvaluator, held_keys, shard_ciphertext
+from aegis_fhe.runtime.mesh.checkpoints import Checkpoints
 from aegis_fhe.runtime.mesh.connect import MeshCommunicators
 from aegis_fhe.runtime.mesh.execute import MeshExecution, MeshProgram, execute_schedule
 from aegis_fhe.runtime.mesh.observer import StepObserver
@@ -41,10 +42,11 @@ class MeshDevice:
         inputs: MutableMapping[str, Ciphertext],
         context: Context,
         observer: StepObserver | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> MeshExecution:
         """This device's share; inputs: whole ciphertexts, taken out of it, of which it keeps its own.
 
-        observer: told of every step.
+        observer: told of every step; checkpoints: as of `execute_schedule`.
         """
         self.prepare(context)
         rank, forms, own = self.communicators.rank, self.program.forms, dict[str, Ciphertext]()
@@ -60,6 +62,7 @@ class MeshDevice:
             weights=self.weights,
             keys_bytes=self.keys_bytes,
             observer=observer,
+            checkpoints=checkpoints,
         )
 
     def reads(self, name: str) -> bool:

@@ -8,15 +8,17 @@ that it sends for it has left.
 Nobody waits for ever. Say that all devices have ended round r - 1. Then all have said that they are ready for
 what round r needs, which was made before and has left: it does arrive, every device can compute its nodes of
 r, and all that it sends for them, which it waits for at the end, is received.
+
+Before a cut nothing of the next round is announced, and what this one needs is waited for, also where no node
+has asked for it yet: then nothing is under way. The next round announces its own exchanges when it begins.
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 from aegis_fhe.placement.moves import Exchange
 from aegis_fhe.placement.schedule import Round, Schedule
@@ -38,12 +40,24 @@ class Ready:
         return self.node.stage
 
 
+@dataclass(frozen=True)
+class Cut:
+    """Nothing is under way, on any device that has come here. rounds: how many are done."""
+
+    rounds: int
+    stage: str = "checkpoint"
+
+
 @dataclass
 class Flights:
-    """Of one device. announced, ended: how many exchanges, in the order of the schedule."""
+    """Of one device. cuts: numbers of rounds before which there is a cut; first: the round to begin with, all
+    before it being done. announced, ended: how many exchanges, in the order of the schedule.
+    """
 
     values: Values
     plan: Schedule
+    cuts: Collection[int] = ()
+    first: int = 0
     announced: int = 0
     ended: int = 0
     expected: deque[Numbered] = field(default_factory=deque)
@@ -51,13 +65,19 @@ class Flights:
 
     def __post_init__(self) -> None:
         self.messages = Messages(self.values)
+        self.announced = self.ended = sum(len(one.exchanges) for one in self.plan.rounds[: self.first])
 
-    def steps(self) -> Iterator[Ready | Exchange]:
+    def steps(self) -> Iterator[Ready | Exchange | Cut]:
         """This device's nodes, each as soon as its inputs are here, for someone who computes it before the
-        next step; and exchanges as they end.
+        next step; exchanges as they end; and cuts.
         """
-        for one, following in pairwise([*self.plan.rounds, Round(exchanges=(), nodes=())]):
-            self._announce(following.exchanges)
+        rounds = [*self.plan.rounds, Round(exchanges=(), nodes=())]
+        for number in range(self.first, len(self.plan.rounds)):
+            one, is_cut = rounds[number], number + 1 in self.cuts
+            if number == self.first or number in self.cuts:
+                self._announce(one.exchanges)
+            if not is_cut:
+                self._announce(rounds[number + 1].exchanges)
             for node in one.nodes:
                 if self.values.group in self.plan.assignment.groups(node):
                     self._expect(self.plan.position[node.name])
@@ -65,9 +85,13 @@ class Flights:
                     yield Ready(node, self.values.nbytes + self.messages.nbytes)
                     self._depart()
             self._expect()
+            if is_cut:
+                self.messages.arrive_all()
             for exchange in one.exchanges:
                 self._end(exchange)
                 yield exchange
+            if is_cut:
+                yield Cut(number + 1)
 
     def _announce(self, exchanges: Sequence[Exchange]) -> None:
         """Those that the next round needs: queues what leaves and what comes."""

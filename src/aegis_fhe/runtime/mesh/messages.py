@@ -11,6 +11,7 @@ from torch import Tensor
 from aegis_fhe.placement.moves import Arrival, Exchange, Form, ValueMove
 from aegis_fhe.runtime import collectives
 from aegis_fhe.runtime.mesh.values import Values
+from aegis_fhe.runtime.out_of_memory import memory_for
 from aegis_fhe.runtime.transfers import Transfer
 
 
@@ -94,6 +95,11 @@ class Messages:
             if parts is not None:
                 self.values.put(name, form, [(part.move, self._block(part)) for part in parts])
 
+    def arrive_all(self) -> None:
+        """Waits for everything that is under way."""
+        for name, form in list(self.coming):
+            self.arrive([name], form)
+
     def leave(self, number: int) -> None:
         """Waits until all that was sent of an exchange has left."""
         for one in self.sent.pop(number, ()):
@@ -110,7 +116,8 @@ class Messages:
         self, exchange: Exchange, transfers: Sequence[Transfer], owned: Mapping[int, Tensor]
     ) -> collectives.Exchange:
         tokens = self.values.communicators.tokens
-        return tokens.start_exchange(exchange.stage, owned, transfers, operation=exchange.kind)
+        with memory_for(exchange.stage):
+            return tokens.start_exchange(exchange.stage, owned, transfers, operation=exchange.kind)
 
     def _block(self, part: _Part) -> Tensor | None:
         """What comes from this device itself is read where it is."""

@@ -17,6 +17,9 @@ class ReportedSteps:
     sink: ProgressSink
     weights: Mapping[str, float]
 
+    def begin(self) -> None:
+        """Nothing is done yet of what counts."""
+
     def after(self, step: Step, waited: float, began: float, ended: float) -> None:
         """Each node counts for its weight, and is called by its stage."""
         if isinstance(step, Ready):

@@ -31,9 +31,13 @@ class TracedSteps:
     ) -> None:
         self.log, self.program, self.arena = log, program, arena
         every = (communicators.tokens, communicators.limbs, communicators.team)
-        self._written: list[tuple[Ledger, int]] = [(one.ledger, len(one.ledger.entries)) for one in every]
+        self._written: list[tuple[Ledger, int]] = [(one.ledger, 0) for one in every]
         # Ledgers are in UNIX seconds, steps on a clock that nobody sets.
         self._unix = time.time() - time.monotonic()
+
+    def begin(self) -> None:
+        """What the ledgers have so far is not of this run."""
+        self._written = [(ledger, len(ledger.entries)) for ledger, _ in self._written]
 
     def after(self, step: Step, waited: float, began: float, ended: float) -> None:
         """As `StepObserver`."""

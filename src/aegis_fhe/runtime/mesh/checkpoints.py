@@ -58,6 +58,8 @@ class Checkpoints:
 
     def divided(self, plan: Schedule) -> tuple[Schedule, frozenset[int], int]:
         """With rounds that end at the cuts; before which rounds a cut is; which round is the first to do."""
+        if not self.cuts and self.begin is None:
+            return plan, frozenset(), 0
         begin = 0 if self.begin is None else self.begin.position
         cut = plan.cut((*self.cuts, begin))
         number_at = {cut.begins(number): number for number in range(len(cut.rounds))}

@@ -70,7 +70,7 @@ class MeshDevice:
         return any(name in node.outputs for node in self._nodes)
 
     def prepare(self, context: Context) -> None:
-        """Draws the uniform halves of all keys and encodes all weights now: later it is time of a stage."""
+        """Draws the uniform halves of all keys and encodes all weights, once: later it is time of a stage."""
         self.communicators.receive_into(self.params.ring.arena)
         _ = self.keys_bytes
         self.weights.encode(self._nodes, self.program.symbols, context)

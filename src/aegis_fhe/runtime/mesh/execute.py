@@ -135,7 +135,7 @@ class _Run:
         before = self._begin(plan, first, checkpoints.begin, inputs)
         held = HeldMemory.of(
             self.evaluators["whole"].params,
-            (value for own in self.values.here.values() for value in own.values()),
+            self.values.every(),
             keys_bytes,
             self.weights.nbytes,
         )
@@ -149,7 +149,7 @@ class _Run:
             waiting[step.stage] += began - start
             if isinstance(step, Ready):
                 self._compute(step.node)
-                held.end(step.alive_bytes)
+                held.end(step)
             elif isinstance(step, Cut):
                 checkpoints.save(self._state(plan, step, seconds, waiting, held))
             now = time.monotonic()
@@ -158,6 +158,7 @@ class _Run:
             if isinstance(step, Ready):
                 held.begin()
             start = now
+            del step  # and what it keeps alive, before something arrives
         results = {
             name: self.values.here[self.form_of[name]][name]
             for name in self.program.results

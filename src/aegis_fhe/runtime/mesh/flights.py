@@ -20,19 +20,29 @@ from collections import defaultdict, deque
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from aegis_fhe.ckks.ciphertext import Ciphertext
 from aegis_fhe.placement.moves import Exchange
 from aegis_fhe.placement.schedule import Round, Schedule
 from aegis_fhe.program.graph import Node
+from aegis_fhe.runtime.mesh.held import stored_bytes
 from aegis_fhe.runtime.mesh.messages import Messages, Numbered
 from aegis_fhe.runtime.mesh.values import Values
 
 
 @dataclass(frozen=True)
 class Ready:
-    """A node whose inputs are here. alive_bytes: of all values here and under way."""
+    """A node whose inputs are here. values: all that are here, which live as long as this does; room: bytes
+    for what is under way.
+    """
 
     node: Node
-    alive_bytes: int
+    values: Sequence[Ciphertext]
+    room: int
+
+    @property
+    def alive_bytes(self) -> int:
+        """Of all values here and under way; counted when asked for, a millisecond for a thousand values."""
+        return stored_bytes(self.values) + self.room
 
     @property
     def stage(self) -> str:
@@ -82,7 +92,7 @@ class Flights:
                 if self.values.group in self.plan.assignment.groups(node):
                     self._expect(self.plan.position[node.name])
                     self.messages.arrive(node.inputs, self.plan.assignment.form(node))
-                    yield Ready(node, self.values.nbytes + self.messages.nbytes)
+                    yield Ready(node, self.values.every(), self.messages.nbytes)
                     self._depart()
             self._expect()
             if is_cut:

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from aegis_fhe.ckks.ciphertext import Ciphertext
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.placement.shape_memory import DeviceMemory
+
+
+class Alive(Protocol):
+    """What was here at a moment."""
+
+    @property
+    def alive_bytes(self) -> int:
+        """Of all values."""
+        ...
 
 
 @dataclass
@@ -35,11 +45,12 @@ class HeldMemory:
         """A node or an exchange begins."""
         self.params.ring.arena.reset_peaks()
 
-    def end(self, alive_bytes: int) -> None:
-        """It ended; alive_bytes: of the values before a node, or after what arrived in an exchange."""
+    def end(self, before: Alive) -> None:
+        """A node ended; before: its beginning, asked what was alive at a fuller moment than all so far."""
         held = self.params.ring.arena.bytes().peak_in_use - self.before
         if held > self.activations + self.workspace:
-            self.activations, self.workspace = alive_bytes, held - alive_bytes
+            self.activations = before.alive_bytes
+            self.workspace = held - self.activations
 
     @property
     def fullest(self) -> DeviceMemory:

@@ -17,7 +17,6 @@ from aegis_fhe.placement.mesh_limbs import MeshLimbs
 from aegis_fhe.placement.moves import Arrival, Exchange, Form, ValueMove
 from aegis_fhe.ring.arena import Arena
 from aegis_fhe.runtime.mesh.connect import MeshCommunicators
-from aegis_fhe.runtime.mesh.held import stored_bytes
 from aegis_fhe.runtime.transfers import Transfer
 
 Evaluators: TypeAlias = Mapping[Form, Evaluator]
@@ -53,10 +52,9 @@ class Values:
         """This device's group."""
         return self.communicators.group
 
-    @property
-    def nbytes(self) -> int:
-        """Of all that is here."""
-        return stored_bytes(x for own in self.here.values() for x in own.values())
+    def every(self) -> list[Ciphertext]:
+        """All that is here."""
+        return [x for own in self.here.values() for x in own.values()]
 
     @property
     def arena(self) -> Arena:

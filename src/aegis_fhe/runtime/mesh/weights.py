@@ -30,6 +30,7 @@ class KeptWeights(Plaintexts):
         super().__init__(params.encoder)
         self.params = params
         self._kept: dict[tuple[Any, ...], list[Tensor]] = {}
+        self._encoded: set[MatrixProduct | ProductTerms] = set()
         self._operator: MatrixProduct | ProductTerms | None = None
         self._numbers = count()
 
@@ -55,11 +56,12 @@ class KeptWeights(Plaintexts):
         return self._kept[key]
 
     def encode(self, nodes: Iterable[Node], symbols: Mapping[str, Symbol], context: Context) -> None:
-        """Now, all of these nodes, whose inputs will have these levels and scales."""
+        """Now, all of these nodes, whose inputs will have these levels and scales; each operator once."""
         for node in nodes:
             self.begin(node)
-            if self._operator is not None:
+            if self._operator is not None and self._operator not in self._encoded:
                 run_node(node, _Encoding(self), dict(symbols), context)
+                self._encoded.add(self._operator)
 
 
 class _Encoding(SymbolicBackend):

@@ -50,6 +50,10 @@ OPERATIONS = {
     "fourth power": lambda b, x, y: _square(b, _square(b, x)),
     "multiply_sum": lambda b, x, y: b.multiply_sum([x, y, x], [y, y, x]),
     "multiply_sum onto a sum": lambda b, x, y: b.multiply_sum([x], [y], b.multiply(y, y)),
+    "multiply_matrix": lambda b, x, y: b.multiply_matrix([[x, y], [y, x]], [[x, y], [y, y]])[1][0],
+    "multiply_matrix onto sums": lambda b, x, y: b.multiply_matrix(
+        [[x, y]], [[x], [y]], [[b.multiply(y, x)]]
+    )[0][0],
     "sum": lambda b, x, y: b.sum([x, y, x]),
     "relinearize": lambda b, x, y: b.relinearize(b.multiply(x, y)),
     "rescale": lambda b, x, y: b.rescale(b.mul_scalar(x, 0.5, 2.0**40)),

@@ -49,3 +49,17 @@ def test_what_cannot_be_added_is_refused(backend: SymbolicBackend):
         backend.multiply_sum([HIGH], [HIGH], Symbol(2, 2.0**60))
     with pytest.raises(ScaleError):
         backend.multiply_sum([HIGH], [HIGH], Symbol(2, 2.0**59, 3))
+
+
+def test_a_matrix_of_products_is_refused_as_on_ciphertexts(backend: SymbolicBackend):
+    """Of no row, ragged, or onto other sums than it has entries."""
+    for xs, ys, onto in (
+        ([], [[HIGH]], ()),
+        ([[HIGH]], [], ()),
+        ([[HIGH, HIGH]], [[HIGH], [HIGH, HIGH]], ()),
+        ([[HIGH]], [[HIGH]], [[]]),
+    ):
+        with pytest.raises(CompatibilityError, match="a product of"):
+            backend.multiply_matrix(xs, ys, onto)
+    with pytest.raises(CompatibilityError):
+        backend.multiply_matrix([[HIGH]], [[HIGH], [HIGH]])

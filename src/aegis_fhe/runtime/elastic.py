@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from aegis_fhe.errors import WorkerError
 from aegis_fhe.runtime.events import FailedEvent, LostEvent, Order, ProgressEvent
 from aegis_fhe.runtime.launch import LaunchOptions, environment, stop
-from aegis_fhe.runtime.worker_process import Exited, Message, WorkerProcess
+from aegis_fhe.runtime.worker_process import Exited, Message, WorkerProcess, ending
 
 AGENT_MODULE = "aegis_fhe.runtime.elastic_agent"
 
@@ -108,13 +108,7 @@ def lost_text(
 
     event = min(lost, key=weight)
     own = failed.get(event.rank)
-    if event.code < 0:
-        name = signal.Signals(-event.code).name
-        reason = f"was ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
-    elif own is None:
-        reason = f"ended with status {event.code}"
-    else:
-        reason = f"{own.error}: {own.message}"
+    reason = ending(event.code) if own is None or event.code < 0 else f"{own.error}: {own.message}"
     where = f"at {stages[event.rank]!r}" if event.rank in stages else "before its first stage"
     again = f" after {restarts} restarts" if restarts else ""
     return f"worker {event.rank} of {world_size}, {where}, failed{again}: {reason}"

@@ -23,7 +23,7 @@ from typing import Any
 
 from aegis_fhe.errors import WorkerError
 from aegis_fhe.runtime.events import DoneEvent, FailedEvent, Order, ProgressEvent
-from aegis_fhe.runtime.worker_process import Exited, Message, WorkerProcess
+from aegis_fhe.runtime.worker_process import Exited, Message, WorkerProcess, ending
 
 GRACE_S = 2.0  # from a failure to the verdict, and from SIGTERM to SIGKILL
 LEAVE_S = 10.0  # from "done" to the exit: torch takes its time on a loaded machine
@@ -170,13 +170,8 @@ def failure_text(workers: Sequence[WorkerProcess], failures: Sequence[FailedEven
         silent = "".join(f"; {one.silence()}" for one in workers if one.rank not in failed)
     if isinstance(failure, FailedEvent):
         reason = f"{failure.error}: {failure.message}"
-    elif failure.code < 0:
-        name = signal.Signals(-failure.code).name
-        reason = (
-            f"was ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "") + worker.last_words()
-        )
     else:
-        reason = f"ended with status {failure.code}" + worker.last_words()
+        reason = ending(failure.code) + worker.last_words()
     return f"worker {failure.rank} of {len(workers)}, {worker.where()}, failed: {reason}{silent}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import signal
 import subprocess
 import threading
 from collections import deque
@@ -31,6 +32,14 @@ class Exited:
 
 
 Message: TypeAlias = Event | Exited
+
+
+def ending(code: int) -> str:
+    """How a process ended, for messages; code: its exit status, or minus the signal that ended it."""
+    if code >= 0:
+        return f"ended with status {code}"
+    name = signal.Signals(-code).name
+    return f"was ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
 
 
 class WorkerProcess:

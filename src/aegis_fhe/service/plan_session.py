@@ -148,5 +148,6 @@ def _reports(
         return launch(WORKER_MODULE, config, options, on_progress=on_progress, on_output=on_output)
     if not job.one_host:
         return folder.wait(options.world_size, say)
-    launch_elastic(ELASTIC_MODULE, [str(folder.folder)], options, job.restarts, on_output=say)
+    where = [str(folder.folder)]
+    launch_elastic(ELASTIC_MODULE, where, options, job.restarts, on_progress=on_progress, on_output=say)
     return folder.reports(options.world_size)

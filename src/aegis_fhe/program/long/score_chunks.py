@@ -69,14 +69,15 @@ class ScoreChunk(msgspec.Struct, frozen=True, tag=True):
         self.attention.check(context)
         columns = self.attention.scores.columns
         grid = [inputs[i : i + columns] for i in range(0, len(inputs), columns)]
-        queries, keys = dict(zip(self.steps, grid, strict=False)), grid[len(self.steps) :]
+        queries = dict(zip(self.steps, grid, strict=False))
+        keys = dict(zip(self.all_pairs(), grid[len(self.steps) :], strict=True))
         level = min(map(backend.level, inputs))
         seen = {i: dict(self._seen(i, context)) for i in self.steps}
         offsets = {i: self.attention.offsets(i, self.block, context) for i in self.steps if seen[i]}
         found = dict[tuple[int, int], V]()
         for steps, pairs in self._matrices(seen):
-            met = [keys[self.all_pairs().index(pair)] for pair in pairs]
-            products = backend.multiply_matrix([queries[i] for i in steps], list(zip(*met, strict=True)))
+            columns_of_keys = list(zip(*(keys[pair] for pair in pairs), strict=True))
+            products = backend.multiply_matrix([queries[i] for i in steps], columns_of_keys)
             for i, row in zip(steps, products, strict=True):
                 for pair in pairs:
                     p = self.attention.exponentiated(backend, row.pop(0), offsets[i], context)

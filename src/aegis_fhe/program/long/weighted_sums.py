@@ -60,13 +60,13 @@ class WeightedSums(msgspec.Struct, frozen=True, tag=True):
         self.attention.check(context)
         own, columns = self.attention.places, len(self.columns)
         rest = iter(inputs)
-        weights = [[next(rest) for _ in self.pairs(*place)] for place in own]
+        weights = [{pair: next(rest) for pair in self.pairs(*place)} for place in own]
         values = {pair: [next(rest) for _ in range(columns)] for pair in self.all_pairs()}
         before = list(rest)
         size = len(before) // len(own)
         sums = dict[int, list[V]]()
         for numbers, pairs in self._matrices(context).items():
-            rows = [[weights[n][self.pairs(*own[n]).index(pair)] for pair in pairs] for n in numbers]
+            rows = [[weights[n][pair] for pair in pairs] for n in numbers]
             held = [before[n * size : (n + 1) * size] for n in numbers]
             made = self._sums(backend, rows, [values[pair] for pair in pairs], held) if pairs else held
             sums.update(zip(numbers, made, strict=True))

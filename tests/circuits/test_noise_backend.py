@@ -61,11 +61,17 @@ OPERATIONS = {
     "relinearize_rescale of two components": lambda b, x, y: b.relinearize_rescale(
         b.mul_scalar(x, 0.5, 2.0**40)
     ),
+    "relinearize_rescale_each": lambda b, x, y: b.add(
+        *b.relinearize_rescale_each([b.multiply(x, y), b.multiply(y, y)])
+    ),
     "rescale of three components": lambda b, x, y: b.rescale(b.multiply(x, y)),
     "drop_to": lambda b, x, y: b.drop_to(x, 1),
     "rotate": lambda b, x, y: b.rotate(x, 1),
     "rotate by nothing": lambda b, x, y: b.rotate(x, 0),
     "rotate_many": lambda b, x, y: b.add(*b.rotate_many(x, [2, -3])),
+    "rotate_many_each": lambda b, x, y: b.sum(
+        [rotated for own in b.rotate_many_each([x, y], [2, -3]) for rotated in own]
+    ),
     "rotation undone": lambda b, x, y: b.add(b.rotate(b.rotate(x, 2), -2), x),
     "rotate_sum": lambda b, x, y: b.rotate_sum([x, y, x], [1, 2, 0]),
     "rotate_sum repeated": lambda b, x, y: b.rotate_sum([x, x], [1, 1]),

@@ -67,6 +67,31 @@ def test_hoisted_rotations_equal_single_ones_bit_for_bit(client, rng):
     assert client.evaluator.rotate_many(x, []) == []
 
 
+def test_rotations_of_several_equal_those_of_each_bit_for_bit(client, rng):
+    """More than share a key at once, and of two levels."""
+    ev = client.evaluator
+    xs = [client.encrypt(client.random(rng), level=level) for level in (3, 2, 3, 3, 2, 3, 3)]
+    found = ev.rotate_many_each(xs, [*STEPS, 0])
+    for x, rotated in zip(xs, found, strict=True):
+        for own, expected in zip(rotated, ev.rotate_many(x, [*STEPS, 0]), strict=True):
+            assert torch.equal(own.parts, expected.parts)
+        assert rotated[-1] is x
+    assert ev.rotate_many_each([], STEPS) == []
+
+
+def test_relinearisations_of_several_equal_those_of_each_bit_for_bit(client, rng):
+    ev = client.evaluator
+    xs = [client.encrypt(client.random(rng), level=level) for level in (3, 2, 3, 3, 2, 3, 3)]
+    products = [ev.multiply(x, x) for x in xs] + [xs[0]]
+    found = ev.relinearize_rescale_each(products)
+    for x, own in zip(products, found, strict=True):
+        expected = ev.relinearize_rescale(x)
+        assert (own.level, own.scale) == (expected.level, expected.scale)
+        assert torch.equal(own.parts, expected.parts)
+    with pytest.raises(LevelError, match="cannot rescale at level 0"):
+        ev.relinearize_rescale_each([products[0], ev.drop_to(products[1], 0)])
+
+
 def test_rotate_sum(client, rng):
     a, b = client.random(rng), client.random(rng)
     x, y = client.encrypt(a), client.encrypt(b, level=2)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from aegis_fhe.errors import LayoutError, ParameterError
 from aegis_fhe.ring import Ring, find_primes, native
-from aegis_fhe.ring.keyswitching import Digits, KeyHalves
+from aegis_fhe.ring.keyswitching import Digits, KeyHalves, SwitchOperand
 
 from . import elementary, oracle
 
@@ -112,6 +112,32 @@ def results_of(case: Case) -> dict[str, Tensor]:
         results[f"total {n}"] = total.clone()
         results[f"quotient {n}"] = case.ring.mod_down(total, case.q_limbs, SPECIAL, galois=galois)
     return results
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("log_degree", [3, 6, 13])
+@pytest.mark.parametrize("count", range(1, 8))
+def test_switched_together_equal_to_product_and_division_of_each(
+    path: str, log_degree: int, count: int
+) -> None:
+    case = Case.of(Ring(1 << log_degree, moduli_of(1 << log_degree), path), DIVISIONS[count % len(DIVISIONS)])
+    ring, galois = case.ring, elements(1 << log_degree)[count % 5]
+    keep = len(case.q_limbs) - count % 2
+    operands = [
+        SwitchOperand(
+            ring.mod_up(
+                random_rows([ring.moduli[i] for i in case.q_limbs], ring.degree, seed), case.ends, case.limbs
+            ),
+            case.addends[: seed % 3],
+        )
+        for seed in range(count)
+    ]
+    found = ring.switch_key(operands, case.key, keep, factor=FACTOR, galois=galois)
+    assert len({x.data_ptr() for x in found}) == count
+    for result, (digits, addends) in zip(found, operands, strict=True):
+        product = ring.key_product(digits, case.key, addends, FACTOR)
+        expected = ring.mod_down(product, case.limbs[:keep], case.limbs[keep:], galois=galois)
+        assert torch.equal(result, expected)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -296,9 +322,26 @@ def test_wrong_addends_are_refused() -> None:
             RING.key_product(DIGITS, CASE.key, wrong)
 
 
+def test_unequal_digits_no_operand_and_nothing_to_divide_by_are_refused() -> None:
+    other = RING.mod_up(CASE.d, (3, CASE.ends[-1]), CASE.limbs)
+    for operands in (
+        [DIGITS, other],
+        [other, dataclasses.replace(other, limbs=(*CASE.limbs[:-1], LIMBS[-1]))],
+    ):
+        with pytest.raises(LayoutError, match="one key multiplies equal ones"):
+            RING.switch_key([SwitchOperand(digits) for digits in operands], CASE.key, 2)
+    with pytest.raises(LayoutError, match="no operand"):
+        RING.switch_key([], CASE.key, 2)
+    for keep in (-1, len(CASE.limbs)):
+        with pytest.raises(ParameterError, match="to keep"):
+            RING.switch_key([SwitchOperand(DIGITS)], CASE.key, keep)
+
+
 def test_even_elements_are_refused() -> None:
     product = RING.key_product(DIGITS, CASE.key)
     for galois in (0, 4, -2, 128):
+        with pytest.raises(ParameterError, match="even"):
+            RING.switch_key([SwitchOperand(DIGITS)], CASE.key, 2, galois=galois)
         with pytest.raises(ParameterError, match="even"):
             RING.add_key_product(None, DIGITS, CASE.key, galois)
         with pytest.raises(ParameterError, match="even"):

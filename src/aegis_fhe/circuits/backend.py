@@ -109,6 +109,10 @@ class Backend(Protocol[V]):
         """rescale(relinearize(x)) at the price of the key switch, rounded once."""
         ...
 
+    def relinearize_rescale_each(self, xs: Sequence[V]) -> list[V]:
+        """`relinearize_rescale` of each, which share what is read of a key."""
+        ...
+
     def drop_to(self, x: V, level: int) -> V:
         """The same value at a lower level, same scale."""
         ...
@@ -119,6 +123,10 @@ class Backend(Protocol[V]):
 
     def rotate_many(self, x: V, steps: Sequence[int]) -> list[V]:
         """All rotations of one value, one ModUp."""
+        ...
+
+    def rotate_many_each(self, xs: Sequence[V], steps: Sequence[int]) -> list[list[V]]:
+        """`rotate_many` of each, [value][step], which share what is read of a key."""
         ...
 
     def rotate_sum(self, xs: Sequence[V], steps: Sequence[int]) -> V:

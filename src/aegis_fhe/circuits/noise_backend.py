@@ -36,7 +36,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from aegis_fhe.circuits.products import entries_of_product
+from aegis_fhe.circuits.one_by_one import OneByOne
 from aegis_fhe.circuits.slot_noise import SlotNoise, Weights, periodic_product, periodic_sum
 from aegis_fhe.ckks import noise
 from aegis_fhe.ckks.arithmetic import SCALE_TOLERANCE
@@ -65,7 +65,7 @@ class NoiseValue:
         return self.error.std
 
 
-class NoiseBackend:
+class NoiseBackend(OneByOne):
     """Noise prediction for one parameter set. Implements `circuits.Backend`; needs no key.
 
     `limit`: origins of noise told apart in a sum of several values; single values carry on with a few more.
@@ -223,15 +223,6 @@ class NoiseBackend:
         level, scale = min(v.level for v in (*xs, *ys)), xs[0].scale * ys[0].scale
         found = NoiseValue(slots=slots, level=level, scale=scale, components=3, error=error)
         return found if onto is None else self.add(onto, found)
-
-    def multiply_matrix(
-        self,
-        xs: Sequence[Sequence[NoiseValue]],
-        ys: Sequence[Sequence[NoiseValue]],
-        onto: Sequence[Sequence[NoiseValue]] = (),
-    ) -> list[list[NoiseValue]]:
-        """Entry by entry."""
-        return entries_of_product(self, xs, ys, onto)
 
     def relinearize(self, x: NoiseValue) -> NoiseValue:
         """One key switch."""

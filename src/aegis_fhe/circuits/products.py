@@ -1,16 +1,14 @@
-"""Products that end at a chosen scale, matrix products entry by entry, and the parts of a complex value.
+"""Products that end at a chosen scale, and the parts of a complex value.
 
 A plaintext's own scale absorbs what the rescaling prime leaves over.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TypeVar
 
 from aegis_fhe.circuits.backend import Backend
 from aegis_fhe.ckks.slots import SlotVector
-from aegis_fhe.errors import CompatibilityError
 
 V = TypeVar("V")
 
@@ -47,23 +45,3 @@ def complex_parts(backend: Backend[V], x: V) -> tuple[V, V]:
     """(2 Re x, 2 Im x) = (x + conj(x), i (conj(x) - x)). Level and scale unchanged. One key switch."""
     conjugate = backend.conjugate(x)
     return backend.add(x, conjugate), backend.mul_i(backend.sub(conjugate, x))
-
-
-def entries_of_product(
-    backend: Backend[V], xs: Sequence[Sequence[V]], ys: Sequence[Sequence[V]], onto: Sequence[Sequence[V]]
-) -> list[list[V]]:
-    """`Backend.multiply_matrix` for interpreters, to which operands that are read once mean nothing.
-
-    Raises CompatibilityError for rows that do not fit.
-    """
-    if not xs or not ys or not ys[0] or len({len(row) for row in ys}) != 1:
-        raise CompatibilityError(f"a product of {len(xs)} rows and factors of {[len(row) for row in ys]}")
-    if onto and [len(row) for row in onto] != [len(ys[0])] * len(xs):
-        raise CompatibilityError(f"a product of [{len(xs)}][{len(ys[0])}] cannot be added to other sums")
-    return [
-        [
-            backend.multiply_sum(row, column, onto[r][s] if onto else None)
-            for s, column in enumerate(zip(*ys, strict=True))
-        ]
-        for r, row in enumerate(xs)
-    ]

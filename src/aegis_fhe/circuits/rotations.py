@@ -39,20 +39,26 @@ class RotationLadder:
 
         A tree: the rotations by one unit of one value are hoisted. Alive are the values of one branch.
         """
-        yield from self._branch(backend, x, sorted(set(indices)), 0)
+        return ((index, rotated[0]) for index, rotated in self.rotations_each(backend, [x], indices))
+
+    def rotations_each(
+        self, backend: Backend[V], xs: Sequence[V], indices: Iterable[int]
+    ) -> Iterator[tuple[int, Sequence[V]]]:
+        """As `rotations`, of several values, branch by branch together."""
+        yield from self._branch(backend, xs, sorted(set(indices)), 0)
 
     def _branch(
-        self, backend: Backend[V], x: V, indices: Sequence[int], depth: int
-    ) -> Iterator[tuple[int, V]]:
+        self, backend: Backend[V], xs: Sequence[V], indices: Sequence[int], depth: int
+    ) -> Iterator[tuple[int, Sequence[V]]]:
         if depth == len(self.units):
-            yield indices[0], x
+            yield indices[0], xs
             return
         below: dict[int, list[int]] = {}
         for index in indices:
             below.setdefault(self.digits(index)[depth], []).append(index)
-        moved = backend.rotate_many(x, [self.units[depth] * digit for digit in below])
-        for value, members in zip(moved, below.values(), strict=True):
-            yield from self._branch(backend, value, members, depth + 1)
+        moved = backend.rotate_many_each(xs, [self.units[depth] * digit for digit in below])
+        for at, members in enumerate(below.values()):
+            yield from self._branch(backend, [own[at] for own in moved], members, depth + 1)
 
     def sum_rescale(self, backend: Backend[V], xs: Mapping[int, V]) -> V:
         """sum_i rot(xs[i], step(i)), rescaled: by the smallest unit first, each sum with one ModDown."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
 from aegis_fhe.circuits.counts import OperationCounts
-from aegis_fhe.circuits.products import entries_of_product
+from aegis_fhe.circuits.one_by_one import OneByOne
 from aegis_fhe.ckks.key_request import CONJUGATION, FROM_SPARSE, RELINEARISATION, TO_SPARSE
 from aegis_fhe.ckks.slots import SlotVector
 from aegis_fhe.errors import CompatibilityError, LayoutError, LevelError, ScaleError
@@ -41,7 +41,7 @@ class Symbol:
         return Symbol(level, scale, components)
 
 
-class SymbolicBackend:
+class SymbolicBackend(OneByOne):
     """Levels and scales over a modulus chain, with operation counts. Implements `circuits.Backend`.
 
     A result is another object than its operands, as ciphertexts are: sums of rotations count their sources.
@@ -174,15 +174,6 @@ class SymbolicBackend:
             self._same_scale([onto, found])
             self.counts.add("addend", level, 3 / 2)
         return found
-
-    def multiply_matrix(
-        self,
-        xs: Sequence[Sequence[Symbol]],
-        ys: Sequence[Sequence[Symbol]],
-        onto: Sequence[Sequence[Symbol]] = (),
-    ) -> list[list[Symbol]]:
-        """Entry by entry."""
-        return entries_of_product(self, xs, ys, onto)
 
     def relinearize(self, x: Symbol) -> Symbol:
         """Two components; one key switch when there were three."""

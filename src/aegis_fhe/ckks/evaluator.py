@@ -15,8 +15,9 @@ from aegis_fhe.ckks.key_request import CONJUGATION, RELINEARISATION, KeyRequest
 from aegis_fhe.ckks.keys import EvaluationKeys, KeySwitchKey
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.ckks.plain_products import PlainProducts
+from aegis_fhe.ckks.shared_keys import AT_ONCE, switched_together
 from aegis_fhe.errors import CompatibilityError, MissingKeyError
-from aegis_fhe.ring.keyswitching import Digits
+from aegis_fhe.ring.keyswitching import Digits, SwitchOperand
 
 
 class Evaluator(PlainProducts):
@@ -24,10 +25,12 @@ class Evaluator(PlainProducts):
 
     A rotation by r switches c_1 with a key from s to sigma^-1(s) and applies sigma: X -> X^(5^r) last, to two
     polynomials instead of all digits. ModUp and ModDown are exact and centred, so this equals rotating first
-    bit for bit. What couples limbs are `decompose`, `mod_down`, `mod_down_rescale`, `rescale` and
-    `raise_modulus`: devices that share the limbs of a ciphertext replace these alone. Raises
-    CompatibilityError for keys of other parameters.
+    bit for bit. What couples limbs are `decompose`, `switch_key`, `mod_down`, `mod_down_rescale`, `rescale`
+    and `raise_modulus`: devices that share the limbs of a ciphertext replace these alone. at_once: how many
+    ciphertexts are switched while a key is read. Raises CompatibilityError for keys of other parameters.
     """
+
+    at_once = AT_ONCE
 
     def __init__(
         self, params: Parameters, keys: EvaluationKeys, *, expanded_bytes: int = EXPANDED_BYTES
@@ -47,7 +50,7 @@ class Evaluator(PlainProducts):
         """
         if x.components == 2:
             return x
-        return self.made(self.mod_down(self._relinearized(x), x.level), x.level, x.scale)
+        return self.made(self._relinearized([x], rescale=False)[0], x.level, x.scale)
 
     def relinearize_rescale(self, x: Ciphertext) -> Ciphertext:
         """`rescale(relinearize(x))` with one rounding: the key switch divides by P q_level at once.
@@ -55,11 +58,22 @@ class Evaluator(PlainProducts):
         Level - 1, scale / q_level exactly. Cost: one key switch, which is all of it; noise:
         `noise.fused_rescale_noise`. Raises as both.
         """
-        if x.components == 2:
-            return self.rescale(x)
-        self._require_rescale(x.level)
-        parts = self.mod_down_rescale(self._relinearized(x), x.level)
-        return self.made(parts, x.level - 1, x.scale / self.params.q[x.level])
+        return self.relinearize_rescale_each([x])[0]
+
+    def relinearize_rescale_each(self, xs: Sequence[Ciphertext]) -> list[Ciphertext]:
+        """`relinearize_rescale` of each, the key read once for `at_once` of one level.
+
+        Bit for bit as one by one. Raises as that.
+        """
+        for x in xs:
+            self._require_rescale(x.level)
+        found = {at: self.rescale(x) for at, x in enumerate(xs) if x.components == 2}
+        levels = {at: x.level for at, x in enumerate(xs) if x.components == 3}
+        for level, places in switched_together(levels, self.at_once):
+            divided = self._relinearized([xs[at] for at in places], rescale=True)
+            for at, parts in zip(places, divided, strict=True):
+                found[at] = self.made(parts, level - 1, xs[at].scale / self.params.q[level])
+        return [found[at] for at in range(len(xs))]
 
     def rotate(self, x: Ciphertext, step: int) -> Ciphertext:
         """Slot j of the result is slot j + step of x: a left rotation, steps modulo N/2; step 0 returns x.
@@ -73,19 +87,32 @@ class Evaluator(PlainProducts):
 
         Bit for bit the results of single rotations. Step 0 returns x. Raises as `rotate`.
         """
-        require_two_components(x, "rotate")
-        keys = [self._rotation_key(step, x.level) for step in steps]
-        if not any(keys):
-            return [x for _ in steps]
-        digits = self.decompose(x.parts[1], x.level)
-        return [x if key is None else self._apply(x, digits, key) for key in keys]
+        return self.rotate_many_each([x], steps)[0]
+
+    def rotate_many_each(self, xs: Sequence[Ciphertext], steps: Sequence[int]) -> list[list[Ciphertext]]:
+        """`rotate_many` of each: [ciphertext][step], a key read once for `at_once` of one level.
+
+        Bit for bit as one by one. Raises as that.
+        """
+        for x in xs:
+            require_two_components(x, "rotate")
+        found = [[x] * len(steps) for x in xs]
+        moving = [at for at, step in enumerate(steps) if step % self.slots]
+        levels = {place: x.level for place, x in enumerate(xs)} if moving else {}
+        for level, places in switched_together(levels, self.at_once):
+            keys = [self._key(steps[at] % self.slots, level) for at in moving]
+            own = [xs[place] for place in places]
+            operands = [self._operand(x) for x in own]
+            for at, key in zip(moving, keys, strict=True):
+                for place, result in zip(places, self._applied(own, operands, key), strict=True):
+                    found[place][at] = result
+        return found
 
     def conjugate(self, x: Ciphertext) -> Ciphertext:
         """Every slot conjugated; level and scale unchanged. Cost: one key switch, with the "conj" key."""
         require_two_components(x, "conjugate")
         key = self._key(CONJUGATION, x.level)
-        digits = self.decompose(x.parts[1], x.level)
-        return self._apply(x, digits, key)
+        return self._applied([x], [self._operand(x)], key)[0]
 
     def raise_modulus(self, x: Ciphertext) -> Ciphertext:
         """`encapsulation.raise_modulus` with this evaluator's keys. Raises MissingKeyError without them."""
@@ -125,9 +152,22 @@ class Evaluator(PlainProducts):
         """`keyswitch.decompose`: d [limb, N] at `level`, NTT domain."""
         return keyswitch.decompose(self.params, d)
 
-    def mod_down(self, x: torch.Tensor, level: int, galois: int = 1) -> torch.Tensor:
+    def switch_key(
+        self,
+        operands: Sequence[SwitchOperand],
+        key: KeySwitchKey,
+        level: int,
+        *,
+        galois: int = 1,
+        rescale: bool = False,
+    ) -> list[torch.Tensor]:
+        """`keyswitch.switch_key`: of `decompose`d polynomials at `level`, `at_once` or fewer."""
+        halves = self.expanded.halves(key)
+        return keyswitch.switch_key(self.params, operands, halves, galois=galois, rescale=rescale)
+
+    def mod_down(self, x: torch.Tensor, level: int) -> torch.Tensor:
         """`keyswitch.mod_down`: x modulo Q_level P."""
-        return keyswitch.mod_down(self.params, x, galois)
+        return keyswitch.mod_down(self.params, x)
 
     def mod_down_rescale(self, x: torch.Tensor, level: int) -> torch.Tensor:
         """`keyswitch.mod_down_rescale`: x modulo Q_level P."""
@@ -180,16 +220,23 @@ class Evaluator(PlainProducts):
         for part, to in zip(lifted, in_qp[:, : len(limbs)], strict=True):
             ring.add(to, part, limbs, out=to)
 
-    def _relinearized(self, x: Ciphertext) -> torch.Tensor:
-        """P times the relinearised ciphertext, modulo QP."""
-        key = self.expanded.halves(self._key(RELINEARISATION, x.level))
-        digits = self.decompose(x.parts[2], x.level)
-        return keyswitch.inner_product(self.params, digits, key, tuple(x.parts[:2]))
+    def _relinearized(self, xs: Sequence[Ciphertext], *, rescale: bool) -> list[torch.Tensor]:
+        """Of one level, `at_once` or fewer."""
+        level = xs[0].level
+        operands = [SwitchOperand(self.decompose(x.parts[2], level), (x.parts[0], x.parts[1])) for x in xs]
+        return self.switch_key(operands, self._key(RELINEARISATION, level), level, rescale=rescale)
 
-    def _apply(self, x: Ciphertext, digits: Digits, key: KeySwitchKey) -> Ciphertext:
-        """sigma(c_0 + u_0, u_1) with (u_0, u_1) the key switch of c_1."""
-        product = keyswitch.inner_product(self.params, digits, self.expanded.halves(key), (x.parts[0],))
-        return self.made(self.mod_down(product, x.level, self._galois(key)), x.level, x.scale)
+    def _operand(self, x: Ciphertext) -> SwitchOperand:
+        """What the keys of its automorphisms multiply: c_0 + u_0, u_1 with (u_0, u_1) the switch of c_1."""
+        return SwitchOperand(self.decompose(x.parts[1], x.level), (x.parts[0],))
+
+    def _applied(
+        self, xs: Sequence[Ciphertext], operands: Sequence[SwitchOperand], key: KeySwitchKey
+    ) -> list[Ciphertext]:
+        """The automorphism of one key on ciphertexts of one level, `at_once` or fewer."""
+        level = xs[0].level
+        turned = self.switch_key(operands, key, level, galois=self._galois(key))
+        return [self.made(parts, level, x.scale) for x, parts in zip(xs, turned, strict=True)]
 
     def _check_rotate_sum(self, xs: Sequence[Ciphertext], steps: Sequence[int]) -> int:
         if not xs or len(xs) != len(steps):

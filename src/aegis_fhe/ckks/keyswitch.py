@@ -18,7 +18,7 @@ import torch
 
 from aegis_fhe.ckks.key_shape import key_limbs
 from aegis_fhe.ckks.parameters import Parameters
-from aegis_fhe.ring.keyswitching import Digits, KeyHalves
+from aegis_fhe.ring.keyswitching import Digits, KeyHalves, SwitchOperand
 
 
 def decompose(params: Parameters, d_LN: torch.Tensor) -> Digits:
@@ -89,6 +89,22 @@ def inner_product(
     return params.ring.key_product(digits, key, addends, math.prod(params.p))
 
 
+def switch_key(
+    params: Parameters,
+    operands: Sequence[SwitchOperand],
+    key: KeyHalves,
+    *,
+    galois: int = 1,
+    rescale: bool = False,
+) -> list[torch.Tensor]:
+    """Of each operand, X -> X^galois of round(`inner_product` / P), or / (P q_level): [2, L, N] modulo Q.
+
+    operands: at most `AT_ONCE` of one level, for which the key is read once.
+    """
+    rows = operands[0].digits.d.shape[0] - rescale
+    return params.ring.switch_key(operands, key, rows, factor=math.prod(params.p), galois=galois)
+
+
 def add_inner_product(
     params: Parameters,
     total: torch.Tensor | None,
@@ -101,10 +117,10 @@ def add_inner_product(
     return params.ring.add_key_product(total, digits, key, galois, addends, math.prod(params.p))
 
 
-def mod_down(params: Parameters, x_CLN: torch.Tensor, galois: int = 1) -> torch.Tensor:
-    """round(x / P), then X -> X^galois: [2, level + 1 + k, N] modulo QP -> [2, level + 1, N] modulo Q."""
+def mod_down(params: Parameters, x_CLN: torch.Tensor) -> torch.Tensor:
+    """round(x / P): [2, level + 1 + k, N] modulo QP -> [2, level + 1, N] modulo Q."""
     level = x_CLN.shape[1] - len(params.p) - 1
-    return params.ring.mod_down(x_CLN, params.q_limbs(level), params.p_limbs, galois=galois)
+    return params.ring.mod_down(x_CLN, params.q_limbs(level), params.p_limbs)
 
 
 def mod_down_rescale(params: Parameters, x_CLN: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,7 @@
 // The kernel table of a lane policy of doubles: everything that kernels.h asks for, over the templates of fp64_*.h.
 #pragma once
 
+#include "dot_tiles.h"
 #include "fp64_convert.h"
 #include "fp64_forward.h"
 #include "fp64_inverse.h"
@@ -10,12 +11,13 @@
 namespace aegis {
 namespace {
 
-// What TensorTiles asks for: a tile of one row has 6 registers of sums for each column.
+// What TensorTiles and DotTiles ask for: a tile of one row has 6 registers of sums for each column, or two.
 template <class L>
 struct Fp64Sums {
     using Value = typename L::V;
     using Sum = aegis::Sum<L>;
     static constexpr std::size_t kLanes = std::size_t{1} << L::kLogLanes, kRows = 1, kColumns = L::kLogLanes == 3 ? 2 : 1;
+    static constexpr std::size_t kDotRows = 2 * kColumns;
     static constexpr std::size_t kTerms = kMaxTerms;
     SumReducer<L> reducer;
     Fp64Sums(const Modulus& m, std::size_t terms) : reducer(m, terms, m.q_double) {}
@@ -86,27 +88,7 @@ struct Fp64Path {
             store_residues<L>(out + j, f.lift(f.mul(load_residues<L>(x + j), s)));
     }
 
-    static void dot(const Limb& limb, const i64* const* xs, const i64* const* ys, std::size_t terms, i64* out,
-                    std::size_t n) {
-        for (std::size_t first = 0; first < terms; first += kMaxTerms) {
-            std::size_t count = terms - first < kMaxTerms ? terms - first : kMaxTerms;
-            SumReducer<L> reducer(limb.m, count, limb.m.q_double);
-            for (std::size_t j = 0; j < n; j += 2 * kLanes) {
-                Sum<L> left(count), right(count);
-                for (std::size_t i = first; i < first + count; ++i) {
-                    left.add_product(load_residues<L>(xs[i] + j), load_residues<L>(ys[i] + j));
-                    right.add_product(load_residues<L>(xs[i] + j + kLanes), load_residues<L>(ys[i] + j + kLanes));
-                }
-                V a = reducer.reduce(left), b = reducer.reduce(right);
-                if (first != 0) {
-                    a = reducer.f.canon(a + load_residues<L>(out + j));
-                    b = reducer.f.canon(b + load_residues<L>(out + j + kLanes));
-                }
-                store_residues<L>(out + j, a);
-                store_residues<L>(out + j + kLanes, b);
-            }
-        }
-    }
+    static void dots(const Limb& limb, const DotJob& job) { DotTiles<Fp64Sums<L>>::run(limb, job); }
 
     using Tensor = TensorTiles<Fp64Sums<L>>;
     static std::size_t tensor_scratch(const TensorJob& job) { return Tensor::scratch(job); }
@@ -119,7 +101,7 @@ struct Fp64Path {
     static constexpr Kernels table(const char* name) {
         using P = Fp64Periodic<L>;
         return {name, L::kLogLanes + 2, 1, Fp64Stages<L>::build, ntt, intt, ntt_subtract_scale, add, sub, mul,
-                add_scalar, mul_scalar, dot, P::periodic_scratch, P::periodic, tensor_scratch, tensor,
+                add_scalar, mul_scalar, dots, P::periodic_scratch, P::periodic, tensor_scratch, tensor,
                 permute_row, permute_add, Fp64Convert<L>::convert};
     }
 };

@@ -1,18 +1,20 @@
 // The kernel table of an IFMA lane policy: everything that kernels.h asks for, over the templates of ifma_*.h.
 #pragma once
 
+#include "dot_tiles.h"
 #include "ifma_ntt.h"
 #include "ifma_periodic.h"
 #include "tensor_tiles.h"
 
 namespace aegis {
 
-// What TensorTiles asks for: a tile of 2 x 2 has 12 sums, 24 registers.
+// What TensorTiles and DotTiles ask for: a tile of 2 x 2 has 12 sums, one of 4 x 2 has 8, of two registers each.
 template <class L>
 struct IfmaSums {
     using Value = typename L::Word;
     using Sum = IfmaSum<L>;
-    static constexpr std::size_t kLanes = 8, kRows = 2, kColumns = 2, kTerms = kIfmaMaxTerms;
+    static constexpr std::size_t kLanes = 8, kRows = 2, kColumns = 2, kDotRows = 4;
+    static constexpr std::size_t kTerms = kIfmaMaxTerms;
     IfmaReducer<L> reducer;
     IfmaSums(const Modulus& m, std::size_t) : reducer(m) {}
 
@@ -94,21 +96,7 @@ struct IfmaPath {
             store_row<L>(out + j, f.mul_exact(load_row<L>(x + j), s));
     }
 
-    static void dot(const Limb& limb, const i64* const* xs, const i64* const* ys, std::size_t terms, i64* out,
-                    std::size_t n) {
-        IfmaReducer<L> reducer(limb.m);
-        for (std::size_t first = 0; first < terms; first += kIfmaMaxTerms) {
-            std::size_t end = first + kIfmaMaxTerms < terms ? first + kIfmaMaxTerms : terms;
-            for (std::size_t j = 0; j < n; j += kLanes) {
-                IfmaSum<L> sum;
-                for (std::size_t i = first; i < end; ++i)
-                    sum.add_product(load_row<L>(xs[i] + j), load_row<L>(ys[i] + j));
-                Word value = reducer.reduce(sum);
-                if (first != 0) value = reducer.f.fold(L::add(value, load_row<L>(out + j)), reducer.f.q);
-                store_row<L>(out + j, value);
-            }
-        }
-    }
+    static void dots(const Limb& limb, const DotJob& job) { DotTiles<IfmaSums<L>>::run(limb, job); }
 
     static std::size_t periodic_scratch(const PeriodicJob& job) { return IfmaPeriodic<L>::scratch(job); }
     static void periodic(const Limb& limb, const PeriodicJob& job, u64* scratch) {
@@ -254,7 +242,7 @@ struct IfmaPath {
 
     static constexpr Kernels table(const char* name) {
         return {name,   6,          1,          build, ntt,              intt,     ntt_subtract_scale,
-                add,    sub,        mul,        add_scalar, mul_scalar,  dot,      periodic_scratch,
+                add,    sub,        mul,        add_scalar, mul_scalar,  dots,     periodic_scratch,
                 periodic, tensor_scratch, tensor, permute, permute_add, convert};
     }
 };

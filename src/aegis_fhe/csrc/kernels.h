@@ -72,6 +72,15 @@ struct TensorJob {
     std::size_t count;
 };
 
+// out[r][s] = sum_i x[r][i] y[i][s], rows of `count` entries.
+struct DotJob {
+    std::size_t rows, terms, columns;
+    const i64* const* x;  // [rows][terms]
+    const i64* const* y;  // [terms][columns]
+    i64* const* out;      // [rows][columns]
+    std::size_t count;
+};
+
 constexpr std::size_t kPeriodicRuns = 8;     // runs packed together (one cache line of each weight row)
 constexpr std::size_t kPeriodicPoints = 256; // coefficients of one run handled at once
 
@@ -89,7 +98,7 @@ struct Kernels {
     void (*mul)(const Limb&, const i64* x, const i64* y, i64* out, std::size_t n);
     void (*add_scalar)(const Limb&, const i64* x, u64 scalar, i64* out, std::size_t n);
     void (*mul_scalar)(const Limb&, const i64* x, u64 scalar, i64* out, std::size_t n);
-    void (*dot)(const Limb&, const i64* const* xs, const i64* const* ys, std::size_t terms, i64* out, std::size_t n);
+    void (*dots)(const Limb&, const DotJob&);
     std::size_t (*periodic_scratch)(const PeriodicJob&);  // in 64-bit words
     void (*periodic)(const Limb&, const PeriodicJob&, u64* scratch);
     std::size_t (*tensor_scratch)(const TensorJob&);

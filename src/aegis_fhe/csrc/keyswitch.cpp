@@ -31,44 +31,63 @@ void Ring::mod_up(const i64* d, i64* extended, const Digits& digits, const Index
     }
 }
 
-// Row l of every digit: the converted one, or d's own. Key rows: those above the level of d are skipped.
-struct Ring::DigitRows {
-    std::vector<const i64*> x, key[2];
-    DigitRows(const KeyProduct& job, std::size_t l, std::size_t n) {
+// Row l of every digit of every operand, the converted one or d's own, and of both halves of the key: those above the
+// level of d are skipped.
+struct Ring::KeyRows {
+    std::vector<const i64*> x, key;  // [operand][digit], [digit][half]
+    KeyRows(const KeyProduct& job, std::size_t l, std::size_t n) {
         std::size_t count = job.limbs.size(), q_rows = job.digits.back().end;
         std::size_t key_row = l < q_rows ? l : l + job.key_rows - count;
-        const i64* extended = job.extended;
-        for (std::size_t j = 0; j < job.digits.size(); ++j) {
-            const Digit& digit = job.digits[j];
-            std::size_t size = digit.end - digit.begin;
-            bool own = digit.begin <= l && l < digit.end;
-            x.push_back(own ? job.d + l * n : extended + (l < digit.begin ? l : l - size) * n);
-            extended += (count - size) * n;
-            key[0].push_back(job.b + (j * job.key_rows + key_row) * n);
-            key[1].push_back(job.a + (j * job.key_rows + key_row) * n);
+        for (const KeyProduct::Operand& operand : job.operands) {
+            const i64* extended = operand.extended;
+            for (const Digit& digit : job.digits) {
+                std::size_t size = digit.end - digit.begin;
+                bool own = digit.begin <= l && l < digit.end;
+                x.push_back(own ? operand.d + l * n : extended + (l < digit.begin ? l : l - size) * n);
+                extended += (count - size) * n;
+            }
         }
+        for (std::size_t j = 0; j < job.digits.size(); ++j)
+            for (const i64* half : {job.b, job.a}) key.push_back(half + (j * job.key_rows + key_row) * n);
     }
 };
 
-// Both components of the row, chunk by chunk: the digits are read from memory once.
-void Ring::product_row(const KeyProduct& job, std::size_t l, i64* const (&out)[2]) const {
-    std::size_t n = degree(), chunk = n < kChunk ? n : kChunk;
+// Row l of out [operand][half], chunk by chunk: the addends join while it lies in cache.
+void Ring::product_row(const KeyProduct& job, std::size_t l, const std::vector<i64*>& out) const {
+    std::size_t n = degree(), chunk = n < kChunk ? n : kChunk, operands = job.operands.size();
     const Limb& limb = limbs_[job.limbs[l]];
-    DigitRows rows(job, l, n);
-    std::size_t addends = l < job.digits.back().end ? job.addends.size() : 0;
+    bool joined = l < job.digits.back().end;
+    KeyRows rows(job, l, n);
+    std::vector<i64*> to(out);
     for (std::size_t at = 0; at < n; at += chunk) {
-        for (std::size_t c = 0; c < 2; ++c) {
-            kernels_->dot(limb, rows.x.data(), rows.key[c].data(), rows.x.size(), out[c] + at, chunk);
-            if (c < addends) add_scaled(limb, job.addends[c] + l * n + at, job.factors[l], out[c] + at, chunk);
-        }
-        for (auto* row : {&rows.x, &rows.key[0], &rows.key[1]})
-            for (const i64*& pointer : *row) pointer += chunk;
+        kernels_->dots(limb, {operands, job.digits.size(), 2, rows.x.data(), rows.key.data(), to.data(), chunk});
+        for (std::size_t r = 0; joined && r < operands; ++r)
+            for (std::size_t c = 0; c < job.operands[r].addends.size(); ++c)
+                add_scaled(limb, job.operands[r].addends[c] + l * n + at, job.factors[l], to[2 * r + c], chunk);
+        for (auto* side : {&rows.x, &rows.key})
+            for (const i64*& pointer : *side) pointer += chunk;
+        for (i64*& pointer : to) pointer += chunk;
     }
 }
 
-void Ring::key_product(const KeyProduct& job, i64* out) const {
+void Ring::key_product(const KeyProduct& job, const std::vector<i64*>& out) const {
     std::size_t n = degree(), count = job.limbs.size();
-    for_rows(1, count, [&](std::size_t l, std::size_t) { product_row(job, l, {out + l * n, out + (count + l) * n}); });
+    for_rows(1, count, [&](std::size_t l, std::size_t) {
+        std::vector<i64*> rows;
+        for (i64* to : out)
+            for (std::size_t c = 0; c < 2; ++c) rows.push_back(to + (c * count + l) * n);
+        product_row(job, l, rows);
+    });
+}
+
+void Ring::switch_key(const KeyProduct& job, const std::vector<i64*>& out, std::size_t kept, u64 galois) const {
+    std::size_t words = 2 * job.limbs.size() * degree();
+    Index keep(job.limbs.begin(), job.limbs.begin() + kept), drop(job.limbs.begin() + kept, job.limbs.end());
+    Scratch memory(*arena_, out.size() * words);
+    std::vector<i64*> products;
+    for (std::size_t r = 0; r < out.size(); ++r) products.push_back(reinterpret_cast<i64*>(memory.data()) + r * words);
+    key_product(job, products);
+    for (std::size_t r = 0; r < out.size(); ++r) mod_down(products[r], out[r], 2, keep, drop, galois);
 }
 
 void Ring::add_key_product(const KeyProduct& job, u64 galois, bool first, i64* total) const {

@@ -1,6 +1,7 @@
 // Python binding: raw pointers as integers, checked on the Python side; the GIL is released around all work.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include "arena_tensor.h"
@@ -43,6 +44,18 @@ Digits digits(const std::vector<std::size_t>& ends) {
     Digits result;
     for (std::size_t end : ends) result.push_back({result.empty() ? 0 : result.back().end, end});
     return result;
+}
+
+// d, extended, addends.
+using Operands = std::vector<std::tuple<Address, Address, Addresses>>;
+// b, a, key_rows, where digits end, limbs, factors.
+using Key = std::tuple<Address, Address, std::size_t, std::vector<std::size_t>, Index, std::vector<u64>>;
+
+KeyProduct key_product(const Operands& operands, const Key& key) {
+    const auto& [b, a, key_rows, ends, limbs, factors] = key;
+    KeyProduct job{{}, in(b), in(a), key_rows, digits(ends), limbs, factors};
+    for (const auto& [d, extended, addends] : operands) job.operands.push_back({in(d), in(extended), rows(addends)});
+    return job;
 }
 
 Ring* make_ring(int log_n, const std::vector<u64>& moduli, const std::vector<u64>& roots, const std::string& path,
@@ -208,18 +221,16 @@ NB_MODULE(_kernels, m) {
                           const Index& limbs) {
             r.mod_up(in(d), out(to), digits(ends), limbs);
         }, Release())
-        .def("key_product", [](const Ring& r, Address d, Address extended, Address b, Address a, std::size_t key_rows,
-                               const std::vector<std::size_t>& ends, const Index& limbs, const Addresses& addends,
-                               const std::vector<u64>& factors, Address to) {
-            r.key_product({in(d), in(extended), in(b), in(a), key_rows, digits(ends), limbs, rows(addends), factors},
-                          out(to));
+        .def("key_product", [](const Ring& r, const Operands& operands, const Key& key, const Addresses& to) {
+            r.key_product(key_product(operands, key), outs(to));
         }, Release())
-        .def("add_key_product", [](const Ring& r, Address d, Address extended, Address b, Address a,
-                                   std::size_t key_rows, const std::vector<std::size_t>& ends, const Index& limbs,
-                                   const Addresses& addends, const std::vector<u64>& factors, u64 galois, bool first,
+        .def("switch_key", [](const Ring& r, const Operands& operands, const Key& key, std::size_t kept, u64 galois,
+                              const Addresses& to) {
+            r.switch_key(key_product(operands, key), outs(to), kept, galois);
+        }, Release())
+        .def("add_key_product", [](const Ring& r, const Operands& operands, const Key& key, u64 galois, bool first,
                                    Address to) {
-            r.add_key_product({in(d), in(extended), in(b), in(a), key_rows, digits(ends), limbs, rows(addends), factors},
-                              galois, first, out(to));
+            r.add_key_product(key_product(operands, key), galois, first, out(to));
         }, Release())
         .def("automorphism", [](const Ring& r, Address x, Address to, std::size_t count, u64 galois) {
             r.automorphism(in(x), out(to), count, galois);

@@ -67,7 +67,8 @@ void Ring::dot(const std::vector<const i64*>& xs, const std::vector<const i64*>&
         std::vector<const i64*> x_rows(xs), y_rows(ys);
         for (const i64*& row : x_rows) row += at;
         for (const i64*& row : y_rows) row += y_shared ? l * n : at;
-        kernels_->dot(limbs_[limbs[l]], x_rows.data(), y_rows.data(), xs.size(), out + at, n);
+        i64* to = out + at;
+        kernels_->dots(limbs_[limbs[l]], {1, xs.size(), 1, x_rows.data(), y_rows.data(), &to, n});
     });
 }
 

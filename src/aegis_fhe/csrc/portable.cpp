@@ -118,12 +118,16 @@ void mul_scalar(const Limb& limb, const i64* x, u64 scalar, i64* out, std::size_
 }
 
 // Products are below 2^100, so 2^28 of them fit the 128-bit accumulator.
-void dot(const Limb& limb, const i64* const* xs, const i64* const* ys, std::size_t terms, i64* out, std::size_t n) {
-    for (std::size_t j = 0; j < n; ++j) {
-        u128 sum = 0;
-        for (std::size_t i = 0; i < terms; ++i) sum += static_cast<u128>(residues(xs[i])[j]) * residues(ys[i])[j];
-        residues(out)[j] = reduce_wide(sum, limb.m);
-    }
+void dots(const Limb& limb, const DotJob& job) {
+    for (std::size_t r = 0; r < job.rows; ++r)
+        for (std::size_t s = 0; s < job.columns; ++s)
+            for (std::size_t j = 0; j < job.count; ++j) {
+                u128 sum = 0;
+                for (std::size_t i = 0; i < job.terms; ++i)
+                    sum += static_cast<u128>(residues(job.x[r * job.terms + i])[j]) *
+                           residues(job.y[i * job.columns + s])[j];
+                residues(job.out[r * job.columns + s])[j] = reduce_wide(sum, limb.m);
+            }
 }
 
 void permute_add(const Limb& limb, const i64* x, const PermutePlan& plan, i64* out) {
@@ -197,7 +201,7 @@ void convert(const ConvertPlan& plan, const i64* x, i64* out, std::size_t stride
 
 constexpr Kernels kPortable = {
     "portable", 0,   2,          build,      ntt, intt,             ntt_subtract_scale, add,
-    sub,        mul, add_scalar, mul_scalar, dot, periodic_scratch, periodic,           tensor_scratch,
+    sub,        mul, add_scalar, mul_scalar, dots, periodic_scratch, periodic,           tensor_scratch,
     tensor,     permute_row,     permute_add, convert};
 
 }  // namespace aegis

@@ -50,15 +50,18 @@ struct Digit {
 };
 using Digits = std::vector<Digit>;
 
-// A polynomial in digits and both halves of a key: d [q limbs, N]; extended rows as Ring::mod_up leaves them;
-// b, a [digit, key_rows, N], whose q rows above those of d are skipped. Addends [q limbs, N] of the first components,
-// times a factor for each limb, join the product.
+// Polynomials of one level in digits and both halves of a key, with which each is multiplied: b, a
+// [digit, key_rows, N], whose q rows above those of d are skipped. Addends, times a factor for each limb, join.
 struct KeyProduct {
-    const i64 *d, *extended, *b, *a;
+    struct Operand {
+        const i64 *d, *extended;           // [q limbs, N], and rows as Ring::mod_up leaves them
+        std::vector<const i64*> addends;   // [q limbs, N] of the first components
+    };
+    std::vector<Operand> operands;
+    const i64 *b, *a;
     std::size_t key_rows;
     Digits digits;
     Index limbs;
-    std::vector<const i64*> addends;
     std::vector<u64> factors;
 };
 
@@ -119,9 +122,11 @@ class Ring {
                   u64 galois = 1) const;
     // d [q limbs, N] -> extended [sum over digits of (limbs - size of the digit), N], all NTT domain
     void mod_up(const i64* d, i64* extended, const Digits& digits, const Index& limbs) const;
-    // out [2, limb, N]: sum_j d_j b_j and sum_j d_j a_j, plus the addends
-    void key_product(const KeyProduct& job, i64* out) const;
-    // total = (first ? 0 : total) + the automorphism of both; N >= 8
+    // out[r] [2, limb, N]: sum_j d_j b_j and sum_j d_j a_j, plus the addends
+    void key_product(const KeyProduct& job, const std::vector<i64*>& out) const;
+    // out[r] [2, kept, N]: the automorphism of that, divided by the limbs behind the first `kept`
+    void switch_key(const KeyProduct& job, const std::vector<i64*>& out, std::size_t kept, u64 galois) const;
+    // total = (first ? 0 : total) + the automorphism of both, of one operand; N >= 8
     void add_key_product(const KeyProduct& job, u64 galois, bool first, i64* total) const;
     void automorphism(const i64* x, i64* out, std::size_t rows, u64 galois) const;
     void automorphism_coefficients(const i64* x, i64* out, std::size_t outer, const Index& limbs, u64 galois) const;
@@ -145,8 +150,8 @@ class Ring {
     void periodic_limbs(const PeriodicProduct& job, std::size_t first, std::size_t last,
                         const PeriodicWeights& weights) const;
     void add_scaled(const Limb& limb, const i64* x, u64 factor, i64* row, std::size_t count) const;
-    struct DigitRows;
-    void product_row(const KeyProduct& job, std::size_t l, i64* const (&out)[2]) const;
+    struct KeyRows;
+    void product_row(const KeyProduct& job, std::size_t l, const std::vector<i64*>& out) const;
     void convert_rows(const ConvertPlan& plan, const i64* x, i64* out, std::size_t outer, std::size_t x_outer,
                       std::size_t out_outer) const;
     void convert_row(const ConvertPlan& plan, std::size_t target, const i64* x, i64* out) const;

@@ -11,6 +11,7 @@ from typing import Any
 from aegis_fhe.circuits.symbolic import Symbol
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.ckks.plain_rows import TEMPORARY_BYTES, used_columns
+from aegis_fhe.ckks.shared_keys import switched_together
 from aegis_fhe.ckks.slots import SlotVector
 from aegis_fhe.placement.cost.chain import RESIDUE_BYTES
 from aegis_fhe.placement.limb_traffic import LimbTraffic
@@ -162,6 +163,16 @@ class NodeMemory(LimbTraffic):
         self._switched(x.level, rescale=True)
         return self._new(super().relinearize_rescale(x))
 
+    def relinearize_rescale_each(self, xs: Sequence[Symbol]) -> list[Symbol]:
+        """As many at once as share a key, of one level."""
+        found = {at: self.rescale(x) for at, x in enumerate(xs) if x.components == 2}
+        levels = {at: x.level for at, x in enumerate(xs) if x.components == 3}
+        for level, places in switched_together(levels, self.switch.at_once):
+            self._switched(level, rescale=True, operands=len(places))
+            for at in places:
+                found[at] = self._new(super().relinearize_rescale(xs[at]))
+        return [found[at] for at in range(len(xs))]
+
     def drop_to(self, x: Symbol, level: int) -> Symbol:
         """A view."""
         return self._view(super().drop_to(x, level), x)
@@ -171,22 +182,28 @@ class NodeMemory(LimbTraffic):
         return self._view(super().with_scale(x, scale), x)
 
     def rotate_many(self, x: Symbol, steps: Sequence[int]) -> list[Symbol]:
-        """Digits stay while the rotations are made one by one."""
-        found, digits = super().rotate_many(x, steps), self.switch.digits(x.level)
-        applied, rows = digits + self._applied(x.level), x.components * self._rows(x.level)
-        if any(y is not x for y in found):
-            self._during(self.switch.making(x.level))
-        for y in found:
-            if y is not x:
-                self.peak = max(self.peak, self.now + applied)
-                y.held = _Block(self, rows)
-                self.peak = max(self.peak, self.now + digits)
+        """As of one."""
+        return self.rotate_many_each([x], steps)[0]
+
+    def rotate_many_each(self, xs: Sequence[Symbol], steps: Sequence[int]) -> list[list[Symbol]]:
+        """Digits of as many as share a key stay while their rotations are made, step by step."""
+        found = [super(NodeMemory, self).rotate_many(x, steps) for x in xs]
+        moving = [at for at, step in enumerate(steps) if step % self.slots]
+        levels = {place: x.level for place, x in enumerate(xs)} if moving else {}
+        for level, places in switched_together(levels, self.switch.at_once):
+            digits = len(places) * self.switch.digits(level)
+            self._during(digits - self.switch.digits(level) + self.switch.making(level))
+            for step in moving:
+                self._during(digits + self.switch.divided(level, turned=True, operands=len(places)))
+                for place in places:
+                    self._new(found[place][step])
+                self._during(digits)
         return found
 
     def conjugate(self, x: Symbol) -> Symbol:
         """As one rotation."""
         self._during(self.switch.making(x.level))
-        self._during(self.switch.digits(x.level) + self._applied(x.level))
+        self._during(self.switch.digits(x.level) + self.switch.divided(x.level, turned=True))
         return self._new(super().conjugate(x))
 
     def rotate_sum(self, xs: Sequence[Symbol], steps: Sequence[int]) -> Symbol:
@@ -219,15 +236,12 @@ class NodeMemory(LimbTraffic):
             run //= 2
         self._during(-(-run * polynomials // self.degree))
 
-    def _applied(self, level: int) -> int:
-        """A product and its quotient, turned."""
-        return self.switch.divided(level, turned=True)
-
-    def _switched(self, level: int, *, rescale: bool) -> None:
-        """Digits are made and multiplied, then the product is divided."""
-        switch = self.switch
-        self._during(max(switch.making(level), switch.digits(level) + switch.product(level)))
-        self._during(switch.divided_rescale(level) if rescale else switch.divided(level))
+    def _switched(self, level: int, *, rescale: bool, operands: int = 1) -> None:
+        """Digits are made, one operand's after the other's, and multiplied; then products are divided."""
+        switch, digits = self.switch, operands * self.switch.digits(level)
+        self._during(digits - switch.digits(level) + switch.making(level))
+        divided = switch.divided_rescale if rescale else switch.divided
+        self._during(digits + divided(level, operands=operands))
 
     def _summed(self, xs: Sequence[Symbol], steps: Sequence[int], *, rescale: bool) -> None:
         """With inputs gathered: each operand's digits beside the sum so far; what is not turned, lifted."""

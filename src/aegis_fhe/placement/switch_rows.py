@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from aegis_fhe.ckks.parameters import Parameters
+from aegis_fhe.ckks.shared_keys import AT_ONCE
 from aegis_fhe.placement.limbs import LimbPlacement
 
 CONVERT_WORDS = 520  # of scratch for each source of a basis conversion, and one more: `csrc/kernels.h`
@@ -20,6 +21,7 @@ class SwitchRows:
         self.params, self.placement, self.device = params, placement, device
         self.specials = len(placement.p_limbs(device))
         self.shares = placement.world_size > 1
+        self.at_once = 1 if self.shares else AT_ONCE
         # One device converts runs of limbs by one kernel, which leaves a digit's own rows where they are.
         self.written = self.shares or params.strided
         self.making = lru_cache(maxsize=None)(self._making)
@@ -59,20 +61,20 @@ class SwitchRows:
         """A product that is added to a sum turns by way of one row of both components."""
         return self.product(level) + 2
 
-    def divided(self, level: int, *, turned: bool = False) -> int:
-        """A product and its quotient by P, turned by an automorphism or not, and what the division takes."""
+    def divided(self, level: int, *, turned: bool = False, operands: int = 1) -> int:
+        """Products and their quotients by P, turned by an automorphism or not, and what a division takes."""
         rows, every = self.rows(level), len(self.params.p)
+        held = operands * (self.product(level) + 2 * rows)
         if not self.shares or self.placement.placed == "replicated":
-            return self.product(level) + 2 * rows + every + (rows if turned else 0)
+            return held + every + (rows if turned else 0)
         gathered, turning = 2 * every, 2 * rows if turned else 0
-        beside = gathered + max(gathered + self.converting(every), turning)
-        return self.product(level) + 2 * rows + beside
+        return held + gathered + max(gathered + self.converting(every), turning)
 
-    def divided_rescale(self, level: int) -> int:
+    def divided_rescale(self, level: int, *, operands: int = 1) -> int:
         """The same, by P q_level."""
         rows, dropped = self.rows(level - 1), len(self.params.p) + 1
         beside = 4 * dropped + self.converting(dropped) if self.shares else dropped
-        return self.product(level) + 2 * rows + beside
+        return operands * (self.product(level) + 2 * rows) + beside
 
     def converting(self, sources: int) -> int:
         """Scratch of a conversion from so many limbs, where a kernel does nothing else."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aegis_fhe.circuits.products import entries_of_product
+from aegis_fhe.circuits.one_by_one import OneByOne
 from aegis_fhe.circuits.symbolic import Symbol, SymbolicBackend
 from aegis_fhe.ckks.slots import SlotVector
 
@@ -31,7 +31,7 @@ class ClearValue:
     symbol: Symbol
 
 
-class ClearBackend:
+class ClearBackend(OneByOne):
     """Slots in double precision: implements `circuits.Backend`.
 
     Levels and scales are checked as in the symbolic interpreter.
@@ -133,15 +133,6 @@ class ClearBackend:
         for x, y in zip(xs, ys, strict=True):
             total = total + x.slots * y.slots
         return ClearValue(total, symbol)
-
-    def multiply_matrix(
-        self,
-        xs: Sequence[Sequence[ClearValue]],
-        ys: Sequence[Sequence[ClearValue]],
-        onto: Sequence[Sequence[ClearValue]] = (),
-    ) -> list[list[ClearValue]]:
-        """Entry by entry."""
-        return entries_of_product(self, xs, ys, onto)
 
     def relinearize(self, x: ClearValue) -> ClearValue:
         """The same values."""

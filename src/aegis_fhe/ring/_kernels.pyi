@@ -1,7 +1,11 @@
 """Types of the compiled module. Tensors travel as addresses; shapes are checked by the caller."""
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import TypeAlias, TypedDict
+
+# Of a key product: d, extended, addends; b, a, key_rows, where digits end, limbs, factors.
+_Operand: TypeAlias = tuple[int, int, Sequence[int]]
+_Key: TypeAlias = tuple[int, int, int, Sequence[int], Sequence[int], Sequence[int]]
 
 class BuildInfo(TypedDict):
     compiler: str
@@ -97,33 +101,12 @@ class Ring:
         self, x: int, to: int, outer: int, keep: Sequence[int], drop: Sequence[int], galois: int
     ) -> None: ...
     def mod_up(self, d: int, to: int, ends: Sequence[int], limbs: Sequence[int]) -> None: ...
-    def key_product(
-        self,
-        d: int,
-        extended: int,
-        b: int,
-        a: int,
-        key_rows: int,
-        ends: Sequence[int],
-        limbs: Sequence[int],
-        addends: Sequence[int],
-        factors: Sequence[int],
-        to: int,
+    def key_product(self, operands: Sequence[_Operand], key: _Key, to: Sequence[int]) -> None: ...
+    def switch_key(
+        self, operands: Sequence[_Operand], key: _Key, keep: int, galois: int, to: Sequence[int]
     ) -> None: ...
     def add_key_product(
-        self,
-        d: int,
-        extended: int,
-        b: int,
-        a: int,
-        key_rows: int,
-        ends: Sequence[int],
-        limbs: Sequence[int],
-        addends: Sequence[int],
-        factors: Sequence[int],
-        galois: int,
-        first: bool,
-        to: int,
+        self, operands: Sequence[_Operand], key: _Key, galois: int, first: bool, to: int
     ) -> None: ...
     def automorphism(self, x: int, to: int, count: int, galois: int) -> None: ...
     def automorphism_coefficients(

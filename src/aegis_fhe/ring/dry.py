@@ -85,6 +85,15 @@ class _NoKernels:
         words = len(to) * (len(xs) // components) * small._degree
         self._arena.empty((_kernels.periodic_batch(words, len(limbs)) * words,))
 
+    def switch_key(
+        self, operands: Sequence[Any], key: Sequence[Any], keep: int, galois: int, to: Sequence[int]
+    ) -> None:
+        """The products, and then what each division takes."""
+        limbs = key[4]
+        products = self._arena.empty((len(to) * 2 * len(limbs) * self._degree,))
+        self.mod_down(0, 0, 2, limbs[:keep], limbs[keep:], galois)
+        del products
+
     def add_key_product(self, *arguments: Any) -> None:
         """Both components of one row for each thread."""
         rows = [self._arena.empty((2 * self._degree,)) for _ in range(native.get_threads())]

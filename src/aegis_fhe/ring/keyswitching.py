@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
 
 from torch import Tensor
 
 from aegis_fhe.errors import LayoutError, ParameterError
 from aegis_fhe.ring.core import RingCore
+
+_Key: TypeAlias = tuple[int, int, int, list[int], list[int], list[int]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,6 +40,13 @@ class Digits:
         """
         count, flat = rows.shape[0], rows.view(-1, rows.shape[-1])
         return cls(d=flat[:q_rows], extended=flat[q_rows:], ends=(q_rows,) * count, limbs=tuple(limbs))
+
+
+class SwitchOperand(NamedTuple):
+    """Digits of a polynomial, and what joins their product with a key: nothing, or one or both components."""
+
+    digits: Digits
+    addends: Sequence[Tensor] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -76,9 +86,33 @@ class KeySwitching(RingCore):
         of it. Rows of the key for levels above that of d, and digits beyond those of d, are skipped. Cost:
         two products for each digit and entry. Raises LayoutError, ParameterError.
         """
+        job = self._job([SwitchOperand(digits, addends)], key, factor)
         out = self.arena.empty((2, len(digits.limbs), self.degree))
-        self._native.key_product(*self._job(digits, key, addends, factor), out.data_ptr())
+        self._native.key_product(*job, [out.data_ptr()])
         return out
+
+    def switch_key(
+        self,
+        operands: Sequence[SwitchOperand],
+        key: KeyHalves,
+        keep: int,
+        *,
+        factor: int = 1,
+        galois: int = 1,
+    ) -> list[Tensor]:
+        """Of each operand `mod_down(key_product(...), limbs[:keep], limbs[keep:], galois)`: [2, keep, N].
+
+        operands: of the same limbs and digits; the key is read once for four of them. Bit for bit as one by
+        one. Raises LayoutError, ParameterError as both.
+        """
+        job, element = self._job(operands, key, factor), self._galois(galois)
+        limbs = operands[0].digits.limbs
+        if not 0 <= keep < len(limbs):
+            raise ParameterError(f"{keep} of {len(limbs)} limbs to keep: one or more must be divided out")
+        results = [self.arena.empty((2, keep, self.degree)) for _ in operands]
+        if keep:
+            self._native.switch_key(*job, keep, element, [out.data_ptr() for out in results])
+        return results
 
     def add_key_product(
         self,
@@ -94,7 +128,7 @@ class KeySwitching(RingCore):
         total: [2, limb, N] or None for zero; it must not overlap an operand. Raises LayoutError and
         ParameterError, also for an even element.
         """
-        job, element = self._job(digits, key, addends, factor), self._galois(galois)
+        job, element = self._job([SwitchOperand(digits, addends)], key, factor), self._galois(galois)
         operands = [digits.d, digits.extended, key.b, key.a, *addends]
         out = self._out((2, len(digits.limbs), self.degree), total, operands)
         self._native.add_key_product(*job, element, total is None, out.data_ptr())
@@ -114,12 +148,17 @@ class KeySwitching(RingCore):
             raise LayoutError(f"{name} has shape {list(x.shape)}; [limb, N] is expected")
 
     def _job(
-        self, digits: Digits, key: KeyHalves, addends: Sequence[Tensor], factor: int
-    ) -> tuple[int, int, int, int, int, list[int], list[int], list[int], list[int]]:
+        self, operands: Sequence[SwitchOperand], key: KeyHalves, factor: int
+    ) -> tuple[list[tuple[int, int, list[int]]], _Key]:
+        """Operands and key as the native calls take them."""
         if self.degree < 8:
             raise ParameterError(f"key switching needs a degree of 8 or more, not {self.degree}")
+        if not operands:
+            raise LayoutError("no operand given: a key multiplies one or more")
+        digits = operands[0].digits
         limbs = self._digit_limbs(digits.ends, digits.limbs)
-        q_rows, shape = digits.ends[-1], tuple(key.b.shape)
+        taken = [self._operand(operand, digits, len(limbs)) for operand in operands]
+        shape = tuple(key.b.shape)
         enough = len(shape) == 3 and shape[0] >= len(digits.ends) and shape[1] >= len(limbs)
         if not enough or shape[2] != self.degree:
             raise LayoutError(
@@ -128,21 +167,21 @@ class KeySwitching(RingCore):
             )
         for name, half in (("b", key.b), ("a", key.a)):
             self._check(name, half, shape)
+        factors = [factor % self.moduli[limb] for limb in limbs[: digits.ends[-1]]]
+        return taken, (key.b.data_ptr(), key.a.data_ptr(), shape[1], list(digits.ends), limbs, factors)
+
+    def _operand(self, operand: SwitchOperand, like: Digits, rows: int) -> tuple[int, int, list[int]]:
+        digits, addends = operand.digits, operand.addends
+        if (digits.ends, digits.limbs) != (like.ends, like.limbs):
+            raise LayoutError(
+                f"digits ending at {list(digits.ends)} of {len(digits.limbs)} limbs beside ones ending at "
+                f"{list(like.ends)} of {len(like.limbs)}: one key multiplies equal ones"
+            )
+        q_rows = digits.ends[-1]
         self._check_polynomial("d", digits.d, q_rows)
-        self._check_polynomial("extended", digits.extended, len(digits.ends) * len(limbs) - q_rows)
+        self._check_polynomial("extended", digits.extended, len(digits.ends) * rows - q_rows)
         if len(addends) > 2:
             raise LayoutError(f"{len(addends)} addends given; at most one for each of 2 components")
         for i, addend in enumerate(addends):
             self._check_polynomial(f"addends[{i}]", addend, q_rows)
-        factors = [factor % self.moduli[limb] for limb in limbs[:q_rows]]
-        return (
-            digits.d.data_ptr(),
-            digits.extended.data_ptr(),
-            key.b.data_ptr(),
-            key.a.data_ptr(),
-            shape[1],
-            list(digits.ends),
-            limbs,
-            [x.data_ptr() for x in addends],
-            factors,
-        )
+        return digits.d.data_ptr(), digits.extended.data_ptr(), [x.data_ptr() for x in addends]

@@ -32,7 +32,7 @@ class Babies(msgspec.Struct, frozen=True, tag=True):
     def lower(self, backend: Backend[V], inputs: list[V], context: Context) -> list[V]:
         """One rotation for each j but 0 of each input, one ModUp for all of an input's."""
         steps = [self.unit * j for j in range(self.first, self.first + self.count)]
-        return [rotated for x in inputs for rotated in backend.rotate_many(x, steps)]
+        return [rotated for own in backend.rotate_many_each(inputs, steps) for rotated in own]
 
 
 class ScoreDiagonals(msgspec.Struct, frozen=True):

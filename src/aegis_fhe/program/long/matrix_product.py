@@ -52,7 +52,8 @@ class ColumnBabies(msgspec.Struct, frozen=True, tag=True):
     def lower(self, backend: Backend[V], inputs: list[V], context: Context) -> list[V]:
         """count - 1 rotations of each; beyond FEW_BABIES in two strides."""
         ladder = RotationLadder((FEW_BABIES, 1), (FEW_BABIES,))
-        return [rotated for x in inputs for _, rotated in ladder.rotations(backend, x, range(self.count))]
+        rotated = [own for _, own in ladder.rotations_each(backend, inputs, range(self.count))]
+        return [x for every in zip(*rotated, strict=True) for x in every]
 
 
 @dataclass(frozen=True)

@@ -191,5 +191,5 @@ class ScorePass(Generic[V]):
             babies = self._dropped(grid, level)
             return [babies[j :: self.scores.baby] for j in range(self.scores.baby)]
         steps = [self.scores.layout.sub_slots * j for j in range(self.scores.baby)]
-        rotated = [self.backend.rotate_many(x, steps) for x in self._dropped(grid, level)]
+        rotated = self.backend.rotate_many_each(self._dropped(grid, level), steps)
         return [list(column) for column in zip(*rotated, strict=True)]

@@ -125,7 +125,7 @@ class GiantSums(msgspec.Struct, frozen=True, tag=True):
         results, denominators = list[V](), list[V]()
         for grid in self._grids(inputs):
             for column in grid[: len(self.columns)]:
-                results.append(backend.rotate_sum([backend.relinearize_rescale(x) for x in column], turns))
+                results.append(backend.rotate_sum(backend.relinearize_rescale_each(column), turns))
             denominators += [backend.rotate_sum(column, turns) for column in grid[len(self.columns) :]]
         return [*results, *denominators]
 

@@ -21,7 +21,7 @@ from aegis_fhe.ckks.keys import EvaluationKeys, KeySwitchKey
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.errors import CompatibilityError, LevelError, MissingKeyError
 from aegis_fhe.placement.limbs import LimbPlacement
-from aegis_fhe.ring.keyswitching import Digits
+from aegis_fhe.ring.keyswitching import Digits, SwitchOperand
 from aegis_fhe.runtime.collectives import Communicator
 from aegis_fhe.runtime.limbs.aggregate import AggregatedSum
 from aegis_fhe.runtime.limbs.exchange import LimbRows, RowExchange
@@ -35,6 +35,8 @@ class LimbEvaluator(Evaluator):
     element, those of its digits, where sums are aggregated. Ciphertexts are `LimbShard`s. `exchange.node`
     names what is computed. Raises CompatibilityError for a placement of other parameters or another world.
     """
+
+    at_once = 1
 
     def __init__(
         self,
@@ -77,8 +79,31 @@ class LimbEvaluator(Evaluator):
         found = self.exchange.gather("all_gather", self.placement.gather(level), coefficients, 1)
         return self._extended(level, d, {limb: row[0] for limb, row in found.items()})
 
-    def mod_down(self, x: torch.Tensor, level: int, galois: int = 1) -> torch.Tensor:
-        """Local where this device has all special limbs."""
+    def switch_key(
+        self,
+        operands: Sequence[SwitchOperand],
+        key: KeySwitchKey,
+        level: int,
+        *,
+        galois: int = 1,
+        rescale: bool = False,
+    ) -> list[torch.Tensor]:
+        """A product, and its division; one by one, as the rows of each are exchanged."""
+        halves, results = self.expanded.halves(key), list[torch.Tensor]()
+        for digits, addends in operands:
+            product = keyswitch.inner_product(self.params, digits, halves, addends)
+            divided = (
+                self.mod_down_rescale(product, level) if rescale else self._turned(product, level, galois)
+            )
+            results.append(divided)
+        return results
+
+    def mod_down(self, x: torch.Tensor, level: int) -> torch.Tensor:
+        """As `_turned` by nothing."""
+        return self._turned(x, level, 1)
+
+    def _turned(self, x: torch.Tensor, level: int, galois: int) -> torch.Tensor:
+        """Divided by P, and X -> X^galois: local where this device has all special limbs."""
         limbs, specials = self.limbs_at(level), self.params.p_limbs
         if self.placement.placed == "replicated":
             if not limbs:

@@ -43,6 +43,15 @@ OPERATIONS = {
     "mul_scalar": lambda b, x, y: b.mul_scalar(x, 0.3, 2.0**30),
     "mul_scalar at a tiny scale": lambda b, x, y: b.mul_scalar(x, 0.3, 4.0),
     "mul_integer": lambda b, x, y: b.mul_integer(x, -7),
+    "linear_combination": lambda b, x, y: b.linear_combination(
+        [x, y, x], [0.3, -0.7, 2.0], 2.0**70, constant=0.1
+    ),
+    "linear_combination at a tiny scale": lambda b, x, y: b.linear_combination(
+        [x, y], [0.3, 0.4], 2.0**42, constant=0.3
+    ),
+    "linear_combination of a product": lambda b, x, y: b.linear_combination(
+        [b.multiply(x, y), x], [2.0, -1.0], 2.0**80, onto=b.multiply(y, y)
+    ),
     "mul_i": lambda b, x, y: b.mul_i(x),
     "imaginary part": lambda b, x, y: b.mul_i(b.sub(b.conjugate(x), x)),
     "multiply": lambda b, x, y: b.multiply(x, y),

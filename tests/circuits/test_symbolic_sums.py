@@ -38,6 +38,25 @@ def test_products_onto_a_sum_meet_at_the_lowest_level(backend: SymbolicBackend):
     assert backend.counts.by_level == {("product", 1): 2, ("addend", 1): 1.5}
 
 
+def test_a_linear_combination_counts_a_term_for_two_components(backend: SymbolicBackend):
+    product = backend.multiply(HIGH, HIGH)
+    assert backend.linear_combination([HIGH, LOW], [0.5, 2.0], 2.0**60, constant=1.0) == Symbol(1, 2.0**60)
+    found = backend.linear_combination([HIGH], [0.5], 2.0**60 * (1 + 2.0**-50), onto=product)
+    assert found == product
+    assert backend.counts.by_level == {("product", 2): 1, ("scalar term", 1): 2, ("scalar term", 2): 2.5}
+
+
+def test_linear_combinations_that_are_refused(backend: SymbolicBackend):
+    with pytest.raises(CompatibilityError, match="pairs"):
+        backend.linear_combination([HIGH], [], 2.0**60)
+    with pytest.raises(ScaleError, match="lose all its digits"):
+        backend.linear_combination([HIGH], [1.0], 2.0**29)
+    with pytest.raises(ScaleError, match="no room"):
+        backend.linear_combination([HIGH], [1.0], 2.0**124)
+    with pytest.raises(ScaleError, match="cannot be added"):
+        backend.linear_combination([HIGH], [1.0], 2.0**60, onto=HIGH)
+
+
 def test_what_cannot_be_added_is_refused(backend: SymbolicBackend):
     with pytest.raises(CompatibilityError, match="components"):
         backend.sum([])

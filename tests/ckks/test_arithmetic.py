@@ -1,11 +1,13 @@
 """Keyless operations against numpy: values, exact scales, levels, and the errors for what does not fit."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
 from aegis_fhe.ckks import Ciphertext, SlotVector, noise
-from aegis_fhe.errors import CompatibilityError, LevelError, ScaleError
+from aegis_fhe.errors import CompatibilityError, LevelError, RangeError, ScaleError
 
 
 def bound(client, coefficient_noise, scale):
@@ -114,6 +116,52 @@ def test_a_sum_is_one_addition_after_the_other(client, rng):
         ev.sum([xs[0], ev.with_scale(xs[2], 2.0**39)])
 
 
+def test_a_linear_combination_is_one_term_added_after_the_other(client, rng):
+    """Bit for bit, of operands at other levels and scales, of unrelinearised products, onto another sum."""
+    ev = client.evaluator
+    xs = [client.encrypt(client.random(rng), level=level) for level in (3, 2, 3)]
+    xs[1] = ev.with_scale(xs[1], 2.0**40 * 1.0001)
+    square, scale, factors = ev.multiply(xs[0], xs[2]), 2.0**80 * 1.3, (0.3, -1.7, 2.0**-20)
+    terms = [ev.mul_scalar(x, c, scale / x.scale) for x, c in zip(xs, factors, strict=True)]
+    expected = ev.add_scalar(ev.sum(terms), 1 / 3)
+    held = ev.with_scale(square, expected.scale)
+    assert_same(ev.linear_combination(xs, factors, scale, constant=1 / 3), expected)
+    assert_same(ev.linear_combination(xs, factors, scale, constant=1 / 3, onto=held), ev.add(held, expected))
+    rest = ev.mul_scalar(xs[1], 1.0, square.scale / xs[1].scale)
+    doubled = ev.mul_integer(square, 2)
+    assert_same(
+        ev.linear_combination([square, xs[1]], [2.0, -1.0], square.scale), ev.add(doubled, ev.negate(rest))
+    )
+    assert_same(
+        ev.linear_combination([square], [2.0], square.scale, constant=-1.0), ev.add_scalar(doubled, -1.0)
+    )
+    assert_same(ev.sub(rest, doubled), ev.add(rest, ev.negate(doubled)))
+
+
+def assert_same(found, expected):
+    assert (found.level, found.scale, found.components) == (
+        expected.level,
+        expected.scale,
+        expected.components,
+    )
+    assert torch.equal(found.parts, expected.parts)
+
+
+def test_linear_combinations_that_are_refused(client, rng):
+    ev = client.evaluator
+    x = client.encrypt(client.random(rng))
+    for xs, factors in (([], []), ([x], []), ([x], [1.0, 2.0])):
+        with pytest.raises(CompatibilityError, match="operands"):
+            ev.linear_combination(xs, factors, 2.0**80)
+    with pytest.raises(ScaleError, match="cannot be added"):
+        ev.linear_combination([x], [1.0], 2.0**80, onto=x)
+    with pytest.raises(ScaleError, match="does not fit"):
+        ev.linear_combination([x], [1.0], 2.0**400)
+    for factor, constant in ((math.nan, 0.0), (1.0, math.inf)):
+        with pytest.raises(RangeError, match="finite"):
+            ev.linear_combination([x], [factor], 2.0**80, constant=constant)
+
+
 def test_products_onto_a_sum_are_added_to_it(client, rng):
     ev = client.evaluator
     x, y = (client.encrypt(client.random(rng)) for _ in range(2))
@@ -202,6 +250,7 @@ def test_a_dropped_ciphertext_is_a_view_that_every_operation_reads(client, rng):
         "rotate_many": lambda c: ev.rotate_many(c, [0, 1])[0],
         "rotate_sum": lambda c: ev.rotate_sum([c, c], [0, 1]),
         "sum": lambda c: ev.sum([c, copy, c]),
+        "linear_combination": lambda c: ev.linear_combination([c, copy], [0.5, 2.0], 2.0**70, constant=0.1),
         "drop": lambda c: ev.drop_to(c, 0),
     }
     for name, operation in operations.items():

@@ -35,6 +35,9 @@ OPERATIONS = {
     "add at two levels": lambda e, x: e.add(e.multiply(x, x), e.drop_to(e.with_scale(x, x.scale**2), 3)),
     "add scalar": lambda e, x: e.add_scalar(x, 1.0),
     "add plain": lambda e, x: e.add_plain(x, DENSE),
+    "linear combination": lambda e, x: e.linear_combination(
+        [x, e.drop_to(x, 4)], [0.5, 2.0], x.scale**2, constant=1.0, onto=e.multiply(x, x)
+    ),
     "product with i": lambda e, x: e.mul_i(x),
     "product": lambda e, x: e.rescale(e.relinearize(e.multiply(x, x))),
     "product and rescale": lambda e, x: e.relinearize_rescale(e.multiply(x, x)),

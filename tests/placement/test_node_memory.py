@@ -77,6 +77,11 @@ OPERATIONS: dict[str, Callable[[Any, Any, Any], Any]] = {
     "sub": lambda b, x, y: b.sub(x, b.drop_to(y, b.level(y) - 1)),
     "add_scalar": lambda b, x, y: b.add_scalar(x, 1.0),
     "mul_scalar": lambda b, x, y: b.mul_scalar(x, 0.5, SCALE),
+    "combination": lambda b, x, y: b.linear_combination([x, y, x], [0.5, 2.0, 1.0], SCALE**2, constant=1.0),
+    "combination with a product": lambda b, x, y: b.linear_combination(
+        [y], [-1.0], SCALE**2, onto=b.multiply(x, y)
+    ),
+    "product minus": lambda b, x, y: b.sub(b.multiply(x, y), b.with_scale(x, b.scale(x) * b.scale(y))),
     "mul_i": lambda b, x, y: b.mul_i(x),
     "add_plain": lambda b, x, y: b.add_plain(x, DENSE),
     "add_plain, periodic": lambda b, x, y: b.add_plain(x, PERIODIC),

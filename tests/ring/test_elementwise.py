@@ -82,6 +82,68 @@ def test_sum(terms: int, path: str) -> None:
     assert torch.equal(ring.sum([x[:, :2] for x in pairs], LIMBS[:2]), total[:, :2])
 
 
+@pytest.mark.parametrize("terms", [1, 2, 3, 4, 9, 70])
+@pytest.mark.parametrize("path", PATHS)
+def test_combination(terms: int, path: str) -> None:
+    """By integers of any size, of two components and three, of views, of the largest residues."""
+    degree = 64
+    moduli = find_primes(50, degree, 1) + find_primes(40, degree, 1) + find_primes(20, degree, 1)
+    ring, q = Ring(degree, moduli, path), torch.tensor(moduli)[:, None]
+    xs = [
+        torch.stack([oracle.random_residues(moduli, degree, 3 * i + c) for c in range(2 + i % 2)])
+        for i in range(terms)
+    ]
+    xs[-1][0] = xs[0][1] = q - 1
+    for scalars, constant in (
+        ([(-1) ** i * 3 ** (7 * i) for i in range(terms)], -(5**60)),
+        ([-1] * terms, -1),
+        ([(moduli[0] + 1) // 2] * terms, 0),
+    ):
+        wanted = [
+            [
+                [oracle_entry(xs, scalars, constant, c, row, j, m) for j in range(degree)]
+                for row, m in enumerate(moduli)
+            ]
+            for c in range(max(len(x) for x in xs))
+        ]
+        assert ring.combination(xs, scalars, LIMBS, constant=constant).tolist() == wanted
+        low = ring.combination([x[:, :2] for x in xs], scalars, LIMBS[:2], constant=constant)
+        assert low.tolist() == [rows[:2] for rows in wanted]
+
+
+def oracle_entry(
+    xs: list[torch.Tensor], scalars: list[int], constant: int, c: int, row: int, j: int, modulus: int
+) -> int:
+    total = constant if c == 0 else 0
+    for x, scalar in zip(xs, scalars, strict=True):
+        if c < len(x):
+            total += scalar * int(x[c, row, j])
+    return total % modulus
+
+
+def test_combinations_that_are_refused() -> None:
+    pair = torch.stack([X, Y])
+    for wrong, cause in (
+        (X, "shape"),
+        (pair[:, :2], "shape"),
+        (pair.double(), "dtype"),
+        (pair.transpose(0, 1).contiguous().transpose(0, 1), "contiguous"),
+        (torch.stack([pair, pair], dim=-1)[..., 0], "contiguous"),
+    ):
+        with pytest.raises(LayoutError, match=cause):
+            RING.combination([pair, wrong], [1, 2], LIMBS)
+    for xs, scalars in (([], []), ([pair], [1, 2])):
+        with pytest.raises(LayoutError, match="scalars for"):
+            RING.combination(xs, scalars, LIMBS)
+    with pytest.raises(ParameterError, match="limbs"):
+        RING.combination([pair], [1], (0, 1, 3))
+    x = pair.clone()
+    with pytest.raises(LayoutError, match="shares memory"):
+        RING.combination([x], [1], LIMBS, out=x)
+    with pytest.raises(LayoutError, match="shape"):
+        RING.combination([x], [1], LIMBS, out=X.clone())
+
+
 @pytest.mark.parametrize(
     ("bad", "cause"),
     [

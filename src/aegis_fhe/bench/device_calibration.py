@@ -32,6 +32,7 @@ OF_SAMPLE = {
 PAIRS = (
     ("conversion_product", "conversion of a digit", "conversion_row", "conversion of one limb"),
     ("key_product", "key product", "key_row", "key product of one digit"),
+    ("combined_product", "combination of many", "combined_row", "combination of one"),
     ("periodic_product", "periodic product", "periodic_row", "small periodic product"),
     ("tensor_product", "product of matrices", "tensor_row", "product of ciphertexts"),
 )

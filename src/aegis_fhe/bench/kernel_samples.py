@@ -56,6 +56,8 @@ class KernelSamples:
             "product": Sample(
                 lambda: ring.mul_scalar(x, [3] * len(limbs), limbs, out=out), {"product": rows}
             ),
+            "combination of one": self._combination(1),
+            "combination of many": self._combination(SMALL),
             "uniform": Sample(lambda: uniform(ring, limbs, SEED, b"", out=out), {"uniform": rows}),
             "embedding": self._embedding(),
             "conversion of one limb": self._conversion(1),
@@ -73,6 +75,14 @@ class KernelSamples:
         vector = SlotVector(np.sin(np.arange(self.params.slots)))
         encoder, scale = self.params.encoder, self.params.scale
         return Sample(lambda: encoder.encode(vector, scale), {"embedding": 1.0})
+
+    def _combination(self, terms: int) -> Sample:
+        """Of ciphertexts by numbers, as in a polynomial."""
+        limbs = self.limbs[:PRODUCT_LIMBS]
+        xs, out = self._ciphertexts(terms, limbs), self._ciphertexts(1, limbs)[0]
+        scalars, rows = list(range(3, 3 + terms)), 2.0 * len(limbs)
+        takes = {"combined_product": terms * rows, "combined_row": rows}
+        return Sample(lambda: self.ring.combination(xs, scalars, limbs, constant=1, out=out), takes)
 
     def _conversion(self, sources: int) -> Sample:
         """From the first limbs to all that are not of the first digit."""

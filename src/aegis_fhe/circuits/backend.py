@@ -79,6 +79,20 @@ class Backend(Protocol[V]):
         """x * m, scale unchanged."""
         ...
 
+    def linear_combination(
+        self,
+        xs: Sequence[V],
+        coefficients: Sequence[float],
+        scale: float,
+        *,
+        constant: float = 0.0,
+        onto: V | None = None,
+    ) -> V:
+        """onto + sum_i coefficients[i] * xs[i] + constant, each coefficient encoded so that its term has
+        `scale`; the lowest level, the most components. Of terms at `scale` already, integers are exact.
+        """
+        ...
+
     def mul_i(self, x: V) -> V:
         """The imaginary unit times x: exact, level and scale unchanged."""
         ...

@@ -13,8 +13,9 @@ class OperationCounts:
 
     Operations: "rotation" (hoisted: an inner product and a ModDown), "accumulated rotation" (an inner
     product), "mod up", "mod down", "key switch" (all three), "plain product", "product", "scalar product",
-    "plain add", "add", "addend" (of a sum that is made anyway), "rescale"; one ciphertext of two components
-    each. "bootstrap" counts raised moduli; what a bootstrap does is counted as well.
+    "scalar term" (of a linear combination), "plain add", "add", "addend" (of a sum that is made anyway),
+    "rescale"; one ciphertext of two components each. "bootstrap" counts raised moduli; what a bootstrap does
+    is counted as well.
     """
 
     def __init__(self) -> None:

@@ -194,6 +194,22 @@ class NoiseBackend(OneByOne):
         """noise * m."""
         return replace(x, slots=x.slots * m, error=x.error.times(float(m)))
 
+    def linear_combination(
+        self,
+        xs: Sequence[NoiseValue],
+        coefficients: Sequence[float],
+        scale: float,
+        *,
+        constant: float = 0.0,
+        onto: NoiseValue | None = None,
+    ) -> NoiseValue:
+        """The sum of the terms' noises, and the rounding of the constant."""
+        self._pairs(xs, coefficients)
+        terms = [self.mul_scalar(x, c, scale / x.scale) for x, c in zip(xs, coefficients, strict=True)]
+        total = self.sum(terms)
+        total = self.add_scalar(total, constant) if constant else total
+        return total if onto is None else self.add(onto, total)
+
     def mul_i(self, x: NoiseValue) -> NoiseValue:
         """noise * i."""
         return replace(x, slots=x.slots * 1j, error=x.error.times(np.array([1j])))

@@ -72,11 +72,9 @@ class _ChebyshevBasis(Generic[V]):
         x, y = backend.drop_to(self[a], level), backend.drop_to(self[b], level)
         if a == b:
             return twice_square_minus_one(backend, x)
-        product = backend.mul_integer(backend.multiply(x, y), 2)
-        rest = backend.drop_to(self[abs(a - b)], level)
-        scale = backend.scale(product) / backend.scale(rest)
-        product = backend.sub(product, backend.mul_scalar(rest, 1.0, scale))
-        return backend.relinearize_rescale(product)
+        product, rest = backend.multiply(x, y), backend.drop_to(self[abs(a - b)], level)
+        found = backend.linear_combination([product, rest], [2.0, -1.0], backend.scale(product))
+        return backend.relinearize_rescale(found)
 
 
 class _Evaluation(Generic[V]):
@@ -90,15 +88,13 @@ class _Evaluation(Generic[V]):
     def at(self, p: Array, level: int, scale: float) -> V:
         """p(u) at exactly this level and scale."""
         before = scale * self.backend.moduli[level + 1]
-        value = self.before_rescale(p, level + 1, before)
-        return self.backend.relinearize_rescale(value)
+        return self.backend.relinearize_rescale(self.before_rescale(_trim(p), level + 1, before))
 
     def before_rescale(self, p: Array, level: int, scale: float) -> V:
         """p(u) at `level` and `scale` with products not yet relinearised nor rescaled."""
-        p = _trim(p)
+        if self._is_leaf(p, level):
+            return self._combination(p, level, scale, None)
         degree = len(p) - 1
-        if degree <= self.leaf and (degree <= 1 or self.basis.level(degree) >= level):
-            return self._combination(p, level, scale)
         k = 2 ** (math.ceil(math.log2(degree + 1)) - 1)
         quotient, remainder = divide(p, k)
         power = self.backend.drop_to(self.basis[k], level)
@@ -110,22 +106,22 @@ class _Evaluation(Generic[V]):
             product = self.backend.multiply(self.at(quotient, level, factor_scale), power)
         if not np.any(remainder):
             return product
-        return self.backend.add(product, self.before_rescale(remainder, level, scale))
+        rest = _trim(remainder)
+        if self._is_leaf(rest, level):
+            return self._combination(rest, level, scale, product)
+        return self.backend.add(product, self.before_rescale(rest, level, scale))
 
-    def _combination(self, p: Array, level: int, scale: float) -> V:
-        """sum_k p_k T_k with constants encoded so that every term has this scale."""
-        backend = self.backend
-        total: V | None = None
-        for k in range(1, len(p)):
-            if p[k] == 0.0:
-                continue
-            x = backend.drop_to(self.basis[k], level)
-            term = backend.mul_scalar(x, float(p[k]), scale / backend.scale(x))
-            total = term if total is None else backend.add(total, term)
-        if total is None:
-            x = backend.drop_to(self.basis[1], level)
-            total = backend.mul_scalar(x, 0.0, scale / backend.scale(x))
-        return backend.add_scalar(total, float(p[0])) if p[0] else total
+    def _is_leaf(self, p: Array, level: int) -> bool:
+        """Whether all of its T_k are there at `level`, and few enough."""
+        degree = len(p) - 1
+        return degree <= self.leaf and (degree <= 1 or self.basis.level(degree) >= level)
+
+    def _combination(self, p: Array, level: int, scale: float, onto: V | None) -> V:
+        """onto + sum_k p_k T_k with constants encoded so that every term has this scale."""
+        terms = [k for k in range(1, len(p)) if p[k]] or [1]
+        xs = [self.backend.drop_to(self.basis[k], level) for k in terms]
+        coefficients = [float(p[k]) if k < len(p) else 0.0 for k in terms]
+        return self.backend.linear_combination(xs, coefficients, scale, constant=float(p[0]), onto=onto)
 
 
 def _trim(p: Array) -> Array:

@@ -37,8 +37,9 @@ def multiply(backend: Backend[V], x: V, y: V) -> V:
 
 def twice_square_minus_one(backend: Backend[V], x: V) -> V:
     """2 x^2 - 1: cos(2 a) from cos(a), T_2k from T_k. Level l -> l - 1; scale^2 / q. One key switch."""
-    product = backend.mul_integer(backend.multiply(x, x), 2)
-    return backend.relinearize_rescale(backend.add_scalar(product, -1.0))
+    square = backend.multiply(x, x)
+    doubled = backend.linear_combination([square], [2.0], backend.scale(square), constant=-1.0)
+    return backend.relinearize_rescale(doubled)
 
 
 def complex_parts(backend: Backend[V], x: V) -> tuple[V, V]:

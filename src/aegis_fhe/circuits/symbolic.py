@@ -141,8 +141,7 @@ class SymbolicBackend(OneByOne):
 
     def mul_scalar(self, x: Symbol, c: float, scale: float) -> Symbol:
         """Scales multiply."""
-        if scale < 1.0:
-            raise ScaleError(f"a constant would be encoded at scale {scale:.3g} < 1 and lose all its digits")
+        self._keeps_digits(scale)
         self.counts.add("scalar product", x.level)
         return self._scaled(x, x.scale * scale)
 
@@ -150,6 +149,28 @@ class SymbolicBackend(OneByOne):
         """Unchanged."""
         self.counts.add("add", x.level)
         return x.copy()
+
+    def linear_combination(
+        self,
+        xs: Sequence[Symbol],
+        coefficients: Sequence[float],
+        scale: float,
+        *,
+        constant: float = 0.0,
+        onto: Symbol | None = None,
+    ) -> Symbol:
+        """A term for two components of each operand; a constant costs nothing."""
+        self._same_length(xs, coefficients)
+        for x in xs:
+            self._keeps_digits(scale / x.scale)
+        operands = xs if onto is None else [*xs, onto]
+        level, components = min(x.level for x in operands), max(x.components for x in operands)
+        found = self._scaled(Symbol(level, 1.0, components), xs[0].scale * (scale / xs[0].scale))
+        if onto is not None:
+            self._same_scale([onto, found])
+            found = found.like(level, onto.scale, components)
+        self.counts.add("scalar term", level, sum(x.components for x in operands) / 2)
+        return found
 
     def mul_i(self, x: Symbol) -> Symbol:
         """Unchanged."""
@@ -283,6 +304,10 @@ class SymbolicBackend(OneByOne):
                 raise ScaleError(
                     f"scales 2^{math.log2(xs[0].scale):.6f} and 2^{math.log2(x.scale):.6f} cannot be added"
                 )
+
+    def _keeps_digits(self, scale: float) -> None:
+        if scale < 1.0:
+            raise ScaleError(f"a constant would be encoded at scale {scale:.3g} < 1 and lose all its digits")
 
     def _fits(self, v: SlotVector) -> None:
         if self._slots % v.period:

@@ -64,15 +64,8 @@ class Arithmetic:
         limbs = self.limbs_at(level)
         if x.parts.shape == y.parts.shape:
             return self.made(ring.add(x.parts, y.parts, limbs), level, x.scale)
-        longer, shorter = (x, y) if x.components >= y.components else (y, x)
-        rows = len(limbs)
-        parts = ring.arena.empty((longer.components, rows, self.params.degree))
-        for i, out in enumerate(parts):
-            if i < shorter.components:
-                ring.add(longer.parts[i, :rows], shorter.parts[i, :rows], limbs, out=out)
-            else:
-                ring.arena.copy_into(longer.parts[i, :rows], out)
-        return self.made(parts, level, x.scale)
+        parts = [c.parts[:, : len(limbs)] for c in (x, y)]
+        return self.made(ring.combination(parts, [1, 1], limbs), level, x.scale)
 
     def sum(self, xs: Sequence[Ciphertext]) -> Ciphertext:
         """x_0 + x_1 + ..., each read once: the same bits as one `add` after the other.
@@ -94,11 +87,13 @@ class Arithmetic:
 
     def sub(self, x: Ciphertext, y: Ciphertext) -> Ciphertext:
         """x - y. Level, scale, errors as `add`."""
-        if x.parts.shape != y.parts.shape:
-            return self.add(x, self.negate(y))
         self._check_operands([x, y])
-        level = min(x.level, y.level)
-        return self.made(self.params.ring.sub(x.parts, y.parts, self.limbs_at(level)), level, x.scale)
+        ring, level = self.params.ring, min(x.level, y.level)
+        limbs = self.limbs_at(level)
+        if x.parts.shape == y.parts.shape:
+            return self.made(ring.sub(x.parts, y.parts, limbs), level, x.scale)
+        parts = [c.parts[:, : len(limbs)] for c in (x, y)]
+        return self.made(ring.combination(parts, [1, -1], limbs), level, x.scale)
 
     def negate(self, x: Ciphertext) -> Ciphertext:
         """-x; level and scale unchanged."""
@@ -109,9 +104,8 @@ class Arithmetic:
 
         Raises RangeError when c is not finite.
         """
-        constant, limbs = scaled_integer(c, x.scale), self._limbs(x)
-        parts = self.params.ring.arena.copy(x.parts)
-        self.params.ring.add_scalar(parts[0], [constant] * len(limbs), limbs, out=parts[0])
+        constant = scaled_integer(c, x.scale)
+        parts = self.params.ring.combination([x.parts], [1], self._limbs(x), constant=constant)
         return self.made(parts, x.level, x.scale)
 
     def mul_scalar(self, x: Ciphertext, c: float, scale: float) -> Ciphertext:
@@ -126,6 +120,43 @@ class Arithmetic:
         """m * x for an integer m of any size and sign; level and scale unchanged, noise times |m|."""
         limbs = self._limbs(x)
         return self.made(self.params.ring.mul_scalar(x.parts, [m] * len(limbs), limbs), x.level, x.scale)
+
+    def linear_combination(
+        self,
+        xs: Sequence[Ciphertext],
+        coefficients: Sequence[float],
+        scale: float,
+        *,
+        constant: float = 0.0,
+        onto: Ciphertext | None = None,
+    ) -> Ciphertext:
+        """onto + sum_i c_i x_i + constant by the integers round(c_i * s_i), s_i = scale / x_i.scale.
+
+        Bit for bit `mul_scalar(x_i, c_i, s_i)` added one after the other, then `add_scalar`, then added to
+        `onto`; here every operand is read once and the result written once. Level: the lowest. Components:
+        the most. Scale: of onto, else x_0.scale * s_0, which is `scale` but for its rounding. Raises
+        CompatibilityError for no or unequal counts, ScaleError as `mul_scalar` and where onto's scale is
+        another, RangeError when a coefficient is not finite.
+        """
+        if not xs or len(xs) != len(coefficients):
+            raise CompatibilityError(f"a linear combination of {len(xs)} and {len(coefficients)} operands")
+        operands = xs if onto is None else [*xs, onto]
+        for x in operands:
+            self._limbs(x)
+        level = min(x.level for x in operands)
+        found = self._product_scale(xs[0].scale, scale / xs[0].scale, level)
+        integers = [scaled_integer(c, scale / x.scale) for c, x in zip(coefficients, xs, strict=True)]
+        if onto is not None:
+            self._check_sum(onto, found)
+            integers.append(1)
+        limbs = self.limbs_at(level)
+        parts = self.params.ring.combination(
+            [x.parts[:, : len(limbs)] for x in operands],
+            integers,
+            limbs,
+            constant=scaled_integer(constant, found),
+        )
+        return self.made(parts, level, found if onto is None else onto.scale)
 
     def mul_i(self, x: Ciphertext) -> Ciphertext:
         """The imaginary unit times x, exactly: the monomial X^(N/2), whose every slot is i. Noise as x's."""
@@ -227,11 +258,15 @@ class Arithmetic:
                 raise CompatibilityError(
                     f"products cannot be added to a ciphertext of {x.components} components"
                 )
-            if abs(x.scale - scale) > SCALE_TOLERANCE * scale:
-                raise ScaleError(
-                    f"products of scale {describe_scale(scale)} cannot be added to a sum of scale "
-                    f"{describe_scale(x.scale)} (level {x.level})"
-                )
+            self._check_sum(x, scale)
+
+    def _check_sum(self, x: Ciphertext, scale: float) -> None:
+        """Raises ScaleError unless products of a scale can be added to x."""
+        if abs(x.scale - scale) > SCALE_TOLERANCE * scale:
+            raise ScaleError(
+                f"products of scale {describe_scale(scale)} cannot be added to a sum of scale "
+                f"{describe_scale(x.scale)} (level {x.level})"
+            )
 
     def _require_rescale(self, level: int) -> None:
         if level == 0:

@@ -90,6 +90,28 @@ struct Fp64Path {
 
     static void dots(const Limb& limb, const DotJob& job) { DotTiles<Fp64Sums<L>>::run(limb, job); }
 
+    // A product is at most 0.69 q, so that eight of them and what they are added to stay below 2^53.
+    static constexpr std::size_t kUnreduced = 8;
+
+    static void combination(const Limb& limb, const CombinationJob& job) {
+        Fp64Field<L> f(limb.m);
+        for (std::size_t first = 0; first < job.terms; first += kCombinationTerms) {
+            std::size_t count = job.terms - first < kCombinationTerms ? job.terms - first : kCombinationTerms;
+            double factors[kCombinationTerms];
+            for (std::size_t i = 0; i < count; ++i)
+                factors[i] = centred_constant(job.factors[first + i], limb.m.q);
+            const i64* const* x = job.x + first;
+            for (std::size_t j = 0; j < job.count; j += kLanes) {
+                V sum = first == 0 ? L::all(static_cast<double>(job.constant)) : load_residues<L>(job.out + j);
+                for (std::size_t i = 0; i < count; ++i) {
+                    sum = sum + f.mul(load_residues<L>(x[i] + j), L::all(factors[i]));
+                    if (i % kUnreduced == kUnreduced - 1) sum = f.reduce(sum);
+                }
+                store_residues<L>(job.out + j, f.canon(sum));
+            }
+        }
+    }
+
     using Tensor = TensorTiles<Fp64Sums<L>>;
     static std::size_t tensor_scratch(const TensorJob& job) { return Tensor::scratch(job); }
     static void tensor(const Limb& limb, const TensorJob& job, u64* scratch) { Tensor::run(limb, job, scratch); }
@@ -101,7 +123,7 @@ struct Fp64Path {
     static constexpr Kernels table(const char* name) {
         using P = Fp64Periodic<L>;
         return {name, L::kLogLanes + 2, 1, Fp64Stages<L>::build, ntt, intt, ntt_subtract_scale, add, sub, mul,
-                add_scalar, mul_scalar, dots, P::periodic_scratch, P::periodic, tensor_scratch, tensor,
+                add_scalar, mul_scalar, dots, combination, P::periodic_scratch, P::periodic, tensor_scratch, tensor,
                 permute_row, permute_add, Fp64Convert<L>::convert};
     }
 };

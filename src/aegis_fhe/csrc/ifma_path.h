@@ -98,6 +98,46 @@ struct IfmaPath {
 
     static void dots(const Limb& limb, const DotJob& job) { DotTiles<IfmaSums<L>>::run(limb, job); }
 
+    // x w - floor(x w' 2^-52) q < (1 + x 2^-52) q < 1.25 q: three and the constant stay below 6 q.
+    static constexpr std::size_t kFewTerms = 3;
+
+    template <std::size_t kTerms>
+    static void combine_few(const Limb& limb, const CombinationJob& job) {
+        IfmaField<L> f(limb.m);
+        const Word q4 = L::all(4 * limb.m.q), constant = L::all(job.constant);
+        IfmaConstant<L> factors[kTerms];
+        for (std::size_t i = 0; i < kTerms; ++i) factors[i] = IfmaConstant<L>(job.factors[i], limb.m.q);
+        for (std::size_t j = 0; j < job.count; j += kLanes) {
+            Word sum = constant;
+            for (std::size_t i = 0; i < kTerms; ++i)
+                sum = L::add(sum, f.mul_lazy(load_row<L>(job.x[i] + j), factors[i]));
+            store_row<L>(job.out + j, f.canonical4(f.fold(sum, q4)));
+        }
+    }
+
+    static void combine_many(const Limb& limb, const CombinationJob& job) {
+        IfmaReducer<L> reducer(limb.m);
+        for (std::size_t first = 0; first < job.terms; first += kIfmaMaxTerms) {
+            std::size_t end = first + kIfmaMaxTerms < job.terms ? first + kIfmaMaxTerms : job.terms;
+            for (std::size_t j = 0; j < job.count; j += kLanes) {
+                IfmaSum<L> sum;
+                for (std::size_t i = first; i < end; ++i)
+                    sum.add_product(load_row<L>(job.x[i] + j), L::all(job.factors[i]));
+                Word addend = first == 0 ? L::all(job.constant) : load_row<L>(job.out + j);
+                store_row<L>(job.out + j, reducer.f.fold(L::add(reducer.reduce(sum), addend), reducer.f.q));
+            }
+        }
+    }
+
+    static void combination(const Limb& limb, const CombinationJob& job) {
+        switch (job.terms) {
+            case 1: return combine_few<1>(limb, job);
+            case 2: return combine_few<2>(limb, job);
+            case kFewTerms: return combine_few<kFewTerms>(limb, job);
+            default: return combine_many(limb, job);
+        }
+    }
+
     static std::size_t periodic_scratch(const PeriodicJob& job) { return IfmaPeriodic<L>::scratch(job); }
     static void periodic(const Limb& limb, const PeriodicJob& job, u64* scratch) {
         IfmaPeriodic<L>::run(limb, job, scratch);
@@ -242,8 +282,8 @@ struct IfmaPath {
 
     static constexpr Kernels table(const char* name) {
         return {name,   6,          1,          build, ntt,              intt,     ntt_subtract_scale,
-                add,    sub,        mul,        add_scalar, mul_scalar,  dots,     periodic_scratch,
-                periodic, tensor_scratch, tensor, permute, permute_add, convert};
+                add,    sub,        mul,        add_scalar, mul_scalar,  dots,     combination,
+                periodic_scratch, periodic, tensor_scratch, tensor, permute, permute_add, convert};
     }
 };
 

@@ -51,6 +51,18 @@ constexpr double kOverflowMargin = 1.0 / (1ull << 36);
 constexpr std::size_t kConvertBlock = 512;  // coefficients handled at once
 constexpr std::size_t kConvertStride = kConvertBlock + 8;  // of scratch rows: 4 KiB apart they would share cache sets
 
+// One row of out = sum_i factors[i] x[i] + constant; factors and constant in [0, q). One term or more.
+struct CombinationJob {
+    const i64* const* x;  // [terms] rows of `count`
+    const u64* factors;   // [terms]
+    std::size_t terms;
+    u64 constant;
+    i64* out;
+    std::size_t count;
+};
+
+constexpr std::size_t kCombinationTerms = 64;  // of one pass: their constants are prepared together
+
 // One limb of out[r][c][j] = sum_b w[r][b][j >> shift] x[b][c][j], for the runs [run_begin, run_end).
 struct PeriodicJob {
     std::size_t rows, terms, components;  // R, B, c
@@ -99,6 +111,7 @@ struct Kernels {
     void (*add_scalar)(const Limb&, const i64* x, u64 scalar, i64* out, std::size_t n);
     void (*mul_scalar)(const Limb&, const i64* x, u64 scalar, i64* out, std::size_t n);
     void (*dots)(const Limb&, const DotJob&);
+    void (*combination)(const Limb&, const CombinationJob&);
     std::size_t (*periodic_scratch)(const PeriodicJob&);  // in 64-bit words
     void (*periodic)(const Limb&, const PeriodicJob&, u64* scratch);
     std::size_t (*tensor_scratch)(const TensorJob&);

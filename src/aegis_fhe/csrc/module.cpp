@@ -194,6 +194,12 @@ NB_MODULE(_kernels, m) {
         .def("sum", [](const Ring& r, const Addresses& xs, Address to, std::size_t outer, const Index& limbs) {
             r.sum(rows(xs), out(to), outer, limbs);
         }, Release())
+        .def("combination", [](const Ring& r, const Addresses& xs, const std::vector<std::size_t>& strides,
+                               const std::vector<std::size_t>& counts, const std::vector<u64>& factors,
+                               const std::vector<u64>& constants, Address to, std::size_t components,
+                               const Index& limbs) {
+            r.combination({rows(xs), strides, counts, factors, constants}, out(to), components, limbs);
+        }, Release())
         .def("periodic_dot", [](const Ring& r, const Addresses& xs, Address weights, int log_m, Address to,
                                 std::size_t count, std::size_t components, const Index& limbs) {
             std::vector<i64*> results;

@@ -86,6 +86,22 @@ void Ring::sum(const std::vector<const i64*>& xs, i64* out, std::size_t outer, c
     });
 }
 
+void Ring::combination(const Combination& job, i64* out, std::size_t components, const Index& limbs) const {
+    std::size_t n = degree(), terms = job.x.size();
+    for_rows(components, limbs.size(), [&](std::size_t l, std::size_t c) {
+        std::vector<const i64*> rows;
+        std::vector<u64> factors;
+        for (std::size_t i = 0; i < terms; ++i)
+            if (c < job.components[i]) {
+                rows.push_back(job.x[i] + c * job.strides[i] + l * n);
+                factors.push_back(job.factors[l * terms + i]);
+            }
+        u64 constant = c == 0 ? job.constants[l] : 0;
+        i64* to = out + (c * limbs.size() + l) * n;
+        kernels_->combination(limbs_[limbs[l]], {rows.data(), factors.data(), rows.size(), constant, to, n});
+    });
+}
+
 const ConvertPlan& Ring::plan(const Index& source, const Index& target) const {
     std::lock_guard<std::mutex> lock(mutex_);
     std::unique_ptr<OwnedPlan>& owned = plans_[{source, target}];

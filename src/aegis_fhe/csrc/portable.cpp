@@ -130,6 +130,23 @@ void dots(const Limb& limb, const DotJob& job) {
             }
 }
 
+// Products are below 2^51, so all of one pass and what they are added to fit a word.
+void combination(const Limb& limb, const CombinationJob& job) {
+    const u64 q = limb.m.q, one_shoup = shoup_factor(1, q);
+    for (std::size_t first = 0; first < job.terms; first += kCombinationTerms) {
+        std::size_t count = job.terms - first < kCombinationTerms ? job.terms - first : kCombinationTerms;
+        u64 shoup[kCombinationTerms];
+        const u64* factors = job.factors + first;
+        for (std::size_t i = 0; i < count; ++i) shoup[i] = shoup_factor(factors[i], q);
+        for (std::size_t j = 0; j < job.count; ++j) {
+            u64 sum = first == 0 ? job.constant : residues(job.out)[j];
+            for (std::size_t i = 0; i < count; ++i)
+                sum += shoup_mul_lazy(residues(job.x[first + i])[j], factors[i], shoup[i], q);
+            residues(job.out)[j] = shoup_mul(sum, 1, one_shoup, q);
+        }
+    }
+}
+
 void permute_add(const Limb& limb, const i64* x, const PermutePlan& plan, i64* out) {
     permute_row_add(limb.m, x, plan, out);
 }
@@ -201,7 +218,7 @@ void convert(const ConvertPlan& plan, const i64* x, i64* out, std::size_t stride
 
 constexpr Kernels kPortable = {
     "portable", 0,   2,          build,      ntt, intt,             ntt_subtract_scale, add,
-    sub,        mul, add_scalar, mul_scalar, dots, periodic_scratch, periodic,           tensor_scratch,
-    tensor,     permute_row,     permute_add, convert};
+    sub,        mul, add_scalar, mul_scalar, dots, combination,      periodic_scratch,   periodic,
+    tensor_scratch, tensor,      permute_row, permute_add, convert};
 
 }  // namespace aegis

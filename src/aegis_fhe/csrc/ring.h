@@ -65,6 +65,14 @@ struct KeyProduct {
     std::vector<u64> factors;
 };
 
+// sum_i scalars_i x_i of polynomials in different numbers of components, and a constant in the first of them.
+struct Combination {
+    std::vector<const i64*> x;                    // [terms], each [components, limb, N]
+    std::vector<std::size_t> strides, components;  // of each: entries from one component to the next; how many
+    std::vector<u64> factors;                     // [limb][terms]
+    std::vector<u64> constants;                   // [limb]
+};
+
 // A matrix of rows by terms ciphertexts times one of terms by columns: both components of every entry, row by row.
 struct TensorProduct {
     std::vector<const i64*> x, y;  // [rows][terms][2] and [terms][columns][2] polynomials of [limb, N]
@@ -111,6 +119,8 @@ class Ring {
              std::size_t outer, const Index& limbs) const;
     // two terms or more
     void sum(const std::vector<const i64*>& xs, i64* out, std::size_t outer, const Index& limbs) const;
+    // out [components, limb, N], as many as the operand with most of them
+    void combination(const Combination& job, i64* out, std::size_t components, const Index& limbs) const;
     // weights [rows, terms, limb, M], NTT values
     void periodic_dot(const PeriodicProduct& job, const i64* weights) const;
     // coefficients [rows, terms, M], signed; small: the ring of degree M over the same moduli

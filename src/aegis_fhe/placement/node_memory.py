@@ -79,12 +79,6 @@ class NodeMemory(LimbTraffic):
         """A sum of its own."""
         return self._new(super().add(x, y))
 
-    def sub(self, x: Symbol, y: Symbol) -> Symbol:
-        """Operands of different shapes by way of the negative of the second."""
-        if (x.level, x.components) != (y.level, y.components):
-            y = self._new(y.copy())
-        return super().sub(x, y)
-
     def negate(self, x: Symbol) -> Symbol:
         """As add."""
         return self._new(super().negate(x))
@@ -104,6 +98,18 @@ class NodeMemory(LimbTraffic):
     def mul_scalar(self, x: Symbol, c: float, scale: float) -> Symbol:
         """As add."""
         return self._new(super().mul_scalar(x, c, scale))
+
+    def linear_combination(
+        self,
+        xs: Sequence[Symbol],
+        coefficients: Sequence[float],
+        scale: float,
+        *,
+        constant: float = 0.0,
+        onto: Symbol | None = None,
+    ) -> Symbol:
+        """The result alone, of however many terms."""
+        return self._new(super().linear_combination(xs, coefficients, scale, constant=constant, onto=onto))
 
     def add_plain(self, x: Symbol, v: SlotVector) -> Symbol:
         """The encoded vector besides."""

@@ -11,7 +11,8 @@ from aegis_fhe.ckks.slots import SlotVector
 
 class OperandRows(SymbolicBackend):
     """The symbolic interpreter, which also counts operands and results that are read or written once by all
-    the products of a call: "plain row" by plaintexts, "product row" of ciphertexts, two components each.
+    the products of a call: "plain row" by plaintexts, "product row" of ciphertexts, "scalar row" of a linear
+    combination (its result; the operands are its terms), two components each.
     """
 
     def mul_plain(self, x: Symbol, v: SlotVector, scale: float) -> Symbol:
@@ -27,6 +28,20 @@ class OperandRows(SymbolicBackend):
         if used:
             self.counts.add("plain row", min(x.level for x in xs), used + len(rows))
         return super().mul_plain_sums(xs, rows, scale)
+
+    def linear_combination(
+        self,
+        xs: Sequence[Symbol],
+        coefficients: Sequence[float],
+        scale: float,
+        *,
+        constant: float = 0.0,
+        onto: Symbol | None = None,
+    ) -> Symbol:
+        """The result: operands are in their terms."""
+        found = super().linear_combination(xs, coefficients, scale, constant=constant, onto=onto)
+        self.counts.add("scalar row", found.level, found.components / 2)
+        return found
 
     def multiply_sum(self, xs: Sequence[Symbol], ys: Sequence[Symbol], onto: Symbol | None = None) -> Symbol:
         """All factors, and three components of a result."""

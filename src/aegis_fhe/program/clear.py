@@ -115,6 +115,23 @@ class ClearBackend(OneByOne):
         """x * m."""
         return ClearValue(x.slots * m, self.symbolic.mul_integer(x.symbol, m))
 
+    def linear_combination(
+        self,
+        xs: Sequence[ClearValue],
+        coefficients: Sequence[float],
+        scale: float,
+        *,
+        constant: float = 0.0,
+        onto: ClearValue | None = None,
+    ) -> ClearValue:
+        """onto + sum_i coefficients[i] * xs[i] + constant."""
+        held = None if onto is None else onto.symbol
+        symbol = self.symbolic.linear_combination(
+            [x.symbol for x in xs], coefficients, scale, constant=constant, onto=held
+        )
+        total = reduce(np.add, (x.slots * c for x, c in zip(xs, coefficients, strict=True))) + constant
+        return ClearValue(_shortest(total if onto is None else onto.slots + total), symbol)
+
     def mul_i(self, x: ClearValue) -> ClearValue:
         """i x."""
         return ClearValue(_shortest(x.slots * 1j), self.symbolic.mul_i(x.symbol))

@@ -48,6 +48,20 @@ class SupportBackend(ClearBackend):
         """Unchanged, unless the constant is zero."""
         return ClearValue(x.slots * (m != 0), self.symbolic.mul_integer(x.symbol, m))
 
+    def linear_combination(
+        self,
+        xs: Sequence[ClearValue],
+        coefficients: Sequence[float],
+        scale: float,
+        *,
+        constant: float = 0.0,
+        onto: ClearValue | None = None,
+    ) -> ClearValue:
+        """Any whose coefficient is not zero, everywhere for a constant."""
+        factors = [float(c != 0) for c in coefficients]
+        total = super().linear_combination(xs, factors, scale, constant=float(constant != 0), onto=onto)
+        return ClearValue(np.minimum(total.slots, 1.0), total.symbol)
+
     def mul_i(self, x: ClearValue) -> ClearValue:
         """Unchanged."""
         return ClearValue(x.slots, self.symbolic.mul_i(x.symbol))

@@ -66,6 +66,17 @@ class Ring:
         self, xs: Sequence[int], ys: Sequence[int], shared: bool, to: int, outer: int, limbs: Sequence[int]
     ) -> None: ...
     def sum(self, xs: Sequence[int], to: int, outer: int, limbs: Sequence[int]) -> None: ...
+    def combination(
+        self,
+        xs: Sequence[int],
+        strides: Sequence[int],
+        counts: Sequence[int],
+        factors: Sequence[int],
+        constants: Sequence[int],
+        to: int,
+        components: int,
+        limbs: Sequence[int],
+    ) -> None: ...
     def periodic_dot(
         self,
         xs: Sequence[int],

@@ -112,6 +112,52 @@ class Elementwise(RingCore):
         self._native.sum([x.data_ptr() for x in xs], result.data_ptr(), outer, index)
         return result
 
+    def combination(
+        self,
+        xs: Sequence[Tensor],
+        scalars: Sequence[int],
+        limbs: Sequence[int],
+        *,
+        constant: int = 0,
+        out: Tensor | None = None,
+    ) -> Tensor:
+        """sum_i scalars[i] xs[i] mod q, `constant` added to every entry of component 0: each read once.
+
+        xs[i]: [component, limb, N], of different numbers of components; the result has the most. Scalars and
+        constant: integers of any size and sign, the same for all limbs. Either domain (all in the same; a
+        constant polynomial in the NTT domain). `out` must not overlap them.
+        """
+        index = self.check_limbs(limbs)
+        if not xs or len(xs) != len(scalars):
+            raise LayoutError(
+                f"{len(scalars)} scalars for {len(xs)} tensors; equal, non-zero counts expected"
+            )
+        tail = (len(index), self.degree)
+        for i, x in enumerate(xs):
+            self._check_parts(f"xs[{i}]", x, tail)
+        counts = [x.shape[0] for x in xs]
+        result = self._out((max(counts), *tail), out, xs)
+        moduli = [self.moduli[i] for i in index]
+        self._native.combination(
+            [x.data_ptr() for x in xs],
+            [x.stride(0) for x in xs],
+            counts,
+            [scalar % q for q in moduli for scalar in scalars],
+            [constant % q for q in moduli],
+            result.data_ptr(),
+            len(result),
+            index,
+        )
+        return result
+
+    def _check_parts(self, name: str, x: Tensor, tail: tuple[int, ...]) -> None:
+        """Check [component, *tail], each component contiguous."""
+        if x.dim() != 3:
+            raise LayoutError(
+                f"{name} has shape {list(x.shape)}; [component, {tail[0]}, {tail[1]}] is expected"
+            )
+        self._check(name, x[0] if in_parts(x) else x, tail)
+
     def _binary(self, op: int, x: Tensor, y: Tensor, limbs: Sequence[int], out: Tensor | None) -> Tensor:
         shared = y.shape != x.shape
         if in_parts(x) or (in_parts(y) and not shared):

@@ -11,6 +11,7 @@ from aegis_fhe.ckks.presets import insecure
 from aegis_fhe.ckks.slots import SlotVector
 from aegis_fhe.errors import ParameterError
 from aegis_fhe.placement.cost import Chain, KernelCounts, OperationCosts, load_device
+from aegis_fhe.placement.coupling.operations import PASSING
 from aegis_fhe.placement.limbs import LimbPlacement
 from aegis_fhe.placement.plaintext_counts import PlaintextCounts, bootstrap_counts, chain_of
 
@@ -53,6 +54,8 @@ def test_element_wise_operations_by_hand():
     assert COSTS.kernels("add", 4) == KernelCounts(addition=10, memory_rows=30)
     assert COSTS.kernels("addend", 4) == KernelCounts(addition=10, memory_rows=10)
     assert COSTS.kernels("scalar product", 4) == KernelCounts(product=10, memory_rows=20)
+    assert COSTS.kernels("scalar term", 4) == KernelCounts(combined_product=10, memory_rows=10)
+    assert COSTS.kernels("scalar row", 4) == KernelCounts(combined_row=10, memory_rows=10)
     assert COSTS.kernels("rescale", 4) == KernelCounts(inverse_ntt=2, ntt=8, rescaled=8, memory_rows=18)
     assert COSTS.kernels("product", 4) == KernelCounts(tensor_product=20)
     assert COSTS.kernels("product row", 4) == KernelCounts(tensor_row=10, memory_rows=10)
@@ -122,9 +125,9 @@ def test_every_counted_operation_has_a_price():
     for counts in found.by_period.values():
         for key, times in counts.items():
             merged[key] = merged.get(key, 0) + times
-    rows = {key for key in merged if key[0] in ("plain row", "product row")}
+    rows = {key for key in merged if key[0] in PASSING}
     assert {key: times for key, times in merged.items() if key not in rows} == plan.counts.by_level
-    assert {name for name, _ in rows} == {"plain row", "product row"}
+    assert {name for name, _ in rows} == PASSING
     assert found.seconds(H100) > found.seconds(H100, encoded=True) > 0
 
 

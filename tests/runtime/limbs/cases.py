@@ -105,6 +105,10 @@ def circuit(backend: Any, xs: list[Any]) -> list[Any]:
         made += [f, *sums, backend.rotate_sum([f, backend.negate(f)], [1, 2]), backend.rotate(f, 3)]
     made.append(backend.sub(backend.add_plain(made[0], ramp), backend.drop_to(made[0], 2)))
     made.append(backend.mul_scalar(backend.drop_to(a, 0), 0.5, 4.0))
+    made.append(
+        backend.linear_combination([a, c], [0.5, -1.0], 2.0**80, constant=0.25, onto=backend.multiply(a, b))
+    )
+    made.append(backend.linear_combination([backend.drop_to(a, 0)], [0.5], a.scale * 4.0))
     return made
 
 

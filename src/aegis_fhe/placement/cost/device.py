@@ -41,6 +41,8 @@ class KernelSeconds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     accumulation: Seconds
     addition: Positive
     product: Positive
+    combined_product: Positive
+    combined_row: Seconds
     periodic_product: Positive
     periodic_row: Seconds
     tensor_product: Positive

@@ -18,6 +18,8 @@ KERNELS = (
     "accumulation",
     "addition",
     "product",
+    "combined_product",
+    "combined_row",
     "periodic_product",
     "periodic_row",
     "tensor_product",
@@ -37,7 +39,9 @@ class KernelCounts:
     of rows that are read once (digits by keys, ciphertexts by dense plaintexts); key_row: a sum of them
     reduced and written; joined: a row times P added to it. quotient: ModDown's difference and factor after
     the transform; rescaled: the same and the conversion from one row. automorphism: a row permuted where it
-    is made; accumulation: permuted and added to a sum. addition: element by element; product: by a number.
+    is made; accumulation: permuted and added to a sum. addition: element by element; product: by a number;
+    combined_product: multiply-adds by numbers, of rows that are read once; combined_row: a sum of them
+    written.
     periodic_product: multiply-adds with compressed weights; tensor_product: of ciphertexts by ciphertexts;
     periodic_row, tensor_row: an operand or a result of such a matrix product passing memory. embedding: a
     vector of N/2 slots encoded. uniform: a row drawn from a seed.
@@ -58,6 +62,8 @@ class KernelCounts:
     accumulation: float = 0
     addition: float = 0
     product: float = 0
+    combined_product: float = 0
+    combined_row: float = 0
     periodic_product: float = 0
     periodic_row: float = 0
     tensor_product: float = 0

@@ -27,7 +27,8 @@ class OperationCosts:
     encoded and transformed in advance.
 
     A "plain product" or "product" is multiply-adds alone: what is read and written once for all products of a
-    call is counted apart, as "plain row" and "product row", two components of an operand or a result each.
+    call is counted apart, as "plain row" and "product row", two components of an operand or a result each. A
+    "scalar term" reads its operand, for a result that is written as a "scalar row".
     "key expansion": the uniform half of a key that is not kept.
 
     Where `placement` aggregates sums of rotations, `aggregated` prices ModUp, accumulated rotation and
@@ -62,6 +63,12 @@ class OperationCosts:
             "product": lambda share: KernelCounts(tensor_product=4 * share.limbs),
             "product row": _product_row,
             "scalar product": lambda share: _element_wise(share, 4, product=2),
+            "scalar term": lambda share: KernelCounts(
+                combined_product=2 * share.limbs, memory_rows=2 * share.limbs
+            ),
+            "scalar row": lambda share: KernelCounts(
+                combined_row=2 * share.limbs, memory_rows=2 * share.limbs
+            ),
             "add": lambda share: _element_wise(share, 6, addition=2),
             "addend": lambda share: _element_wise(share, 2, addition=2),
             "plain add": self._plain_add,

@@ -28,6 +28,7 @@ OPERATIONS = {
     "plain add": _ELEMENT_WISE,
     "plain product": _ELEMENT_WISE,
     "scalar product": _ELEMENT_WISE,
+    "scalar term": _ELEMENT_WISE,
     # c_0 d_0, c_0 d_1 + c_1 d_0, c_1 d_1.
     "product": Signature(component=_CONTRACTED),
     # The dropped limb alone, centred, off each other limb: what it takes off may be computed where it lies.
@@ -42,7 +43,7 @@ OPERATIONS = {
 }
 
 # Counted apart from the products that they are operands and results of, and nothing by themselves.
-PASSING = {"plain row", "product row"}
+PASSING = {"plain row", "product row", "scalar row"}
 
 
 def joined(counts: Mapping[str, float]) -> Signature:

@@ -67,6 +67,19 @@ class Tracing(SymbolicBackend):
         """Contributions of all."""
         return _sum(super().sum(xs), xs)
 
+    def linear_combination(
+        self,
+        xs: Sequence[Symbol],
+        coefficients: Sequence[float],
+        scale: float,
+        *,
+        constant: float = 0.0,
+        onto: Symbol | None = None,
+    ) -> Symbol:
+        """Contributions of all terms, and of what they are added to."""
+        found = super().linear_combination(xs, coefficients, scale, constant=constant, onto=onto)
+        return _sum(found, [*xs, *([] if onto is None else [onto])])
+
     def multiply_sum(self, xs: Sequence[Symbol], ys: Sequence[Symbol], onto: Symbol | None = None) -> Symbol:
         """Contributions of all products, and of what they are added to."""
         products = [_product(x, y) for x, y in zip(xs, ys, strict=True)]

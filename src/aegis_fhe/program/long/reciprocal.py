@@ -40,6 +40,6 @@ class Reciprocal(msgspec.Struct, frozen=True, tag=True):
             denominator = multiply_scalar(backend, denominator, 1.0 / self.value, context.scale)
         for _ in range(self.steps):
             product = multiply(backend, denominator, y)
-            correction = backend.add_scalar(backend.negate(product), 2.0)
+            correction = backend.linear_combination([product], [-1.0], backend.scale(product), constant=2.0)
             y = multiply(backend, y, correction)
         return [y]

@@ -50,8 +50,9 @@ class ScalarMinus(msgspec.Struct, frozen=True, tag=True):
     value: float
 
     def lower(self, backend: Backend[V], inputs: list[V], context: Context) -> list[V]:
-        """One negation, one addition of a constant."""
-        return [backend.add_scalar(backend.negate(inputs[0]), self.value)]
+        """A combination of one term."""
+        (x,) = inputs
+        return [backend.linear_combination([x], [-1.0], backend.scale(x), constant=self.value)]
 
 
 class Multiply(msgspec.Struct, frozen=True, tag=True):

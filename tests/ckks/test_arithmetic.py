@@ -1,12 +1,16 @@
 """Keyless operations against numpy: values, exact scales, levels, and the errors for what does not fit."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from aegis_fhe.ckks import Ciphertext, SlotVector, noise
+from aegis_fhe.ckks.arithmetic import scaled_integer
 from aegis_fhe.errors import CompatibilityError, LevelError, RangeError, ScaleError
 
 
@@ -255,3 +259,14 @@ def test_a_dropped_ciphertext_is_a_view_that_every_operation_reads(client, rng):
     }
     for name, operation in operations.items():
         assert torch.equal(operation(low).parts, operation(copy).parts), name
+
+
+@given(c=st.floats(allow_nan=False, allow_infinity=False), scale=st.floats(2.0**-40, 2.0**120))
+@example(c=0.5, scale=1.0)
+@example(c=1.5, scale=1.0)
+@example(c=-0.5, scale=1.0)
+@example(c=-2.5, scale=1.0)
+def test_integers_of_scalars_are_rounded_exactly_ties_to_even(c, scale):
+    found = scaled_integer(c, scale)
+    assert type(found) is int
+    assert found == round(Fraction(c) * Fraction(scale))

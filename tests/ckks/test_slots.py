@@ -19,6 +19,18 @@ def test_not_finite(bad):
         SlotVector(np.array([1.0, bad]))
 
 
+def test_rows_of_a_table_are_the_vectors_of_each():
+    table = np.arange(6).reshape(3, 2)
+    found = SlotVector.rows(table)
+    assert [own.values.tolist() for own in found] == [SlotVector(row).values.tolist() for row in table]
+    assert all(own.values.dtype == np.float64 and own.period == 2 for own in found)
+    for wrong in (np.ones((2, 3)), np.ones(4), np.ones((2, 0))):
+        with pytest.raises(LayoutError):
+            SlotVector.rows(wrong)
+    with pytest.raises(RangeError):
+        SlotVector.rows([[1.0, 2.0], [np.nan, 1.0]])
+
+
 def test_types_and_period():
     assert SlotVector(np.array([1, 2])).values.dtype == np.float64
     assert SlotVector.of(3).period == 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from fractions import Fraction
 
 import torch
 
@@ -43,8 +42,9 @@ class Arithmetic:
 
     def made(self, parts: torch.Tensor, level: int, scale: float) -> Ciphertext:
         """A ciphertext of this evaluator at `level`, from [component, rows of `limbs_at`, N]."""
-        assert parts.shape[1] == level + 1
-        return Ciphertext(parts=parts, scale=scale)
+        made = Ciphertext(parts=parts, scale=scale)
+        assert made.level == level
+        return made
 
     def level(self, x: Ciphertext) -> int:
         """Rescalings that remain."""
@@ -300,7 +300,14 @@ def scaled_integer(c: float, scale: float) -> int:
     """round(c * scale), exactly. Raises RangeError when c is not finite."""
     if not math.isfinite(c):
         raise RangeError(f"the scalar is {c}; expected a finite number")
-    return round(Fraction(float(c)) * Fraction(scale))
+    (c_above, c_below), (above, below) = float(c).as_integer_ratio(), float(scale).as_integer_ratio()
+    return _rounded(c_above * above, c_below * below)
+
+
+def _rounded(above: int, below: int) -> int:
+    """The integer nearest to a fraction, ties to even, as `round` of a Fraction; below > 0."""
+    quotient, rest = divmod(above, below)
+    return quotient + (2 * rest > below or (2 * rest == below and quotient % 2 == 1))
 
 
 def require_two_components(x: Ciphertext, operation: str) -> None:

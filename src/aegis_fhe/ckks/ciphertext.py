@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -18,35 +18,30 @@ MASK_LABEL = b"ciphertext"  # names the stream of the uniform component
 class Ciphertext:
     """parts: int64 [component (2 or 3), limb, N], NTT domain, residues in [0, q); each component contiguous.
 
-    scale: message factor. Raises LayoutError for other parts, ScaleError for a scale that is not positive and
+    scale: message factor. level: limbs minus one, how many rescalings remain. components: 2, or 3 before
+    relinearisation. Raises LayoutError for other parts, ScaleError for a scale that is not positive and
     finite.
     """
 
     parts: torch.Tensor
     scale: float
+    level: int = field(init=False, repr=False)
+    components: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if (
-            self.parts.dim() != 3
-            or self.parts.shape[0] not in (2, 3)
-            or self.parts.shape[1] < 1
-            or self.parts.dtype != torch.int64
-        ):
+        shape = self.parts.shape
+        if len(shape) != 3 or shape[0] not in (2, 3) or shape[1] < 1 or self.parts.dtype != torch.int64:
             raise LayoutError(
-                f"a ciphertext of shape {list(self.parts.shape)} and {self.parts.dtype} was given; expected "
+                f"a ciphertext of shape {list(shape)} and {self.parts.dtype} was given; expected "
                 "[2 or 3 components, limb, N] of torch.int64"
             )
         require_scale(self.scale)
+        self._know(shape[1] - 1)
 
-    @property
-    def level(self) -> int:
-        """Limbs minus one: how many rescalings remain."""
-        return int(self.parts.shape[1]) - 1
-
-    @property
-    def components(self) -> int:
-        """2, or 3 before relinearisation."""
-        return int(self.parts.shape[0])
+    def _know(self, level: int) -> None:
+        """What operations ask for again and again; of a tensor it takes a new shape each time."""
+        object.__setattr__(self, "level", level)
+        object.__setattr__(self, "components", self.parts.shape[0])
 
     @property
     def size_bytes(self) -> int:

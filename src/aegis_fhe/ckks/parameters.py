@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from aegis_fhe.ckks.security import STANDARD_BITS, describe_security, max_log_qp, security_bits
@@ -136,9 +136,9 @@ class Parameters:
 
     def q_limbs(self, level: int) -> tuple[int, ...]:
         """Ring limbs of a ciphertext at `level`: 0..level. Raises LevelError when there is no such level."""
-        if not 0 <= level <= self.max_level:
+        if not 0 <= level < len(self.q):
             raise LevelError(f"level {level} was given; these parameters have levels 0 to {self.max_level}")
-        return tuple(range(level + 1))
+        return _first_limbs(level + 1)
 
     @property
     def p_limbs(self) -> tuple[int, ...]:
@@ -152,9 +152,8 @@ class Parameters:
         """
         limbs = self.q_limbs(level)
         if self.strided:
-            count = math.ceil(len(self.q) / self.digit_size)
-            return tuple(limbs[j::count] for j in range(min(count, len(limbs))))
-        return tuple(limbs[i : i + self.digit_size] for i in range(0, len(limbs), self.digit_size))
+            return _strides(limbs, math.ceil(len(self.q) / self.digit_size))
+        return _runs(limbs, self.digit_size)
 
     def log_q(self, level: int) -> float:
         """log2 of the ciphertext modulus at `level`."""
@@ -200,6 +199,21 @@ class Parameters:
             return cls(**facts, kernel_path=None)
         except TypeError as error:
             raise ParameterError(f"not a parameter set: {error}") from None
+
+
+@lru_cache(maxsize=256)
+def _first_limbs(count: int) -> tuple[int, ...]:
+    return tuple(range(count))
+
+
+@lru_cache(maxsize=1024)
+def _runs(limbs: tuple[int, ...], size: int) -> tuple[tuple[int, ...], ...]:
+    return tuple(limbs[i : i + size] for i in range(0, len(limbs), size))
+
+
+@lru_cache(maxsize=1024)
+def _strides(limbs: tuple[int, ...], count: int) -> tuple[tuple[int, ...], ...]:
+    return tuple(limbs[j::count] for j in range(min(count, len(limbs))))
 
 
 def _choose_primes(log_degree: int, sizes: Sequence[int]) -> tuple[int, ...]:

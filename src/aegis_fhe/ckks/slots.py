@@ -23,22 +23,23 @@ class SlotVector:
     values: NDArray[Any]
 
     def __post_init__(self) -> None:
-        values = np.asarray(self.values)
-        if values.ndim != 1 or values.size == 0 or values.size & (values.size - 1):
-            raise LayoutError(
-                f"slot values have shape {values.shape}; expected one dimension with a power of two of "
-                "values (the period): pad or tile them"
-            )
-        wanted = np.complex128 if np.iscomplexobj(values) else np.float64
-        values = values.astype(wanted, copy=False)
-        if not np.isfinite(values).all():
-            raise RangeError("slot values contain NaN or infinity; only finite numbers can be encoded")
-        object.__setattr__(self, "values", values)
+        object.__setattr__(self, "values", _checked(np.asarray(self.values), axes=1))
 
     @classmethod
     def of(cls, values: ArrayLike) -> SlotVector:
         """A vector from any sequence of numbers, or from one number (period 1)."""
         return cls(np.atleast_1d(np.asarray(values)))
+
+    @classmethod
+    def rows(cls, table: ArrayLike) -> list[SlotVector]:
+        """A vector of each row of a table [count, p], which is checked as a whole; raises as one does."""
+        return [cls._of_checked(row) for row in _checked(np.asarray(table), axes=2)]
+
+    @classmethod
+    def _of_checked(cls, values: NDArray[Any]) -> SlotVector:
+        vector = object.__new__(cls)
+        object.__setattr__(vector, "values", values)
+        return vector
 
     @property
     def period(self) -> int:
@@ -65,3 +66,18 @@ class SlotVector:
         if slots % self.period:
             raise LayoutError(f"a vector of period {self.period} does not fit {slots} slots")
         return np.tile(self.values, slots // self.period)
+
+
+def _checked(values: NDArray[Any], axes: int) -> NDArray[Any]:
+    """As float64 or complex128: finite numbers along so many axes, the last one a period."""
+    period = values.shape[-1] if values.ndim == axes else 0
+    if period == 0 or period & (period - 1):
+        expected = "one dimension" if axes == 1 else "rows"
+        raise LayoutError(
+            f"slot values have shape {values.shape}; expected {expected} with a power of two of values (the "
+            "period): pad or tile them"
+        )
+    values = values.astype(np.complex128 if np.iscomplexobj(values) else np.float64, copy=False)
+    if not np.isfinite(values).all():
+        raise RangeError("slot values contain NaN or infinity; only finite numbers can be encoded")
+    return values

@@ -67,12 +67,14 @@ class RingCore:
 
     def _check(self, name: str, x: Tensor, tail: tuple[int, ...]) -> int:
         """Check dtype, device, contiguity and the last axes of x; return the product of the leading axes."""
-        _check_storage(name, x, torch.int64)
-        shape = tuple(x.shape)
-        if len(shape) < len(tail) or shape[len(shape) - len(tail) :] != tail:
+        shape = x.shape
+        leading = len(shape) - len(tail)
+        if not _is_plain(x):
+            raise LayoutError(_what_is_wrong(name, x))
+        if leading < 0 or shape[leading:] != tail:
             expected = ", ".join(str(size) for size in tail)
             raise LayoutError(f"{name} has shape {list(shape)}; [..., {expected}] is expected")
-        return math.prod(shape[: len(shape) - len(tail)])
+        return math.prod(shape[:leading])
 
     def _out(
         self,
@@ -87,7 +89,8 @@ class RingCore:
         """
         if out is None:
             return self.arena.empty(shape)
-        _check_storage("out", out, torch.int64)
+        if not _is_plain(out):
+            raise LayoutError(_what_is_wrong("out", out))
         if tuple(out.shape) != tuple(shape):
             raise LayoutError(f"out has shape {list(out.shape)}; the result has shape {list(shape)}")
         for x in (*apart_from, *(x for x in may_be if x.data_ptr() != out.data_ptr())):
@@ -100,7 +103,7 @@ class RingCore:
 
 def in_parts(x: Tensor) -> bool:
     """Whether x is [component, limb, N], each component contiguous but not the whole: of a lower level."""
-    return x.dim() == 3 and not x.is_contiguous() and x[0].is_contiguous()
+    return not x.is_contiguous() and x.dim() == 3 and x[0].is_contiguous()
 
 
 def extent(x: Tensor) -> int:
@@ -115,10 +118,15 @@ def _integer(q: object) -> int:
         raise ParameterError(f"modulus {q!r} is not an integer; primes below 2^50 are expected") from None
 
 
-def _check_storage(name: str, x: Tensor, dtype: torch.dtype) -> None:
-    if x.dtype != dtype:
-        raise LayoutError(f"{name} has dtype {x.dtype}; {dtype} is expected")
-    if x.device.type != "cpu":
-        raise LayoutError(f"{name} lies on {x.device}; this kernel path takes CPU tensors")
-    if not x.is_contiguous():
-        raise LayoutError(f"{name} is not contiguous (strides {list(x.stride())}); call .contiguous() first")
+def _is_plain(x: Tensor) -> bool:
+    """Whether an address says all: contiguous int64 in this machine's memory."""
+    return x.dtype is torch.int64 and x.is_cpu and x.is_contiguous()
+
+
+def _what_is_wrong(name: str, x: Tensor) -> str:
+    """With a tensor that is not plain."""
+    if x.dtype != torch.int64:
+        return f"{name} has dtype {x.dtype}; {torch.int64} is expected"
+    if not x.is_cpu:
+        return f"{name} lies on {x.device}; this kernel path takes CPU tensors"
+    return f"{name} is not contiguous (strides {list(x.stride())}); call .contiguous() first"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,16 +46,11 @@ class MatrixBlocks:
 
     def _turned(self, block: Array, used_in: NDArray[np.bool_], used_out: NDArray[np.bool_]) -> Diagonals:
         size = self.sub_slots
-        f, g = np.indices((size, size), sparse=True)
         table = np.zeros((2 * size - 1, size))
-        table[f - g + size - 1, np.broadcast_to(g, (size, size))] = block
-        found: Diagonals = {}
-        reachable = _reachable(used_in.tobytes(), used_out.tobytes())
-        for turn, steps in groupby(reachable, key=lambda r: r // self.baby * self.baby):
-            rows = list(steps)
-            turned = np.roll(table[[r + size - 1 for r in rows]], turn, axis=1)
-            found.update((r, SlotVector(row)) for r, row in zip(rows, turned, strict=True))
-        return found
+        table[_places(size, self.baby)] = block
+        steps = _reachable(used_in.tobytes(), used_out.tobytes())
+        vectors = SlotVector.rows(table[[r + size - 1 for r in steps]])
+        return dict(zip(steps, vectors, strict=True))
 
 
 def matrix_blocks(weight: Array, source: Placement, target: Placement, baby: int) -> MatrixBlocks:
@@ -70,6 +64,14 @@ def matrix_blocks(weight: Array, source: Placement, target: Placement, baby: int
 def constant_blocks(weight: float, source: Placement, target: Placement, baby: int) -> MatrixBlocks:
     """Plans look at the parts of one product, and at products of one shape, again and again."""
     return MatrixBlocks(np.asarray(weight), source, target, baby)
+
+
+@lru_cache(maxsize=64)
+def _places(size: int, baby: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where the entry from sub-slot f to g goes: row r + size - 1, r = f - g; column g + b i, i = r // b."""
+    f, g = np.indices((size, size))
+    r = f - g
+    return r + size - 1, (g + r // baby * baby) % size
 
 
 @lru_cache(maxsize=4096)

@@ -27,11 +27,7 @@ class LimbShard(Ciphertext):
     def __post_init__(self) -> None:
         assert self.parts.dim() == 3, self.parts.shape
         require_scale(self.scale)
-
-    @property
-    def level(self) -> int:
-        """Limbs of the whole ciphertext minus one."""
-        return self.whole_level
+        self._know(self.whole_level)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -58,6 +58,15 @@ def multiplied(ring: Ring, digits: Any, *_: Any) -> dict[str, int]:
     return {"key_product": rows * len(digits.ends), "key_row": rows}
 
 
+def switched(ring: Ring, operands: Any, key: Any, keep: int, **_: Any) -> dict[str, int]:
+    found = Counter[str]()
+    for digits, _addends in operands:
+        dropped = len(digits.limbs) - keep
+        found.update(multiplied(ring, digits))
+        found.update(inverse_ntt=2 * dropped, ntt=2 * keep, conversion_product=2 * keep * dropped)
+    return dict(found)
+
+
 def summed(ring: Ring, total: Any, digits: Any, *_: Any) -> dict[str, int]:
     return multiplied(ring, digits)
 
@@ -84,6 +93,7 @@ def tally(monkeypatch: pytest.MonkeyPatch) -> Tally:
         ("mod_up", extended),
         ("mod_down", divided),
         ("key_product", multiplied),
+        ("switch_key", switched),
         ("add_key_product", summed),
     ):
         watch(name, rows)

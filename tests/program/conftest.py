@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,8 +93,8 @@ def encrypted(tiny: Tiny) -> EncryptedRun:
         evaluator.executed.clear()
 
     with pytest.MonkeyPatch.context() as patch:
-        for name, (primitive, argument) in SWITCHING.items():
-            patch.setattr(keyswitch, name, _counted(name, primitive, argument, evaluator.executed))
+        for name, (primitives, argument) in SWITCHING.items():
+            patch.setattr(keyswitch, name, _counted(name, primitives, argument, evaluator.executed))
         inputs = {
             name: encrypt(secret, SlotVector(v), seed=b"tiny").expand(params) for name, v in packed.items()
         }
@@ -112,24 +112,28 @@ def encrypted(tiny: Tiny) -> EncryptedRun:
     )
 
 
-# Functions of `keyswitch`: what each is counted as, and which argument has the polynomial.
+# Functions of `keyswitch`: what each is counted as, and which argument has the polynomial or operands.
 SWITCHING = {
-    "decompose": ("decompose", 1),
-    "inner_product": ("inner_product", 1),
-    "add_inner_product": ("inner_product", 2),
-    "mod_down": ("mod_down", 1),
-    "mod_down_rescale": ("mod_down", 1),
+    "decompose": (("decompose",), 1),
+    "inner_product": (("inner_product",), 1),
+    "add_inner_product": (("inner_product",), 2),
+    "mod_down": (("mod_down",), 1),
+    "mod_down_rescale": (("mod_down",), 1),
+    "switch_key": (("inner_product", "mod_down"), 1),
 }
 
 
 def _counted(
-    name: str, primitive: str, argument: int, executed: Counter[tuple[str, int]]
+    name: str, primitives: Sequence[str], argument: int, executed: Counter[tuple[str, int]]
 ) -> Callable[..., Any]:
-    """The function, counted by the level of its polynomial."""
+    """The function, counted by the level of its polynomial, once for each that it takes."""
     function = getattr(keyswitch, name)
 
     def counting(*args: Any, **kwargs: Any) -> Any:
-        executed[primitive, _level_of(args[0], args[argument])] += 1
+        taken = args[argument]
+        for x in [digits for digits, _ in taken] if name == "switch_key" else [taken]:
+            level = _level_of(args[0], x)
+            executed.update((primitive, level) for primitive in primitives)
         return function(*args, **kwargs)
 
     return counting

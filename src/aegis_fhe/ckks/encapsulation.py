@@ -16,7 +16,7 @@ from aegis_fhe.ckks.ciphertext import Ciphertext
 from aegis_fhe.ckks.keys import EncapsulationKeys, KeySwitchKey
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.errors import CompatibilityError, LevelError
-from aegis_fhe.ring.keyswitching import KeyHalves
+from aegis_fhe.ring.keyswitching import KeyHalves, SwitchOperand
 
 
 def raise_modulus(
@@ -41,11 +41,11 @@ def raise_modulus(
         raise CompatibilityError("the keys of the sparse secret were made for other parameters")
     ring, limbs = params.ring, params.q_limbs(params.max_level)
     narrow = keys.to_sparse.params
-    digits = keyswitch.decompose(narrow, x.parts[1])
-    product = keyswitch.inner_product(narrow, digits, halves(keys.to_sparse), (x.parts[0],))
-    coefficients = ring.intt(keyswitch.mod_down(narrow, product), limbs[:1])
+    operand = SwitchOperand(keyswitch.decompose(narrow, x.parts[1]), (x.parts[0],))
+    (switched,) = keyswitch.switch_key(narrow, [operand], halves(keys.to_sparse))
+    coefficients = ring.intt(switched, limbs[:1])
     raised = ring.convert(coefficients, limbs[:1], limbs)
     ring.ntt(raised, limbs, out=raised)
-    digits = keyswitch.decompose(params, raised[1])
-    product = keyswitch.inner_product(params, digits, halves(keys.from_sparse), (raised[0],))
-    return Ciphertext(parts=keyswitch.mod_down(params, product), scale=x.scale)
+    operand = SwitchOperand(keyswitch.decompose(params, raised[1]), (raised[0],))
+    (parts,) = keyswitch.switch_key(params, [operand], halves(keys.from_sparse))
+    return Ciphertext(parts=parts, scale=x.scale)

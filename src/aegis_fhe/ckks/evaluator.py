@@ -223,8 +223,9 @@ class Evaluator(PlainProducts):
     def _relinearized(self, xs: Sequence[Ciphertext], *, rescale: bool) -> list[torch.Tensor]:
         """Of one level, `at_once` or fewer."""
         level = xs[0].level
+        key = self._key(RELINEARISATION, level)
         operands = [SwitchOperand(self.decompose(x.parts[2], level), (x.parts[0], x.parts[1])) for x in xs]
-        return self.switch_key(operands, self._key(RELINEARISATION, level), level, rescale=rescale)
+        return self.switch_key(operands, key, level, rescale=rescale)
 
     def _operand(self, x: Ciphertext) -> SwitchOperand:
         """What the keys of its automorphisms multiply: c_0 + u_0, u_1 with (u_0, u_1) the switch of c_1."""

@@ -99,7 +99,7 @@ def switch_key(
 ) -> list[torch.Tensor]:
     """Of each operand, X -> X^galois of round(`inner_product` / P), or / (P q_level): [2, L, N] modulo Q.
 
-    operands: at most `AT_ONCE` of one level, for which the key is read once.
+    operands: of one level; the key is read once for four of them.
     """
     rows = operands[0].digits.d.shape[0] - rescale
     return params.ring.switch_key(operands, key, rows, factor=math.prod(params.p), galois=galois)

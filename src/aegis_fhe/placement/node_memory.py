@@ -163,14 +163,11 @@ class NodeMemory(LimbTraffic):
         return super().relinearize(x)
 
     def relinearize_rescale(self, x: Symbol) -> Symbol:
-        """A key switch that divides by one prime more."""
-        if x.components == 2:
-            return self.rescale(x)
-        self._switched(x.level, rescale=True)
-        return self._new(super().relinearize_rescale(x))
+        """As of one."""
+        return self.relinearize_rescale_each([x])[0]
 
     def relinearize_rescale_each(self, xs: Sequence[Symbol]) -> list[Symbol]:
-        """As many at once as share a key, of one level."""
+        """Key switches that divide by one prime more, as many at once as share a key, of one level."""
         found = {at: self.rescale(x) for at, x in enumerate(xs) if x.components == 2}
         levels = {at: x.level for at, x in enumerate(xs) if x.components == 3}
         for level, places in switched_together(levels, self.switch.at_once):

@@ -78,7 +78,7 @@ class Tracing(SymbolicBackend):
     ) -> Symbol:
         """Contributions of all terms, and of what they are added to."""
         found = super().linear_combination(xs, coefficients, scale, constant=constant, onto=onto)
-        return _sum(found, [*xs, *([] if onto is None else [onto])])
+        return _sum(found, xs if onto is None else [*xs, onto])
 
     def multiply_sum(self, xs: Sequence[Symbol], ys: Sequence[Symbol], onto: Symbol | None = None) -> Symbol:
         """Contributions of all products, and of what they are added to."""

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from aegis_fhe.errors import MissingKeyError
@@ -25,6 +26,8 @@ def body(context: WorkerContext) -> Any:
         return aegis_fhe.ckks.secret.__name__
     if context.config["mode"] == "large":
         return large(context)
+    if context.config["mode"] == "hosts":
+        return hosts(context)
     if context.config["mode"] == "kill":
         communicator = context.connect()
         if context.config.get("memory"):
@@ -54,6 +57,7 @@ def large(context: WorkerContext) -> Any:
     from aegis_fhe.runtime.transfers import Transfer
 
     communicator = context.connect()
+    before = socket_threads()
     assert communicator.use_host_memory()
     rank, words = context.rank, [3, 3 * RING_BYTES // 8 + 5, 1, RING_BYTES // 8, 7]
     blocks = {i: torch.arange(n, dtype=torch.int64) * (i + 1) for i, n in enumerate(words)}
@@ -64,7 +68,32 @@ def large(context: WorkerContext) -> Any:
             started.append((i, communicator.start_exchange("large", {i: blocks[i] + rank}, transfers)))
     exact = all(torch.equal(one.wait()[i], blocks[i] + 1 - rank) for i, one in reversed(started))
     communicator.barrier("end")
-    return {"exact": exact}
+    return {"exact": exact, "socket_threads": [before, socket_threads()]}
+
+
+def socket_threads() -> int:
+    """Threads of gloo in this process: each looks for messages 100 times a second."""
+    names = [path.read_text() for path in Path("/proc/self/task").glob("*/comm")]
+    return sum(name.startswith("gloo") for name in names)
+
+
+def hosts(context: WorkerContext) -> Any:
+    """Four ranks which take themselves for those of two hosts, in pairs of one host and in pairs across."""
+    import torch
+
+    from aegis_fhe.runtime import host_memory
+
+    rank = context.rank
+    host_memory._host = lambda: f"host {rank // 2}"
+    world = context.connect()
+    near = world.part([[0, 1], [2, 3]], rank % 2, "near", host_memory=True)
+    far = world.part([[0, 2], [1, 3]], rank // 2, "far", host_memory=True)
+    found = {"near": near._host is not None, "far": far._host is not None, "world": world.use_host_memory()}
+    for name, one in (("near", near), ("far", far), ("world", world)):
+        own = {one.rank: torch.full((5,), rank)}
+        got = one.all_gather_blocks(name, own, range(one.world_size), (5,))
+        found[f"from {name}"] = [int(got[i][4]) for i in range(one.world_size)]
+    return found
 
 
 def exchange(context: WorkerContext) -> Any:

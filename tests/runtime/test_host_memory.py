@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,18 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="no memo
 def test_blocks_longer_than_a_ring_arrive_whole_in_order():
     for report in launch("exchange_worker", {"mode": "large"}, OPTIONS):
         assert report.result["exact"]
+        assert report.result["socket_threads"] == [1, 0]
+
+
+def test_those_of_one_host_share_memory_and_others_sockets():
+    options = replace(OPTIONS, world_size=4)
+    for rank, report in enumerate(launch("exchange_worker", {"mode": "hosts"}, options)):
+        assert report.result == {
+            **{"near": True, "far": False, "world": False},
+            "from near": [rank & 2, (rank & 2) + 1],
+            "from far": [rank & 1, (rank & 1) + 2],
+            "from world": [0, 1, 2, 3],
+        }
 
 
 def test_a_killed_rank_is_missed_at_once():
@@ -38,7 +51,7 @@ def test_rings_have_no_name_that_could_stay_behind():
     assert found is not None
     file, memory = found
     assert os.fstat(file).st_nlink == 0
-    other = host_memory._attach(host_memory._Place("here", os.getpid(), file), 4096)
+    other = host_memory._attach(host_memory._Owner("here", os.getpid(), file), 4096)
     memory[7] = 5
     assert other[7] == 5
     os.close(file)

@@ -82,9 +82,7 @@ class Job:
             rendezvous=f"file://{self.folder}/meeting-{self.starts}",
             timeout_s=self.timeout_s,
         )
-        communicators = connect_mesh(world, case.mesh)
-        if self.memory:
-            communicators.use_host_memory()
+        communicators = connect_mesh(world, case.mesh, host_memory=self.memory)
         own = RankCheckpoints(self.folder, "ab" * 32, world, lambda line: self.say(rank, {"line": line}))
         begin, program = own.load(case.program, params), case.program
         position = 0 if begin is None else begin.position

@@ -1,5 +1,6 @@
 // Bytes between processes of one host, through rings in memory that both have mapped: one for each direction of a
-// pair. One copy into the ring, one out of it, no system call: a socket's take several times the processor.
+// pair. One copy into the ring, one out of it; a socket's take several times the processor. Who has nothing to move
+// sleeps until a bell is rung: looking from time to time would take the processor from what it computes.
 #pragma once
 
 #include <atomic>
@@ -12,6 +13,8 @@
 #include <unordered_set>
 #include <vector>
 
+#include "shared_bell.h"
+
 namespace aegis {
 
 // At the beginning of each ring, zero at first; the bytes follow. Counters only rise: those of a writer and a reader.
@@ -20,11 +23,17 @@ struct RingHead {
     alignas(64) std::atomic<std::uint64_t> read;
 };
 
+// Of one peer, as this process has mapped it: its bell, and behind their heads the rings that are read and written
+// here. All null where there is no peer.
+struct HostPeer {
+    void *bell, *incoming, *outgoing;
+};
+
 // One end, with a thread that moves what was posted: of each peer and direction in the order of posting.
 class HostLink {
   public:
-    // incoming[i], outgoing[i]: rings of peer i, of `capacity` bytes behind the head; null where there is no peer.
-    HostLink(std::vector<void*> incoming, std::vector<void*> outgoing, std::size_t capacity);
+    // bell: this end's, that peers ring; capacity: bytes of each ring.
+    HostLink(void* bell, const std::vector<HostPeer>& peers, std::size_t capacity);
     ~HostLink();  // what is under way is given up
     HostLink(const HostLink&) = delete;
     HostLink& operator=(const HostLink&) = delete;
@@ -42,6 +51,7 @@ class HostLink {
         std::uint64_t ticket;
     };
     struct Lane {
+        SharedBell* bell;  // the peer's
         RingHead* head;
         char* bytes;
         bool out;
@@ -50,16 +60,18 @@ class HostLink {
 
     std::uint64_t post(std::size_t lane, void* data, std::size_t bytes);
     void work();
+    bool can_move(const Lane& lane) const;
     bool move(Lane& lane, Job& job);
 
+    SharedBell& bell_;
     const std::size_t capacity_;
     std::vector<Lane> lanes_;  // incoming, then outgoing
-    std::size_t peers_, posted_ = 0;
+    const std::size_t peers_;
     std::unordered_set<std::uint64_t> under_way_;
     std::uint64_t next_ = 0;
     bool stop_ = false;
     std::mutex mutex_;
-    std::condition_variable work_, done_;
+    std::condition_variable done_;
     std::thread thread_;
 };
 

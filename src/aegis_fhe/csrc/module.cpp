@@ -143,13 +143,14 @@ NB_MODULE(_kernels, m) {
             return std::vector<std::size_t>{c.in_use, c.cached, c.peak_in_use, c.peak_held, c.made};
         });
     nb::class_<HostLink>(m, "HostLink")
-        .def("__init__", [](HostLink* link, const Addresses& incoming, const Addresses& outgoing,
-                            std::size_t capacity) {
-            std::vector<void*> from, to;
-            for (Address a : incoming) from.push_back(reinterpret_cast<void*>(a));
-            for (Address a : outgoing) to.push_back(reinterpret_cast<void*>(a));
-            new (link) HostLink(std::move(from), std::move(to), capacity);
-        }, "incoming"_a, "outgoing"_a, "capacity"_a)
+        .def("__init__", [](HostLink* link, Address bell, const Addresses& bells, const Addresses& incoming,
+                            const Addresses& outgoing, std::size_t capacity) {
+            std::vector<HostPeer> peers;
+            for (std::size_t i = 0; i < bells.size(); ++i)
+                peers.push_back({reinterpret_cast<void*>(bells[i]), reinterpret_cast<void*>(incoming.at(i)),
+                                 reinterpret_cast<void*>(outgoing.at(i))});
+            new (link) HostLink(reinterpret_cast<void*>(bell), peers, capacity);
+        }, "bell"_a, "bells"_a, "incoming"_a, "outgoing"_a, "capacity"_a)
         .def("send", [](HostLink& link, std::size_t peer, Address data, std::size_t bytes) {
             return link.send(peer, reinterpret_cast<const void*>(data), bytes);
         }, Release())

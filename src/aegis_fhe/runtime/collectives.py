@@ -19,7 +19,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from aegis_fhe.runtime.host_memory import HostMemory, Moving, connect_host
+from aegis_fhe.runtime.host_memory import RING_BYTES, HostMemory, Moving, connect_host
 from aegis_fhe.runtime.ledger import Entry, Ledger
 from aegis_fhe.runtime.transfers import ITEM_BYTES, Transfer, all_gather_transfers
 
@@ -64,10 +64,11 @@ class Exchange:
 class Communicator:
     """Collectives over the ranks of one mesh axis; every call is made by all ranks, in the same order.
 
-    World size 1 needs no process group. allocate: where what is received lies, an uninitialised int64 tensor
-    of a shape; a device sets its arena's. names: what messages call the ranks, by default 0, 1, ...; those of
-    a part of the world have other numbers in it. timeout_s: the group's, how long a rank waits for another.
-    Raises `CommunicationError` when another rank is lost, or does not answer in that time: it says which.
+    World size 1 needs neither a process group nor a host's memory, which is used where both are. allocate:
+    where what is received lies, an uninitialised int64 tensor of a shape; a device sets its arena's. names:
+    what messages call the ranks, by default 0, 1, ...; those of a part of the world have other numbers in it.
+    timeout_s: how long a rank waits for another. Raises `CommunicationError` when that is lost, or does
+    not answer in that time: it says which.
     """
 
     allocate: Callable[[Sequence[int]], Tensor]
@@ -83,9 +84,12 @@ class Communicator:
         ledger: Ledger | None = None,
         names: Sequence[int] | None = None,
         timeout_s: float = TIMEOUT_S,
+        host: HostMemory | None = None,
     ) -> None:
         assert 0 <= rank < world_size, (rank, world_size)
-        assert world_size == 1 or group is not None, "more than one rank needs a process group"
+        assert world_size == 1 or group is not None or host is not None, (
+            "more than one rank needs a process group or a host's memory"
+        )
         self.rank = rank
         self.world_size = world_size
         self.device = torch.device(device)
@@ -94,8 +98,8 @@ class Communicator:
         self.names = range(world_size) if names is None else names
         self.timeout_s = timeout_s
         self.allocate = self._allocated
-        self._group = group
-        self._host: HostMemory | None = None
+        self._group, self._host = group, host
+        self._parts_join_its_group = False
 
     @classmethod
     def connect(
@@ -128,23 +132,36 @@ class Communicator:
             raise CommunicationError(f"rank {rank} could not join the others: {first_line(error)}") from error
         return cls(rank=rank, world_size=world_size, group=group, device=device, timeout_s=timeout_s)
 
-    def part(self, groups: Sequence[Sequence[int]], rank: int, axis: str) -> Communicator:
+    def part(
+        self, groups: Sequence[Sequence[int]], rank: int, axis: str, *, host_memory: bool = False
+    ) -> Communicator:
         """The one of some disjoint groups of ranks that this rank is in, there with number `rank`.
 
-        All ranks of this world make all groups, in one order. A group of one needs no transport.
+        All ranks of this world make all groups, in one order. A group of one needs no transport. host_memory:
+        those of one host exchange through memory that they share.
         """
         if len(groups[0]) == 1:
             return Communicator(device=self.device, axis=axis)
-        made = [dist.new_group(list(one), timeout=timedelta(seconds=self.timeout_s)) for one in groups]
-        mine = next(i for i, one in enumerate(groups) if self.rank in one)
+        mine = next(one for one in groups if self.rank in one)
+        host, able = None, [False] * self.world_size
+        if host_memory and self.device.type == "cpu":
+            host, able = connect_host(self, mine, RING_BYTES, self.timeout_s)
+        timeout = timedelta(seconds=self.timeout_s)
+        made = {
+            tuple(one): dist.new_group(list(one), timeout=timeout)
+            for one in groups
+            if not all(able[rank] for rank in one)
+        }
+        self._parts_join_its_group |= bool(made)
         return Communicator(
             rank=rank,
-            world_size=len(groups[mine]),
-            group=made[mine],
+            world_size=len(mine),
+            group=made.get(tuple(mine)),
             device=self.device,
             axis=axis,
-            names=[self.names[one] for one in groups[mine]],
+            names=[self.names[one] for one in mine],
             timeout_s=self.timeout_s,
+            host=host,
         )
 
     def close(self) -> None:
@@ -152,17 +169,24 @@ class Communicator:
         if self._host is not None:
             self._host.close()
             self._host = None
+        self._leave_group()
+
+    def _leave_group(self) -> None:
         if self._group is not None:
             dist.destroy_process_group(self._group)
             self._group = None
 
-    def use_host_memory(self) -> bool:
+    def use_host_memory(self, ring_bytes: int = RING_BYTES) -> bool:
         """Exchange through shared memory from now on, where all ranks are on one host: whether they are.
 
-        Every rank calls it, with nothing under way.
+        Every rank calls it, with nothing under way, after it has made all parts. The process group is left
+        where no part needs it: threads of gloo look for messages 100 times a second each, and take the
+        processor for that.
         """
         if self.world_size > 1 and self.device.type == "cpu":
-            self._host = connect_host(self, self.timeout_s)
+            self._host, _ = connect_host(self, range(self.world_size), ring_bytes, self.timeout_s)
+            if self._host is not None and not self._parts_join_its_group:
+                self._leave_group()
         return self._host is not None
 
     def start_exchange(

@@ -1,7 +1,8 @@
 """Blocks between ranks of one host through memory that they share, where sockets would take their processors.
 
-Each rank has a file of memory with a ring for every other rank, which that one writes and this one reads. It
-has no name: others open it through the process that made it, so nothing stays behind, whoever is killed when.
+Each rank has a file of memory: a bell, which others ring, and for every other rank a ring, which that one
+writes and this one reads. It has no name: others open it through the process that made it, so nothing stays
+behind, whoever is killed when.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import mmap
 import os
 import secrets
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,13 +25,12 @@ from aegis_fhe.runtime.process_state import is_stopped, lives
 if TYPE_CHECKING:
     from aegis_fhe.runtime.collectives import Communicator
 
-RING_BYTES = 4 << 20
-HEAD_BYTES = 128  # as RingHead of csrc/host_link.h
-STRIDE = RING_BYTES + HEAD_BYTES
+RING_BYTES, CONTROL_RING_BYTES = 4 << 20, 64 << 10
+BELL_BYTES = HEAD_BYTES = 128  # as SharedBell of csrc/shared_bell.h, as RingHead of csrc/host_link.h
 LOOK_S = 1.0  # how often one that waits looks whether the other still lives
 
 
-class _Place(msgspec.Struct, frozen=True):
+class _Owner(msgspec.Struct, frozen=True):
     """Of one rank: on which start of which host, as which process, which of its open files, if any."""
 
     host: str
@@ -37,17 +39,23 @@ class _Place(msgspec.Struct, frozen=True):
 
 
 class HostMemory:
-    """Of one rank. peers: process numbers by rank. What is posted moves without further calls."""
+    """Of one rank. maps: the files of all; peers: process numbers by rank. What is posted moves by itself."""
 
-    def __init__(self, rank: int, maps: list[mmap.mmap], peers: list[int], timeout_s: float) -> None:
+    def __init__(
+        self, rank: int, maps: Sequence[mmap.mmap], peers: Sequence[int], ring_bytes: int, timeout_s: float
+    ) -> None:
         self._peers, self._timeout_s = peers, timeout_s
         self._maps = maps
         self._views = [torch.frombuffer(one, dtype=torch.uint8) for one in maps]
         starts = [view.data_ptr() for view in self._views]
         others = [peer != rank for peer in range(len(maps))]
-        incoming = [(starts[rank] + peer * STRIDE) * other for peer, other in enumerate(others)]
-        outgoing = [(starts[peer] + rank * STRIDE) * other for peer, other in enumerate(others)]
-        self._link: _kernels.HostLink | None = _kernels.HostLink(incoming, outgoing, RING_BYTES)
+        bells = [start * other for start, other in zip(starts, others, strict=True)]
+        place = partial(_place, ring_bytes)
+        incoming = [(starts[rank] + place(rank, peer)) * other for peer, other in enumerate(others)]
+        outgoing = [(start + place(peer, rank)) * others[peer] for peer, start in enumerate(starts)]
+        self._link: _kernels.HostLink | None = _kernels.HostLink(
+            starts[rank], bells, incoming, outgoing, ring_bytes
+        )
 
     def close(self) -> None:
         """Gives up what is under way; before the memory goes, so must the thread that copies."""
@@ -95,27 +103,38 @@ class Moving:
         self._memory.wait(self._ticket, self._peer)
 
 
-def connect_host(communicator: Communicator, timeout_s: float) -> HostMemory | None:
-    """Every rank calls it; None, on all of them, where they are not on one host or it has no such memory."""
-    own, size = _create(communicator.world_size * STRIDE), communicator.world_size
-    mine = _Place(host=_host(), process=os.getpid(), file=None if own is None else own[0])
-    found = communicator.gather_objects("host memory", msgspec.to_builtins(mine))
-    places = [msgspec.convert(one, _Place) for one in found]
+def connect_host(
+    world: Communicator, members: Sequence[int], ring_bytes: int, timeout_s: float
+) -> tuple[HostMemory | None, list[bool]]:
+    """Shared by `members`, of whom this rank of `world` is one; and for every rank of `world`, whether it was
+    able to share with its own. All ranks call it. None where a member is on another host, or has no memory.
+    """
+    size = _place(ring_bytes, 0, len(members))
+    own, host = _create(size), _host()
+    mine = _Owner(host=host, process=os.getpid(), file=None if own is None else own[0])
+    found = world.gather_objects("host memory", msgspec.to_builtins(mine))
+    owners = [msgspec.convert(found[one], _Owner) for one in members]
     maps: list[mmap.mmap] | None = None
     try:
-        if all(place.file is not None and place.host == mine.host for place in places) and own is not None:
+        if own is not None and all(one.file is not None and one.host == host for one in owners):
             maps = [
-                own[1] if rank == communicator.rank else _attach(place, size * STRIDE)
-                for rank, place in enumerate(places)
+                own[1] if member == world.rank else _attach(owner, size)
+                for member, owner in zip(members, owners, strict=True)
             ]
     except OSError:
         maps = None
-    every = communicator.gather_objects("host memory", maps is not None)
+    able: list[bool] = world.gather_objects("host memory", maps is not None)
     if own is not None:
         os.close(own[0])
-    if maps is None or not all(every):
-        return None
-    return HostMemory(communicator.rank, maps, [place.process for place in places], timeout_s)
+    if maps is None or not all(able[one] for one in members):
+        return None, able
+    processes = [one.process for one in owners]
+    return HostMemory(members.index(world.rank), maps, processes, ring_bytes, timeout_s), able
+
+
+def _place(ring_bytes: int, rank: int, other: int) -> int:
+    """Where in the file of `rank` the ring of another one lies: behind the bell, and none is its own."""
+    return BELL_BYTES + (other - (other > rank)) * (HEAD_BYTES + ring_bytes)
 
 
 def _create(size: int) -> tuple[int, mmap.mmap] | None:
@@ -132,8 +151,8 @@ def _create(size: int) -> tuple[int, mmap.mmap] | None:
         return None
 
 
-def _attach(place: _Place, size: int) -> mmap.mmap:
-    file = os.open(f"/proc/{place.process}/fd/{place.file}", os.O_RDWR)
+def _attach(owner: _Owner, size: int) -> mmap.mmap:
+    file = os.open(f"/proc/{owner.process}/fd/{owner.file}", os.O_RDWR)
     try:
         return mmap.mmap(file, size)
     finally:

@@ -91,9 +91,7 @@ def work(context: WorkerContext) -> Any:
         job = load_input(program, Path(config.input))
         weight = program.bootstrap.weight
         keys = load_keys(program.params, program.key_requests(), Path(config.keys), sparse_weight=weight)
-        communicators = connect_mesh(world, planned.mesh.schedule.mesh)
-        if config.host_memory:
-            communicators.use_host_memory()
+        communicators = connect_mesh(world, planned.mesh.schedule.mesh, host_memory=config.host_memory)
         device = MeshDevice(planned.mesh, program.params, keys, communicators)
         context_of_run = planned.layer.context(job.facts.tokens)
         device.prepare(context_of_run)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from aegis_fhe.errors import CompatibilityError
 from aegis_fhe.placement.mesh import Mesh
 from aegis_fhe.placement.traffic import LIMB_AXIS, TEAM_AXIS, TOKEN_AXIS
 from aegis_fhe.ring.arena import Arena
 from aegis_fhe.runtime.collectives import Communicator
+from aegis_fhe.runtime.host_memory import CONTROL_RING_BYTES
 from aegis_fhe.runtime.ledger import Entry, totals
 
 
@@ -42,11 +44,6 @@ class MeshCommunicators:
         for communicator in (self.tokens, self.limbs, self.team):
             communicator.allocate = arena.empty
 
-    def use_host_memory(self) -> None:
-        """Exchanges go through shared memory from now on, where devices are on one host. All call it."""
-        for communicator in (self.tokens, self.limbs, self.team):
-            communicator.use_host_memory()
-
     def entries(self) -> tuple[Entry, ...]:
         """What was exchanged so far, as one entry for each axis, stage and kind, without control messages."""
         return totals(one.ledger.entries for one in (self.tokens, self.limbs, self.team))
@@ -66,16 +63,23 @@ class MeshCommunicators:
         return found
 
 
-def connect_mesh(world: Communicator, mesh: Mesh) -> MeshCommunicators:
-    """Splits a connected world; every rank calls it. Raises CompatibilityError for a mesh of another size."""
+def connect_mesh(world: Communicator, mesh: Mesh, *, host_memory: bool = False) -> MeshCommunicators:
+    """Splits a connected world; every rank calls it. host_memory: devices of one host exchange through memory
+    that they share, and so does the world from now on, if it is on one. Raises CompatibilityError for a mesh
+    of another size.
+    """
     if world.world_size != mesh.world_size:
         raise CompatibilityError(
             f"a plan for {mesh.tokens} x {mesh.limbs} devices cannot run on {world.world_size}"
         )
     group, device = mesh.place(world.rank)
-    return MeshCommunicators(
+    part = partial(world.part, host_memory=host_memory)
+    found = MeshCommunicators(
         mesh=mesh,
-        tokens=world.part(mesh.columns(), group, TOKEN_AXIS),
-        limbs=world.part(mesh.groups(), device, LIMB_AXIS),
-        team=world.part([range(mesh.world_size)], world.rank, TEAM_AXIS),
+        tokens=part(mesh.columns(), group, TOKEN_AXIS),
+        limbs=part(mesh.groups(), device, LIMB_AXIS),
+        team=part([range(mesh.world_size)], world.rank, TEAM_AXIS),
     )
+    if host_memory:
+        world.use_host_memory(CONTROL_RING_BYTES)
+    return found

@@ -89,9 +89,11 @@ def test_a_machine_is_measured():
     assert found.log_degree == 9
     assert len(said) == 2
     device = found.device(1)
+    assert device.operation_seconds == found.settings[0].operation_seconds
     assert device.seconds(KernelCounts(ntt=1), 512) > 0
     for setting in found.settings:
         assert setting.memory_bytes_per_second > 1e6
+        assert 1e-6 < setting.operation_seconds < 1e-1
     checked = {one.operation: one for one in check_model(PLAN, device, 1, runs=1)}
     assert {"rotate", "product + relinearise", "rescale", "matrix product", "bootstrap"} <= set(checked)
     for one in checked.values():

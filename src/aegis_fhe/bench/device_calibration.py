@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from aegis_fhe.bench.kernel_samples import KernelSamples, Sample
+from aegis_fhe.bench.operation_seconds import operation_seconds
 from aegis_fhe.bench.ring_benchmark import threads_set
 from aegis_fhe.bench.timing import SETTLE_S, Quantiles, quantiles
 from aegis_fhe.ckks.parameters import Parameters
@@ -60,8 +61,9 @@ def calibrate_device(
     for count in dict.fromkeys(threads):
         with threads_set(count):
             times = _times(samples, count, rounds)
+            between = operation_seconds(params, clock(count))
         say(f"{len(times)} kernels measured with {count} thread{'s' if count > 1 else ''}")
-        settings.append(_setting(count, samples, times))
+        settings.append(_setting(count, samples, times, between))
     return DeviceFile(
         name=name,
         provenance=provenance,
@@ -94,7 +96,9 @@ def _times(samples: Mapping[str, Sample], threads: int, rounds: int) -> dict[str
     return {name: quantiles(seconds) for name, seconds in found.items()}
 
 
-def _setting(threads: int, samples: Mapping[str, Sample], times: Mapping[str, Quantiles]) -> Setting:
+def _setting(
+    threads: int, samples: Mapping[str, Sample], times: Mapping[str, Quantiles], between: Quantiles
+) -> Setting:
     median = {key: found.median for key, found in times.items()}
     fastest = {key: found.min for key, found in times.items()}
     return Setting(
@@ -102,6 +106,7 @@ def _setting(threads: int, samples: Mapping[str, Sample], times: Mapping[str, Qu
         median=kernel_seconds(samples, median),
         fastest=kernel_seconds(samples, fastest),
         memory_bytes_per_second=samples["copy"].takes["copy"] / fastest["copy"],
+        operation_seconds=between.median,
     )
 
 

@@ -66,6 +66,10 @@ def report(console: Console, found: DeviceFile) -> None:
         for setting in found.settings:
             cells += [getattr(set_, kernel) * 1e6 for set_ in (setting.fastest, setting.median)]
         rows.append(cells)
+    between: list[str | float] = ["operation, whatever its rows"]
+    for setting in found.settings:
+        between += ["", setting.operation_seconds * 1e6]
+    rows.append(between)
     console.print(results_table(f"Kernels at N = 2^{found.log_degree}: {found.provenance}", columns, rows))
     for setting in found.settings:
         if setting.median.ntt > BUSY * setting.fastest.ntt:

@@ -12,12 +12,14 @@ from aegis_fhe.ckks.slots import SlotVector
 class OperandRows(SymbolicBackend):
     """The symbolic interpreter, which also counts operands and results that are read or written once by all
     the products of a call: "plain row" by plaintexts, "product row" of ciphertexts, "scalar row" of a linear
-    combination (its result; the operands are its terms), two components each.
+    combination (its result; the operands are its terms), two components each. Each of these calls is a
+    "call": of other operations every count is one.
     """
 
     def mul_plain(self, x: Symbol, v: SlotVector, scale: float) -> Symbol:
         """One operand and one result."""
         self.counts.add("plain row", x.level, 2)
+        self.counts.add("call", x.level)
         return super().mul_plain(x, v, scale)
 
     def mul_plain_sums(
@@ -26,7 +28,9 @@ class OperandRows(SymbolicBackend):
         """Operands with a plaintext, and a result for each row."""
         used = len(used_columns(rows))
         if used:
-            self.counts.add("plain row", min(x.level for x in xs), used + len(rows))
+            level = min(x.level for x in xs)
+            self.counts.add("plain row", level, used + len(rows))
+            self.counts.add("call", level)
         return super().mul_plain_sums(xs, rows, scale)
 
     def linear_combination(
@@ -41,12 +45,14 @@ class OperandRows(SymbolicBackend):
         """The result: operands are in their terms."""
         found = super().linear_combination(xs, coefficients, scale, constant=constant, onto=onto)
         self.counts.add("scalar row", found.level, found.components / 2)
+        self.counts.add("call", found.level)
         return found
 
     def multiply_sum(self, xs: Sequence[Symbol], ys: Sequence[Symbol], onto: Symbol | None = None) -> Symbol:
         """All factors, and three components of a result."""
         found = super().multiply_sum(xs, ys, onto)
         self.counts.add("product row", found.level, 2 * len(xs) + 3 / 2)
+        self.counts.add("call", found.level)
         return found
 
     def multiply_matrix(
@@ -55,9 +61,10 @@ class OperandRows(SymbolicBackend):
         ys: Sequence[Sequence[Symbol]],
         onto: Sequence[Sequence[Symbol]] = (),
     ) -> list[list[Symbol]]:
-        """Factors once, not once for each entry as there."""
+        """Factors once, not once for each entry as there; one call."""
         found = super().multiply_matrix(xs, ys, onto)
         rows, terms, columns = len(xs), len(ys), len(ys[0])
         again = terms * (2 * rows * columns - rows - columns)
         self.counts.add("product row", found[0][0].level, -again)
+        self.counts.add("call", found[0][0].level, 1 - rows * columns)
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from aegis_fhe.circuits.bootstrap import presets
@@ -140,14 +141,32 @@ def test_operands_are_counted_once():
     backend.mul_plain_sums([x, x, x], [[v, None, v], [v, None, None]], params.scale)
     backend.mul_plain(x, SlotVector.of([1.0]), params.scale)
     assert backend.by_period[2] == {("plain product", 2): 3}
-    assert backend.by_period[1] == {("plain product", 2): 1, ("plain row", 2): 4 + 2}
+    assert backend.by_period[1] == {("plain product", 2): 1, ("plain row", 2): 4 + 2, ("call", 2): 2}
     backend = PlaintextCounts(params)
     backend.multiply_sum([x, x], [x, x])
-    assert backend.by_period[1] == {("product", 2): 2, ("product row", 2): 4 + 1.5}
+    assert backend.by_period[1] == {("product", 2): 2, ("product row", 2): 4 + 1.5, ("call", 2): 1}
     backend = PlaintextCounts(params)
     backend.multiply_matrix([[x] * 5] * 2, [[x] * 3] * 5)
-    assert backend.by_period[1] == {("product", 2): 30, ("product row", 2): 10 + 15 + 1.5 * 6}
+    assert backend.by_period[1] == {
+        ("product", 2): 30,
+        ("product row", 2): 10 + 15 + 1.5 * 6,
+        ("call", 2): 1,
+    }
     assert chain_of(params) == Chain.in_runs(64, 4, len(params.p), 2)
+
+
+def test_the_interpreter_takes_as_long_whatever_the_rows():
+    device = msgspec.structs.replace(H100, operation_seconds=1e-3)
+    costs, kernels = OperationCosts(CHAIN, device), OperationCosts(CHAIN, H100)
+    for name in ("key switch", "rotation", "add", "call"):
+        for level in (1, 4):
+            assert costs.seconds(name, level) == pytest.approx(1e-3 + kernels.seconds(name, level)), name
+    for name in ("addend", "product row", "scalar term", "plain product"):
+        assert costs.seconds(name, 4) == kernels.seconds(name, 4), name
+    assert kernels.seconds("call", 4) == 0
+    assert costs.total_seconds({("add", 2): 3, ("call", 1): 2}) == pytest.approx(
+        5e-3 + 3 * kernels.seconds("add", 2)
+    )
 
 
 def test_wrong_questions():

@@ -53,7 +53,8 @@ class KernelSeconds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 class DeviceModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One device. kernels: at N = 2^log_degree. provenance: "measured on ..." or "projected from ...".
-    threads: of a processor, with how many it was measured.
+    threads: of a processor, with how many it was measured. operation_seconds: of the interpreter, for each
+    operation whatever its rows; none where operations are queued ahead of a device that is busy meanwhile.
     """
 
     name: Name
@@ -63,6 +64,7 @@ class DeviceModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     memory_bytes: Bytes
     memory_bytes_per_second: Rate
     threads: Threads | None = None
+    operation_seconds: Seconds = 0.0
 
     @property
     def measured(self) -> bool:
@@ -98,6 +100,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     median: KernelSeconds
     fastest: KernelSeconds
     memory_bytes_per_second: Rate
+    operation_seconds: Seconds = 0.0
 
 
 class DeviceFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -133,6 +136,7 @@ class DeviceFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             memory_bytes=self.memory_bytes,
             memory_bytes_per_second=found.memory_bytes_per_second,
             threads=wanted,
+            operation_seconds=found.operation_seconds,
         )
 
 

@@ -14,6 +14,14 @@ from aegis_fhe.placement.limbs import LimbPlacement
 
 Counts = Mapping[tuple[str, int], float]
 
+CALLED = frozenset(
+    {
+        *("mod up", "mod down", "rotation", "accumulated rotation", "key switch", "rescale", "bootstrap"),
+        *("scalar product", "add", "plain add", "call"),
+    }
+)
+"""Operations of which each takes the interpreter's seconds; others are parts of a "call"."""
+
 
 class OperationCosts:
     """What operations at a level cost on one device, or on each of those that share the limbs.
@@ -28,7 +36,8 @@ class OperationCosts:
 
     A "plain product" or "product" is multiply-adds alone: what is read and written once for all products of a
     call is counted apart, as "plain row" and "product row", two components of an operand or a result each. A
-    "scalar term" reads its operand, for a result that is written as a "scalar row".
+    "scalar term" reads its operand, for a result that is written as a "scalar row". Such a call itself is a
+    "call", without kernels.
     "key expansion": the uniform half of a key that is not kept.
 
     Where `placement` aggregates sums of rotations, `aggregated` prices ModUp, accumulated rotation and
@@ -74,6 +83,7 @@ class OperationCosts:
             "plain add": self._plain_add,
             "bootstrap": switching.raised,
             "key expansion": switching.key_expansion,
+            "call": lambda share: KernelCounts(),
         }
 
     def kernels(self, operation: str, level: int, rank: int = 0, *, aggregated: bool = False) -> KernelCounts:
@@ -87,7 +97,8 @@ class OperationCosts:
         """Of one operation, until the slowest device is done; messages are not in it."""
         ranks = range(self.placement.world_size)
         first = {share_of(self.chain, self.placement, level, rank): rank for rank in reversed(ranks)}
-        return max(
+        between = self.device.operation_seconds if operation in CALLED else 0.0
+        return between + max(
             self.device.seconds(
                 self.kernels(operation, level, rank, aggregated=aggregated), self.chain.degree
             )

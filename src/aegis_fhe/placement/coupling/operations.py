@@ -43,7 +43,7 @@ OPERATIONS = {
 }
 
 # Counted apart from the products that they are operands and results of, and nothing by themselves.
-PASSING = {"plain row", "product row", "scalar row"}
+PASSING = {"plain row", "product row", "scalar row", "call"}
 
 
 def joined(counts: Mapping[str, float]) -> Signature:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
+from statistics import median
 
 import torch
 
 from aegis_fhe.bench.scheme_operations import SchemeOperations
-from aegis_fhe.bench.timing import Quantiles, quantiles
 from aegis_fhe.ckks.ciphertext import Ciphertext
 from aegis_fhe.ckks.parameters import Parameters
 
@@ -17,10 +16,10 @@ SHORTEST = 5  # log2 N: rows so short that kernels are next to nothing
 ROUNDS, RUNS = 6, 20
 
 
-def operation_seconds(params: Parameters, now: Callable[[], float] = time.process_time) -> Quantiles:
-    """Seconds of one operation of those of a polynomial and a rotation, on the limbs of a middle level of
-    `params` and the least ring; each after as much has passed the caches as a ciphertext of `params` has: the
-    interpreter's own memory is no longer there after a kernel, which makes it several times as slow.
+def operation_seconds(params: Parameters, now: Callable[[], float]) -> float:
+    """Median seconds of one operation of those of a polynomial and a rotation, on the limbs of a middle
+    level of `params` and the least ring; each after as much has passed the caches as a ciphertext of `params`
+    has: the interpreter's own memory is no longer there after a kernel, which makes it several times as slow.
     """
     steps = _steps(SchemeOperations(replace(params, log_degree=SHORTEST, insecure=True)))
     source, target = torch.ones(2, len(params.q), params.degree, dtype=torch.int64)
@@ -35,7 +34,7 @@ def operation_seconds(params: Parameters, now: Callable[[], float] = time.proces
                 seconds += now() - start
                 del result
         found.append(seconds / (RUNS * sum(count for _, count in steps)))
-    return quantiles(found)
+    return median(found)
 
 
 def _steps(subject: SchemeOperations) -> list[tuple[Callable[[], Ciphertext], int]]:

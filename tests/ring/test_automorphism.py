@@ -16,7 +16,7 @@ DEGREE = 64
 MODULI = find_primes(50, DEGREE, 2) + find_primes(40, DEGREE, 2)
 LIMBS = (0, 1, 2, 3)
 RING = Ring(DEGREE, MODULI)
-PATHS = (*native.available_paths(), "emulated-ifma")
+PATHS = (*native.available_paths(), *native.EMULATED)
 X = oracle.random_residues(MODULI, DEGREE, seed=1)
 
 

@@ -17,7 +17,7 @@ DEGREE = 32
 MODULI = find_primes(50, DEGREE, 4) + find_primes(40, DEGREE, 6) + find_primes(30, DEGREE, 2)
 ROUNDS = zip(*(find_primes(bits, DEGREE, 11) for bits in (50, 24, 37)), strict=True)
 MANY = tuple(q for some in ROUNDS for q in some)
-PATHS = (*native.available_paths(), "emulated-ifma")
+PATHS = (*native.available_paths(), *native.EMULATED)
 SPLITS = [((0,), (4, 5)), ((4, 5, 6), (0, 1, 11)), ((0, 5, 10), (1, 2, 3, 4)), (tuple(range(9)), (9, 10, 11))]
 
 

@@ -10,7 +10,7 @@ from aegis_fhe.ring import Ring, find_primes, native
 
 from . import oracle
 
-PATHS = (*native.available_paths(), "emulated-ifma")
+PATHS = (*native.available_paths(), *native.EMULATED)
 DEGREE = 32
 MODULI = find_primes(50, DEGREE, 1) + find_primes(40, DEGREE, 1) + find_primes(20, DEGREE, 1)
 LIMBS = (0, 1, 2)

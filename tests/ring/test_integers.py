@@ -49,7 +49,7 @@ def test_from_signed_is_exact_at_its_extremes(path: str) -> None:
         assert torch.equal(residues, oracle.residues(row, ALL_SIZES))
 
 
-@pytest.mark.parametrize("path", [*PATHS, "emulated-ifma"])
+@pytest.mark.parametrize("path", [*PATHS, *native.EMULATED])
 @pytest.mark.parametrize("degree", [8, 32, 2048])
 def test_fused_transform_is_the_two_steps(path: str, degree: int) -> None:
     ring = Ring(degree, find_primes(50, degree, 2) + find_primes(30, degree, 1), path)

@@ -18,7 +18,7 @@ from aegis_fhe.ring.keyswitching import Digits, KeyHalves, SwitchOperand
 
 from . import elementary, oracle
 
-PATHS = (*native.available_paths(), "emulated-ifma")
+PATHS = (*native.available_paths(), *native.EMULATED)
 LIMBS = (0, 4, 7, 1, 9, 5, 2, 8)  # of q: sizes mixed within a digit
 SPECIAL = (3, 6)
 SKIPPED = 2  # rows of the key between those of q and those of p: levels above that of d

@@ -12,7 +12,7 @@ from . import oracle
 
 DEGREE = 64
 MODULI = find_primes(50, DEGREE, 1) + find_primes(40, DEGREE, 1) + find_primes(17, DEGREE, 1)
-PATHS = [*native.available_paths(), "emulated-ifma"]
+PATHS = [*native.available_paths(), *native.EMULATED]
 SEED = bytes(range(32))
 
 

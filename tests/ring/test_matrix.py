@@ -8,7 +8,7 @@ import torch
 from aegis_fhe.errors import LayoutError, ParameterError
 from aegis_fhe.ring import Ring, find_primes, native, sampling
 
-PATHS = (*native.available_paths(), "emulated-ifma")
+PATHS = (*native.available_paths(), *native.EMULATED)
 SIZES = [(1, 1, 1), (1, 9, 1), (2, 3, 4)]
 
 

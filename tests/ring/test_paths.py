@@ -14,7 +14,7 @@ from aegis_fhe.ring.keyswitching import KeyHalves
 
 from . import oracle
 
-FAST = [p for p in (*native.available_paths(), "emulated-ifma") if p != "portable"]
+FAST = [p for p in (*native.available_paths(), *native.EMULATED) if p != "portable"]
 
 
 def moduli_for(degree: int) -> tuple[int, ...]:

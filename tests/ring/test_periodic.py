@@ -13,7 +13,7 @@ from . import oracle
 DEGREE = 64
 MODULI = find_primes(50, DEGREE, 1) + find_primes(40, DEGREE, 2)
 LIMBS = (0, 1, 2)
-PATHS = (*native.available_paths(), "emulated-ifma")
+PATHS = (*native.available_paths(), *native.EMULATED)
 
 
 @pytest.mark.parametrize("period", [1, 2, 8, 32, 64])

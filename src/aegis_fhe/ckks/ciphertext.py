@@ -53,7 +53,7 @@ class Ciphertext:
 class SeededCiphertext:
     """A fresh ciphertext at half the size: c_0, and the seed from which anyone recomputes the uniform c_1.
 
-    body: int64 [limb, N], NTT domain; seed: 32 public bytes, drawn anew for every encryption.
+    body: int64 [limb, N], NTT domain, on the host; seed: 32 public bytes, drawn anew for every encryption.
     """
 
     body: torch.Tensor
@@ -66,7 +66,10 @@ class SeededCiphertext:
         return int(self.body.shape[0]) - 1
 
     def expand(self, params: Parameters) -> Ciphertext:
-        """The full two-component ciphertext, same level and scale. Cost: one uniform polynomial."""
+        """The full two-component ciphertext where the ring's tensors lie, same level and scale.
+
+        Cost: one uniform polynomial.
+        """
         parts = params.ring.arena.empty((2, *self.body.shape))
         params.ring.arena.copy_into(self.body, parts[0])
         uniform(params.ring, params.q_limbs(self.level), self.seed, MASK_LABEL, out=parts[1])

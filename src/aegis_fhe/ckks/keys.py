@@ -23,7 +23,8 @@ class KeySwitchKey:
     digit j and 0 modulo all others. No digit depends on the primes above it, so dropping limb rows leaves a
     valid key: one made for `request.level` serves every level below.
 
-    b: int64 [digit, limb (q_0..q_level, then p), N], NTT domain. a: the same shape, from `seed`.
+    b: int64 [digit, limb (q_0..q_level, then p), N], NTT domain, on the host. a: the same shape, from `seed`,
+    where the ring's tensors lie.
     """
 
     params: Parameters
@@ -43,8 +44,8 @@ class KeySwitchKey:
 
     @property
     def halves(self) -> KeyHalves:
-        """Both halves, at the cost of `a`."""
-        return KeyHalves(b=self.b, a=self.a)
+        """Both halves where the ring's tensors lie, at the cost of `a`."""
+        return KeyHalves(b=self.params.ring.place(self.b), a=self.a)
 
     @property
     def stored_bytes(self) -> int:

@@ -13,27 +13,35 @@
 
 namespace aegis {
 
+// Where operations take their scratch from.
+class Memory {
+  public:
+    struct Block {
+        void* data;
+        std::size_t bytes;  // at least what was asked for
+    };
+    virtual ~Memory() = default;
+    virtual Block take(std::size_t bytes) = 0;  // at least one byte. Throws bad_alloc
+    virtual void give(Block block) = 0;
+};
+
 // Thread safe. Blocks go by size class; a freed block is cached and the last one freed is reused first (its cache
 // lines are warm). Where none of the class is, those unused for longest become ranges that join, of which a block of
 // another class is cut. Before new memory is touched, ranges go back to the system until
 // in use + cached <= most ever in use + slack: a long run keeps its fullest moment, not the sum of all shapes it met.
-class Arena {
+class Arena : public Memory {
   public:
-    struct Block {
-        void* data;
-        std::size_t bytes;  // of its class, not what was asked for
-    };
     struct Counters {
         std::size_t in_use, cached, peak_in_use, peak_held, made;  // bytes; held = in use + cached; made: new blocks
     };
 
     explicit Arena(std::size_t slack_bytes = std::size_t{128} << 20) : slack_(slack_bytes) {}
-    ~Arena() { trim(); }  // every block in use holds the arena, so all are cached by now
+    ~Arena() override { trim(); }  // every block in use holds the arena, so all are cached by now
     Arena(const Arena&) = delete;
     Arena& operator=(const Arena&) = delete;
 
-    Block take(std::size_t bytes);  // at least one byte; aligned to pages. Throws bad_alloc
-    void give(Block block);
+    Block take(std::size_t bytes) override;  // aligned to pages; as many bytes as its class has
+    void give(Block block) override;
     // Has at least so many bytes cached, and all of them touched. They are kept as if they had been in use. Throws
     // bad_alloc
     void reserve(std::size_t bytes);
@@ -68,15 +76,15 @@ class Arena {
 // Memory of one operation, given back at its end.
 class Scratch {
   public:
-    Scratch(Arena& arena, std::size_t words) : arena_(arena), block_(arena.take(words * sizeof(std::uint64_t))) {}
-    ~Scratch() { arena_.give(block_); }
+    Scratch(Memory& memory, std::size_t words) : memory_(memory), block_(memory.take(words * sizeof(std::uint64_t))) {}
+    ~Scratch() { memory_.give(block_); }
     Scratch(const Scratch&) = delete;
     Scratch& operator=(const Scratch&) = delete;
     std::uint64_t* data() const { return static_cast<std::uint64_t*>(block_.data); }
 
   private:
-    Arena& arena_;
-    Arena::Block block_;
+    Memory& memory_;
+    Memory::Block block_;
 };
 
 }  // namespace aegis

@@ -1,10 +1,10 @@
 // Automorphisms X -> X^g: permutations of NTT entries (see permute.h), signed moves of coefficients.
 #include "parallel.h"
-#include "ring.h"
+#include "host_ring.h"
 
 namespace aegis {
 
-const PermutePlan& Ring::permutation(u64 galois) const {
+const PermutePlan& HostRing::permutation(u64 galois) const {
     std::lock_guard<std::mutex> lock(mutex_);
     std::unique_ptr<OwnedPermutation>& owned = permutations_[galois];
     if (owned) return owned->plan;
@@ -23,7 +23,7 @@ const PermutePlan& Ring::permutation(u64 galois) const {
     return owned->plan;
 }
 
-void Ring::automorphism(const i64* x, i64* out, std::size_t rows, u64 galois) const {
+void HostRing::automorphism(const i64* x, i64* out, std::size_t rows, u64 galois) const {
     std::size_t n = degree();
     if (n < 8) {
         for (std::size_t row = 0; row < rows; ++row)
@@ -37,7 +37,7 @@ void Ring::automorphism(const i64* x, i64* out, std::size_t rows, u64 galois) co
     for_rows(1, rows, [&](std::size_t row, std::size_t) { kernels_->permute(x + row * n, order, out + row * n); });
 }
 
-void Ring::automorphism_coefficients(const i64* x, i64* out, std::size_t outer, const Index& limbs,
+void HostRing::automorphism_coefficients(const i64* x, i64* out, std::size_t outer, const Index& limbs,
                                      u64 galois) const {
     std::size_t n = degree();
     for_rows(outer, limbs.size(), [&](std::size_t l, std::size_t o) {

@@ -18,7 +18,9 @@ struct Avx2Lanes {
     AEGIS_HD V fused(V a, V b, V c) { return _mm256_fmadd_pd(a, b, c); }
     AEGIS_HD V fused_sub(V a, V b, V c) { return _mm256_fmsub_pd(a, b, c); }
     AEGIS_HD V fused_from(V c, V a, V b) { return _mm256_fnmadd_pd(a, b, c); }
-    AEGIS_HD V nearest(V a) { return _mm256_round_pd(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+    AEGIS_HD V nearest_product(V a, V b) {
+        return _mm256_round_pd(a * b, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    }
     AEGIS_HD V floor(V a) { return _mm256_floor_pd(a); }
     AEGIS_HD V add_if_negative(V x, V condition, V y) {
         return x + _mm256_and_pd(_mm256_cmp_pd(condition, _mm256_setzero_pd(), _CMP_LT_OQ), y);

@@ -18,7 +18,9 @@ struct Avx512Lanes {
     AEGIS_HD V fused(V a, V b, V c) { return _mm512_fmadd_pd(a, b, c); }
     AEGIS_HD V fused_sub(V a, V b, V c) { return _mm512_fmsub_pd(a, b, c); }
     AEGIS_HD V fused_from(V c, V a, V b) { return _mm512_fnmadd_pd(a, b, c); }
-    AEGIS_HD V nearest(V a) { return _mm512_roundscale_pd(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+    AEGIS_HD V nearest_product(V a, V b) {
+        return _mm512_roundscale_pd(a * b, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    }
     AEGIS_HD V floor(V a) { return _mm512_roundscale_pd(a, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
     AEGIS_HD V add_if_negative(V x, V condition, V y) {
         return _mm512_mask_add_pd(x, _mm512_cmp_pd_mask(condition, _mm512_setzero_pd(), _CMP_LT_OQ), x, y);

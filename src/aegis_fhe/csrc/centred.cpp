@@ -2,7 +2,7 @@
 // fits two limbs, and a loop does those; a block with larger values takes 192-bit integers.
 #include <algorithm>
 
-#include "ring.h"
+#include "host_ring.h"
 
 namespace aegis {
 namespace {
@@ -98,7 +98,7 @@ struct MixedRadix {
 
 }  // namespace
 
-void Ring::to_centred_double(const i64* x, double* out, const Index& limbs) const {
+void HostRing::to_centred_double(const i64* x, double* out, const Index& limbs) const {
     const MixedRadix radix(limbs_, limbs);
     const CentredRadix small = radix.small(limbs_, limbs);
     const std::size_t n = degree(), block = std::min(n, kBlock);

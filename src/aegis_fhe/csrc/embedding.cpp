@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "dispatch.h"
-#include "ring.h"
+#include "buffer.h"
 #include "roots.h"
 
 namespace aegis {

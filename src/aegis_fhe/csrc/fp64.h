@@ -1,6 +1,7 @@
 // Modular arithmetic in double precision with fused multiply-add, for primes q < 2^50: integers held exactly in
 // doubles, signed and lazily reduced. Lanes names a value type (double or a vector, with + - *) and three functions:
-//   fused_sub(a, b, c) = ab - c,   fused_from(c, a, b) = c - ab,   nearest(a), each rounded once.
+//   fused_sub(a, b, c) = ab - c,   fused_from(c, a, b) = c - ab,   each rounded once;
+//   nearest_product(a, b): an integer within 1/2 and a rounding or two of ab.
 // Source of the product: van der Hoeven, Lecerf and Quintin, "Modular SIMD arithmetic in Mathemagic" (2016).
 #pragma once
 
@@ -15,14 +16,14 @@ template <class Lanes, class T>
 AEGIS_HD T product_mod(T a, T b, T q, T q_inverse) {
     T high = a * b;
     T low = Lanes::fused_sub(a, b, high);
-    T quotient = Lanes::nearest(high * q_inverse);
+    T quotient = Lanes::nearest_product(high, q_inverse);
     return Lanes::fused_from(high, quotient, q) + low;
 }
 
 // |x| <= 2^53 -> |result| <= q/2 + 1
 template <class Lanes, class T>
 AEGIS_HD T centre(T x, T q, T q_inverse) {
-    return Lanes::fused_from(x, Lanes::nearest(x * q_inverse), q);
+    return Lanes::fused_from(x, Lanes::nearest_product(x, q_inverse), q);
 }
 
 // The bound of product_mod with a constant |b| <= q/2, in units of 1 (not of q).

@@ -1,6 +1,6 @@
 // One modulus on a lane policy L of doubles. Included by the path files only; internal linkage, as each has its own
 // instruction set. L has 2^kLogLanes lanes (4 or 8), the types V (doubles) and W (int64 words), and:
-//   all, load, store, fused (ab + c), fused_sub, fused_from, nearest, floor (see fp64.h)
+//   all, load, store, fused (ab + c), fused_sub, fused_from, nearest_product, floor (see fp64.h)
 //   add_if_negative(x, c, y)    x + y where c < 0;   any_below(x, limit), magnitude
 //   all_words, load_words, store_words, bits (of a double), add_words, sub_words, both (and), right<k>
 //   to_double, to_words         of 0 <= x < 2^52
@@ -10,7 +10,6 @@
 #pragma once
 
 #include "fp64.h"
-#include "kernels.h"
 
 #define AEGIS_INLINE inline __attribute__((always_inline))
 

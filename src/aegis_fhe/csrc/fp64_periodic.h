@@ -2,6 +2,7 @@
 #pragma once
 
 #include "fp64_sums.h"
+#include "kernels.h"
 
 namespace aegis {
 namespace {

@@ -14,6 +14,7 @@
 
 #include "fp64_bounds.h"
 #include "fp64_field.h"
+#include "kernels.h"
 
 namespace aegis {
 namespace {

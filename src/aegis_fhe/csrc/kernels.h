@@ -5,6 +5,7 @@
 #include <cstddef>
 
 #include "permute.h"
+#include "rounding.h"
 
 namespace aegis {
 
@@ -41,12 +42,8 @@ struct ConvertPlan {
     const u64* hat_words;             // [sources][words]
 };
 
-// round(sum_i y_i / q_i) by multi-precision comparison; y_i = y[i * stride].
+// round(sum_i y_i / q_i) where the estimate is not trusted (rounding.h); y_i = y[i * stride].
 u64 exact_overflow(const ConvertPlan& plan, const u64* y, std::size_t stride, double estimate);
-
-// Distance of the fraction from 1/2 under which the double estimate of v is not trusted. The error of the estimate
-// is below (terms^2 + 3 terms) 2^-53 < 2^-38 for the 128 limbs that Ring allows.
-constexpr double kOverflowMargin = 1.0 / (1ull << 36);
 
 constexpr std::size_t kConvertBlock = 512;  // coefficients handled at once
 constexpr std::size_t kConvertStride = kConvertBlock + 8;  // of scratch rows: 4 KiB apart they would share cache sets

@@ -1,7 +1,7 @@
 // The steps of a hybrid key switch, each one pass over memory: ModUp, inner product with the key, ModDown. What
 // follows a step (a sum, an automorphism) is done to a row while that row is in cache.
 #include "parallel.h"
-#include "ring.h"
+#include "host_ring.h"
 
 namespace aegis {
 namespace {
@@ -12,7 +12,7 @@ constexpr std::size_t kFewDropped = 1;  // up to here ModDown converts row by ro
 }  // namespace
 
 // Extended rows only: digit by digit, its converted rows in the order of `limbs`. Its own rows are those of d.
-void Ring::mod_up(const i64* d, i64* extended, const Digits& digits, const Index& limbs) const {
+void HostRing::mod_up(const i64* d, i64* extended, const Digits& digits, const Index& limbs) const {
     std::size_t n = degree(), rows = digits.back().end;
     Scratch memory(*arena_, rows * n);
     i64* coefficients = reinterpret_cast<i64*>(memory.data());
@@ -33,7 +33,7 @@ void Ring::mod_up(const i64* d, i64* extended, const Digits& digits, const Index
 
 // Row l of every digit of every operand, the converted one or d's own, and of both halves of the key: those above the
 // level of d are skipped.
-struct Ring::KeyRows {
+struct HostRing::KeyRows {
     std::vector<const i64*> x, key;  // [operand][digit], [digit][half]
     KeyRows(const KeyProduct& job, std::size_t l, std::size_t n) {
         std::size_t count = job.limbs.size(), q_rows = job.digits.back().end;
@@ -53,7 +53,7 @@ struct Ring::KeyRows {
 };
 
 // Row l of out [operand][half], chunk by chunk: the addends join while it lies in cache.
-void Ring::product_row(const KeyProduct& job, std::size_t l, const std::vector<i64*>& out) const {
+void HostRing::product_row(const KeyProduct& job, std::size_t l, const std::vector<i64*>& out) const {
     std::size_t n = degree(), chunk = n < kChunk ? n : kChunk, operands = job.operands.size();
     const Limb& limb = limbs_[job.limbs[l]];
     bool joined = l < job.digits.back().end;
@@ -70,7 +70,7 @@ void Ring::product_row(const KeyProduct& job, std::size_t l, const std::vector<i
     }
 }
 
-void Ring::key_product(const KeyProduct& job, const std::vector<i64*>& out) const {
+void HostRing::key_product(const KeyProduct& job, const std::vector<i64*>& out) const {
     std::size_t n = degree(), count = job.limbs.size();
     for_rows(1, count, [&](std::size_t l, std::size_t) {
         std::vector<i64*> rows;
@@ -80,7 +80,7 @@ void Ring::key_product(const KeyProduct& job, const std::vector<i64*>& out) cons
     });
 }
 
-void Ring::switch_key(const KeyProduct& job, const std::vector<i64*>& out, std::size_t kept, u64 galois) const {
+void HostRing::switch_key(const KeyProduct& job, const std::vector<i64*>& out, std::size_t kept, u64 galois) const {
     std::size_t words = 2 * job.limbs.size() * degree();
     Index keep(job.limbs.begin(), job.limbs.begin() + kept), drop(job.limbs.begin() + kept, job.limbs.end());
     Scratch memory(*arena_, out.size() * words);
@@ -90,7 +90,7 @@ void Ring::switch_key(const KeyProduct& job, const std::vector<i64*>& out, std::
     for (std::size_t r = 0; r < out.size(); ++r) mod_down(products[r], out[r], 2, keep, drop, galois);
 }
 
-void Ring::add_key_product(const KeyProduct& job, u64 galois, bool first, i64* total) const {
+void HostRing::add_key_product(const KeyProduct& job, u64 galois, bool first, i64* total) const {
     std::size_t n = degree(), count = job.limbs.size();
     const PermutePlan& order = permutation(galois);
     for_rows(1, count, [&](std::size_t l, std::size_t) {
@@ -105,7 +105,7 @@ void Ring::add_key_product(const KeyProduct& job, u64 galois, bool first, i64* t
     });
 }
 
-void Ring::mod_down(const i64* x, i64* out, std::size_t outer, const Index& keep, const Index& drop,
+void HostRing::mod_down(const i64* x, i64* out, std::size_t outer, const Index& keep, const Index& drop,
                     u64 galois) const {
     std::size_t n = degree(), kept = keep.size(), dropped = drop.size(), all = kept + dropped;
     const ConvertPlan& constants = plan(drop, keep);

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "parallel.h"
-#include "ring.h"
+#include "host_ring.h"
 #include "sampling.h"
 
 namespace aegis {
@@ -13,14 +13,14 @@ constexpr std::size_t kBlock = 512;  // 4 KiB of each operand: they stay in the 
 
 }  // namespace
 
-void Ring::from_signed(const i64* coefficients, i64* out, std::size_t outer, const Index& limbs) const {
+void HostRing::from_signed(const i64* coefficients, i64* out, std::size_t outer, const Index& limbs) const {
     std::size_t n = degree();
     for_rows(outer, limbs.size(), [&](std::size_t l, std::size_t o) {
         loops_->from_signed(coefficients + o * n, n, limbs_[limbs[l]].m, out + (o * limbs.size() + l) * n);
     });
 }
 
-void Ring::from_signed_ntt(const i64* coefficients, i64* out, std::size_t outer, const Index& limbs) const {
+void HostRing::from_signed_ntt(const i64* coefficients, i64* out, std::size_t outer, const Index& limbs) const {
     std::size_t n = degree();
     for_rows(outer, limbs.size(), [&](std::size_t l, std::size_t o) {
         const Limb& limb = limbs_[limbs[l]];
@@ -30,7 +30,7 @@ void Ring::from_signed_ntt(const i64* coefficients, i64* out, std::size_t outer,
     });
 }
 
-void Ring::lift_row(const i64* message, const i64* source, u64 factor, i64* row, int index) const {
+void HostRing::lift_row(const i64* message, const i64* source, u64 factor, i64* row, int index) const {
     const Limb& limb = limbs_[index];
     std::size_t n = degree();
     loops_->from_signed(message, n, limb.m, row);
@@ -38,7 +38,7 @@ void Ring::lift_row(const i64* message, const i64* source, u64 factor, i64* row,
     if (source != nullptr) add_scaled(limb, source, factor, row, n);
 }
 
-std::size_t Ring::mask_row(const u64* words, std::size_t count, const i64* secret, i64* row, std::size_t wanted,
+std::size_t HostRing::mask_row(const u64* words, std::size_t count, const i64* secret, i64* row, std::size_t wanted,
                            int index) const {
     const Modulus& m = limbs_[index].m;
     alignas(64) i64 mask[kBlock];

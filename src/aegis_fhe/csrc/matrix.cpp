@@ -1,7 +1,7 @@
 // Modular matrix products per limb and NTT entry: ciphertexts by ciphertexts, and by periodic plaintexts. Sums are
 // reduced once; operands are taken in chunks that stay in cache for all the products they meet in.
 #include "parallel.h"
-#include "ring.h"
+#include "host_ring.h"
 
 namespace aegis {
 namespace {
@@ -19,7 +19,7 @@ std::size_t chunk_of(std::size_t operands, std::size_t n) {
 
 }  // namespace
 
-void Ring::tensor_product(const TensorProduct& job, const Index& limbs) const {
+void HostRing::tensor_product(const TensorProduct& job, const Index& limbs) const {
     std::size_t n = degree(), count = limbs.size();
     std::size_t chunk = chunk_of(job.x.size() + job.y.size(), n);
     for_rows(n / chunk, count, [&](std::size_t l, std::size_t part) {
@@ -38,7 +38,7 @@ void Ring::tensor_product(const TensorProduct& job, const Index& limbs) const {
 }
 
 // Limbs [first, last) of the job, the weights' first limb being `first`.
-void Ring::periodic_limbs(const PeriodicProduct& job, std::size_t first, std::size_t last,
+void HostRing::periodic_limbs(const PeriodicProduct& job, std::size_t first, std::size_t last,
                           const PeriodicWeights& weights) const {
     std::size_t n = degree(), m = std::size_t{1} << job.log_m, count = job.limbs.size();
     std::size_t runs = m / kTasks < kPeriodicRuns ? kPeriodicRuns : m / kTasks;  // of a task
@@ -69,7 +69,7 @@ void Ring::periodic_limbs(const PeriodicProduct& job, std::size_t first, std::si
     });
 }
 
-void Ring::periodic_dot(const PeriodicProduct& job, const i64* weights) const {
+void HostRing::periodic_dot(const PeriodicProduct& job, const i64* weights) const {
     std::size_t m = std::size_t{1} << job.log_m, count = job.limbs.size(), terms = job.x.size() / job.components;
     periodic_limbs(job, 0, count, {weights, terms * count * m, count * m, m});
 }
@@ -79,7 +79,8 @@ std::size_t periodic_batch(std::size_t weight_words, std::size_t limbs) {
     return batch < limbs ? batch : limbs;
 }
 
-void Ring::periodic_sums(const PeriodicProduct& job, const i64* coefficients, const Ring& small) const {
+void HostRing::periodic_sums(const PeriodicProduct& job, const i64* coefficients, const Ring& other) const {
+    const auto& small = static_cast<const HostRing&>(other);
     std::size_t m = std::size_t{1} << job.log_m, terms = job.x.size() / job.components, weights = job.out.size() * terms;
     std::size_t count = job.limbs.size(), batch = periodic_batch(weights * m, count);
     Scratch memory(*arena_, batch * weights * m);

@@ -2,7 +2,14 @@
 // Everything has internal linkage, because each kernel file is compiled with its own instruction set.
 #pragma once
 
+#if defined(__CUDACC_RTC__)
+namespace std {  // compiled at run time there is no standard library
+using size_t = decltype(sizeof(0));
+}
+#else
+#include <cstddef>
 #include <cstdint>
+#endif
 
 #if defined(__CUDACC__)
 #define AEGIS_HD static __host__ __device__ __forceinline__
@@ -15,9 +22,15 @@
 
 namespace aegis {
 
+#if defined(__CUDACC_RTC__)
+using u64 = unsigned long long;
+using i64 = long long;
+typedef unsigned __int128 u128;
+#else
 using u64 = std::uint64_t;
 using i64 = std::int64_t;
 __extension__ typedef unsigned __int128 u128;
+#endif
 
 // Constants of one modulus. A plain struct: it crosses the border between kernel files.
 struct Modulus {

@@ -5,9 +5,11 @@
 #include <nanobind/stl/vector.h>
 
 #include "arena_tensor.h"
+#include "device/device_ring.h"
+#include "device/driver.h"
 #include "embedding.h"
 #include "host_link.h"
-#include "ring.h"
+#include "host_ring.h"
 #include "sampling.h"
 
 namespace nb = nanobind;
@@ -58,11 +60,50 @@ KeyProduct key_product(const Operands& operands, const Key& key) {
     return job;
 }
 
+// Scratch from Python: functions that take bytes and give an address, and that take the address back.
+class PythonMemory : public Memory {
+  public:
+    PythonMemory(nb::callable take, nb::callable give) : take_(std::move(take)), give_(std::move(give)) {}
+    ~PythonMemory() override {
+        nb::gil_scoped_acquire held;
+        take_.reset();
+        give_.reset();
+    }
+    Block take(std::size_t bytes) override {
+        nb::gil_scoped_acquire held;
+        return {reinterpret_cast<void*>(nb::cast<Address>(take_(bytes))), bytes};
+    }
+    void give(Block block) override {
+        nb::gil_scoped_acquire held;
+        give_(reinterpret_cast<Address>(block.data));
+    }
+
+  private:
+    nb::callable take_, give_;
+};
+
+struct LauncherHandle {
+    std::shared_ptr<device::Launcher> launcher;
+};
+
+Ring* make_device_ring(int log_n, const std::vector<u64>& moduli, const std::vector<u64>& roots,
+                       const LauncherHandle& launcher, nb::callable take, nb::callable give) {
+    auto memory = std::make_shared<PythonMemory>(std::move(take), std::move(give));
+    nb::gil_scoped_release released;
+    return new DeviceRing(log_n, moduli, roots, launcher.launcher, std::move(memory));
+}
+
+Ring* make_emulated_ring(int log_n, const std::vector<u64>& moduli, const std::vector<u64>& roots, bool words,
+                         int log_tile, bool backwards, const ArenaHandle& arena) {
+    std::shared_ptr<device::Launcher> launcher = device::emulated_launcher(words, log_tile, backwards);
+    return new DeviceRing(log_n, moduli, roots, std::move(launcher), arena.arena);
+}
+
 Ring* make_ring(int log_n, const std::vector<u64>& moduli, const std::vector<u64>& roots, const std::string& path,
                 const ArenaHandle& arena) {
     const Kernels* kernels = find_path(path);
     if (kernels == nullptr) throw nb::value_error(("no kernel path named " + path + " on this machine").c_str());
-    return new Ring(log_n, moduli, roots, kernels, arena.arena);
+    return new HostRing(log_n, moduli, roots, kernels, arena.arena);
 }
 
 const Loops& loops_named(const std::string& path) {
@@ -170,8 +211,18 @@ NB_MODULE(_kernels, m) {
             e.decode(reinterpret_cast<const double*>(coefficients), count, log_n, factor,
                      reinterpret_cast<double*>(to));
         }, Release());
+    m.def("set_stream", &device::set_stream, "stream"_a);
+    nb::class_<LauncherHandle>(m, "CudaLauncher")
+        .def("__init__", [](LauncherHandle* handle, int ordinal, nb::bytes image, bool words) {
+            new (handle) LauncherHandle{device::cuda_launcher(ordinal, std::string(image.c_str(), image.size()), words)};
+        }, "ordinal"_a, "image"_a, "words"_a)
+        .def_prop_ro("words", [](const LauncherHandle& handle) { return handle.launcher->words(); });
     nb::class_<Ring>(m, "Ring")
         .def(nb::new_(&make_ring), Release(), "log_n"_a, "moduli"_a, "roots"_a, "path"_a, "arena"_a)
+        .def_static("emulated", &make_emulated_ring, Release(), nb::rv_policy::take_ownership, "log_n"_a, "moduli"_a,
+                    "roots"_a, "words"_a, "log_tile"_a, "backwards"_a, "arena"_a)
+        .def_static("on_device", &make_device_ring, nb::rv_policy::take_ownership, "log_n"_a, "moduli"_a, "roots"_a,
+                    "launcher"_a, "take"_a, "give"_a)
         .def_prop_ro("path", &Ring::path)
         .def("ntt", [](const Ring& r, Address x, Address to, std::size_t outer, const Index& limbs) {
             r.ntt(in(x), out(to), outer, limbs);

@@ -1,10 +1,10 @@
 // The operations of Ring: loops over rows and blocks, shared by all kernel paths, spread over threads.
 #include "parallel.h"
-#include "ring.h"
+#include "host_ring.h"
 
 namespace aegis {
 
-void Ring::ntt(const i64* x, i64* out, std::size_t outer, const Index& limbs) const {
+void HostRing::ntt(const i64* x, i64* out, std::size_t outer, const Index& limbs) const {
     std::size_t n = degree();
     for_rows(outer, limbs.size(), [&](std::size_t l, std::size_t o) {
         std::size_t at = (o * limbs.size() + l) * n;
@@ -12,7 +12,7 @@ void Ring::ntt(const i64* x, i64* out, std::size_t outer, const Index& limbs) co
     });
 }
 
-void Ring::intt(const i64* x, i64* out, std::size_t outer, const Index& limbs) const {
+void HostRing::intt(const i64* x, i64* out, std::size_t outer, const Index& limbs) const {
     std::size_t n = degree();
     for_rows(outer, limbs.size(), [&](std::size_t l, std::size_t o) {
         std::size_t at = (o * limbs.size() + l) * n;
@@ -20,7 +20,7 @@ void Ring::intt(const i64* x, i64* out, std::size_t outer, const Index& limbs) c
     });
 }
 
-void Ring::binary(Binary op, const i64* x, const i64* y, bool y_shared, i64* out, std::size_t outer,
+void HostRing::binary(Binary op, const i64* x, const i64* y, bool y_shared, i64* out, std::size_t outer,
                   const Index& limbs) const {
     std::size_t n = degree();
     auto kernel = op == Binary::kAdd ? kernels_->add : op == Binary::kSub ? kernels_->sub : kernels_->mul;
@@ -30,7 +30,7 @@ void Ring::binary(Binary op, const i64* x, const i64* y, bool y_shared, i64* out
     });
 }
 
-void Ring::add_scalar(const i64* x, const std::vector<u64>& scalars, i64* out, std::size_t outer,
+void HostRing::add_scalar(const i64* x, const std::vector<u64>& scalars, i64* out, std::size_t outer,
                       const Index& limbs) const {
     std::size_t n = degree();
     for_rows(outer, limbs.size(), [&](std::size_t l, std::size_t o) {
@@ -39,7 +39,7 @@ void Ring::add_scalar(const i64* x, const std::vector<u64>& scalars, i64* out, s
     });
 }
 
-void Ring::mul_scalar(const i64* x, const std::vector<u64>& scalars, i64* out, std::size_t outer,
+void HostRing::mul_scalar(const i64* x, const std::vector<u64>& scalars, i64* out, std::size_t outer,
                       const Index& limbs) const {
     std::size_t n = degree();
     for_rows(outer, limbs.size(), [&](std::size_t l, std::size_t o) {
@@ -49,7 +49,7 @@ void Ring::mul_scalar(const i64* x, const std::vector<u64>& scalars, i64* out, s
 }
 
 // Block by block, so that the multiple stays in the first-level cache.
-void Ring::add_scaled(const Limb& limb, const i64* x, u64 factor, i64* row, std::size_t count) const {
+void HostRing::add_scaled(const Limb& limb, const i64* x, u64 factor, i64* row, std::size_t count) const {
     constexpr std::size_t kBlock = 512;
     alignas(64) i64 scaled[kBlock];
     std::size_t block = count < kBlock ? count : kBlock;
@@ -59,7 +59,7 @@ void Ring::add_scaled(const Limb& limb, const i64* x, u64 factor, i64* row, std:
     }
 }
 
-void Ring::dot(const std::vector<const i64*>& xs, const std::vector<const i64*>& ys, bool y_shared, i64* out,
+void HostRing::dot(const std::vector<const i64*>& xs, const std::vector<const i64*>& ys, bool y_shared, i64* out,
                std::size_t outer, const Index& limbs) const {
     std::size_t n = degree();
     for_rows(outer, limbs.size(), [&](std::size_t l, std::size_t o) {
@@ -73,7 +73,7 @@ void Ring::dot(const std::vector<const i64*>& xs, const std::vector<const i64*>&
 }
 
 // Block by block, so that the sum so far stays in the first-level cache.
-void Ring::sum(const std::vector<const i64*>& xs, i64* out, std::size_t outer, const Index& limbs) const {
+void HostRing::sum(const std::vector<const i64*>& xs, i64* out, std::size_t outer, const Index& limbs) const {
     constexpr std::size_t kBlock = 1024;
     std::size_t n = degree(), block = n < kBlock ? n : kBlock;
     for_rows(outer, limbs.size(), [&](std::size_t l, std::size_t o) {
@@ -86,7 +86,7 @@ void Ring::sum(const std::vector<const i64*>& xs, i64* out, std::size_t outer, c
     });
 }
 
-void Ring::combination(const Combination& job, i64* out, std::size_t components, const Index& limbs) const {
+void HostRing::combination(const Combination& job, i64* out, std::size_t components, const Index& limbs) const {
     std::size_t n = degree(), terms = job.x.size();
     for_rows(components, limbs.size(), [&](std::size_t l, std::size_t c) {
         std::vector<const i64*> rows;
@@ -102,14 +102,14 @@ void Ring::combination(const Combination& job, i64* out, std::size_t components,
     });
 }
 
-const ConvertPlan& Ring::plan(const Index& source, const Index& target) const {
+const ConvertPlan& HostRing::plan(const Index& source, const Index& target) const {
     std::lock_guard<std::mutex> lock(mutex_);
     std::unique_ptr<OwnedPlan>& owned = plans_[{source, target}];
     if (!owned) owned = build_plan(limbs_, source, target);
     return owned->plan;
 }
 
-void Ring::convert_rows(const ConvertPlan& plan, const i64* x, i64* out, std::size_t outer, std::size_t x_outer,
+void HostRing::convert_rows(const ConvertPlan& plan, const i64* x, i64* out, std::size_t outer, std::size_t x_outer,
                         std::size_t out_outer) const {
     std::size_t n = degree(), block = n < kConvertBlock ? n : kConvertBlock, blocks = n / block;
     [[maybe_unused]] int threads = get_threads();
@@ -125,7 +125,7 @@ void Ring::convert_rows(const ConvertPlan& plan, const i64* x, i64* out, std::si
 }
 
 // One target alone: worth it for few sources, when the row is used at once.
-void Ring::convert_row(const ConvertPlan& plan, std::size_t target, const i64* x, i64* out) const {
+void HostRing::convert_row(const ConvertPlan& plan, std::size_t target, const i64* x, i64* out) const {
     std::size_t n = degree(), block = n < kConvertBlock ? n : kConvertBlock, terms = plan.sources + 1;
     ConvertPlan one = plan;
     one.targets = 1;
@@ -139,7 +139,7 @@ void Ring::convert_row(const ConvertPlan& plan, std::size_t target, const i64* x
         kernels_->convert(one, x + at, out + at, n, block, scratch.data());
 }
 
-void Ring::convert(const i64* x, i64* out, std::size_t outer, const Index& source, const Index& target) const {
+void HostRing::convert(const i64* x, i64* out, std::size_t outer, const Index& source, const Index& target) const {
     std::size_t n = degree();
     convert_rows(plan(source, target), x, out, outer, source.size() * n, target.size() * n);
 }

@@ -1,12 +1,8 @@
-// Constants of an exact basis conversion, and the multi-precision comparison that settles its rounding.
-#include <cstring>
-
+// Constants of an exact basis conversion.
 #include "ring.h"
 
 namespace aegis {
 namespace {
-
-using Words = std::vector<u64>;
 
 // a <- a * b + c; the caller provides the room.
 void multiply_add(u64* a, std::size_t words, u64 b, u64 c) {
@@ -14,16 +10,6 @@ void multiply_add(u64* a, std::size_t words, u64 b, u64 c) {
     for (std::size_t i = 0; i < words; ++i) {
         carry += static_cast<u128>(a[i]) * b;
         a[i] = static_cast<u64>(carry);
-        carry >>= 64;
-    }
-}
-
-// sum <- sum + a * b
-void add_product(u64* sum, const u64* a, std::size_t words, u64 b) {
-    u128 carry = 0;
-    for (std::size_t i = 0; i < words; ++i) {
-        carry += static_cast<u128>(a[i]) * b + sum[i];
-        sum[i] = static_cast<u64>(carry);
         carry >>= 64;
     }
 }
@@ -90,17 +76,9 @@ std::unique_ptr<OwnedPlan> build_plan(const std::vector<Limb>& limbs, const Inde
     return owned;
 }
 
-// The estimate lies within the margin of k + 1/2, so v is k or k + 1: v = k + 1 iff 2 sum y_i Q/q_i > (2k + 1) Q.
-// Equality cannot happen: Q is odd.
 u64 exact_overflow(const ConvertPlan& plan, const u64* y, std::size_t stride, double estimate) {
-    u64 k = static_cast<u64>(estimate);
-    Words sum(plan.words, 0), middle(plan.words, 0);
-    for (std::size_t i = 0; i < plan.sources; ++i)
-        add_product(sum.data(), plan.hat_words + i * plan.words, plan.words, 2 * y[i * stride]);
-    add_product(middle.data(), plan.product_words, plan.words, 2 * k + 1);
-    for (std::size_t w = plan.words; w-- > 0;)
-        if (sum[w] != middle[w]) return k + (sum[w] > middle[w]);
-    return k;
+    return settled_overflow(plan.sources, plan.words, plan.product_words, plan.hat_words, static_cast<u64>(estimate),
+                            [=](std::size_t i) { return y[i * stride]; });
 }
 
 }  // namespace aegis

@@ -7,24 +7,11 @@
 #include <utility>
 #include <vector>
 
-#include "arena.h"
-#include "dispatch.h"
-#include "loops.h"
+#include "kernels.h"
 
 namespace aegis {
 
 using Index = std::vector<int>;
-
-// Memory aligned to cache lines.
-class Buffer {
-  public:
-    explicit Buffer(std::size_t words);
-    u64* data() const { return aligned_; }
-
-  private:
-    std::unique_ptr<u64[]> memory_;
-    u64* aligned_;
-};
 
 // A ConvertPlan with the memory it points into.
 struct OwnedPlan {
@@ -36,13 +23,6 @@ struct OwnedPlan {
 };
 
 std::unique_ptr<OwnedPlan> build_plan(const std::vector<Limb>& limbs, const Index& source, const Index& target);
-
-// A PermutePlan with its memory.
-struct OwnedPermutation {
-    std::vector<std::uint32_t> source;
-    std::vector<u64> orders;
-    PermutePlan plan;
-};
 
 // Rows [begin, end) of a polynomial: one key-switching digit.
 struct Digit {
@@ -81,12 +61,6 @@ struct TensorProduct {
     std::vector<i64*> out;         // [rows][columns] of [3, limb, N]
 };
 
-// NTT values of periodic plaintexts, and how far apart those of neighbouring rows, terms and limbs lie.
-struct PeriodicWeights {
-    const i64* values;
-    std::size_t row, term, limb;
-};
-
 // Sums over terms of ciphertexts with plaintexts of M = 2^log_m distinct values.
 struct PeriodicProduct {
     std::vector<const i64*> x;  // [terms][components] polynomials of [limb, N]
@@ -99,88 +73,62 @@ struct PeriodicProduct {
 // x is [outer, limb, N] contiguous; `limbs` names the modulus of each row. Pointers are checked by the caller.
 class Ring {
   public:
-    Ring(int log_n, const std::vector<u64>& moduli, const std::vector<u64>& roots, const Kernels* kernels,
-         std::shared_ptr<Arena> arena = std::make_shared<Arena>());
+    virtual ~Ring() = default;
+    virtual int log_n() const = 0;
+    virtual const char* path() const = 0;
 
-    int log_n() const { return log_n_; }
-    const char* path() const { return path_; }
-
-    void ntt(const i64* x, i64* out, std::size_t outer, const Index& limbs) const;
-    void intt(const i64* x, i64* out, std::size_t outer, const Index& limbs) const;
+    virtual void ntt(const i64* x, i64* out, std::size_t outer, const Index& limbs) const = 0;
+    virtual void intt(const i64* x, i64* out, std::size_t outer, const Index& limbs) const = 0;
     // y is [outer, limb, N], or [limb, N] when y_shared
     enum class Binary { kAdd, kSub, kMul };
-    void binary(Binary op, const i64* x, const i64* y, bool y_shared, i64* out, std::size_t outer,
-                const Index& limbs) const;
-    void add_scalar(const i64* x, const std::vector<u64>& scalars, i64* out, std::size_t outer,
-                    const Index& limbs) const;
-    void mul_scalar(const i64* x, const std::vector<u64>& scalars, i64* out, std::size_t outer,
-                    const Index& limbs) const;
-    void dot(const std::vector<const i64*>& xs, const std::vector<const i64*>& ys, bool y_shared, i64* out,
-             std::size_t outer, const Index& limbs) const;
+    virtual void binary(Binary op, const i64* x, const i64* y, bool y_shared, i64* out, std::size_t outer,
+                const Index& limbs) const = 0;
+    virtual void add_scalar(const i64* x, const std::vector<u64>& scalars, i64* out, std::size_t outer,
+                    const Index& limbs) const = 0;
+    virtual void mul_scalar(const i64* x, const std::vector<u64>& scalars, i64* out, std::size_t outer,
+                    const Index& limbs) const = 0;
+    virtual void dot(const std::vector<const i64*>& xs, const std::vector<const i64*>& ys, bool y_shared, i64* out,
+             std::size_t outer, const Index& limbs) const = 0;
     // two terms or more
-    void sum(const std::vector<const i64*>& xs, i64* out, std::size_t outer, const Index& limbs) const;
+    virtual void sum(const std::vector<const i64*>& xs, i64* out, std::size_t outer, const Index& limbs) const = 0;
     // out [components, limb, N], as many as the operand with most of them
-    void combination(const Combination& job, i64* out, std::size_t components, const Index& limbs) const;
+    virtual void combination(const Combination& job, i64* out, std::size_t components, const Index& limbs) const = 0;
     // weights [rows, terms, limb, M], NTT values
-    void periodic_dot(const PeriodicProduct& job, const i64* weights) const;
+    virtual void periodic_dot(const PeriodicProduct& job, const i64* weights) const = 0;
     // coefficients [rows, terms, M], signed; small: the ring of degree M over the same moduli
-    void periodic_sums(const PeriodicProduct& job, const i64* coefficients, const Ring& small) const;
-    void tensor_product(const TensorProduct& job, const Index& limbs) const;
-    void convert(const i64* x, i64* out, std::size_t outer, const Index& source, const Index& target) const;
+    virtual void periodic_sums(const PeriodicProduct& job, const i64* coefficients, const Ring& small) const = 0;
+    virtual void tensor_product(const TensorProduct& job, const Index& limbs) const = 0;
+    virtual void convert(const i64* x, i64* out, std::size_t outer, const Index& source, const Index& target) const = 0;
     // x is [outer, keep + drop, N], NTT domain; out [outer, keep, N]: the automorphism of the quotient
-    void mod_down(const i64* x, i64* out, std::size_t outer, const Index& keep, const Index& drop,
-                  u64 galois = 1) const;
+    virtual void mod_down(const i64* x, i64* out, std::size_t outer, const Index& keep, const Index& drop,
+                  u64 galois) const = 0;
     // d [q limbs, N] -> extended [sum over digits of (limbs - size of the digit), N], all NTT domain
-    void mod_up(const i64* d, i64* extended, const Digits& digits, const Index& limbs) const;
+    virtual void mod_up(const i64* d, i64* extended, const Digits& digits, const Index& limbs) const = 0;
     // out[r] [2, limb, N]: sum_j d_j b_j and sum_j d_j a_j, plus the addends
-    void key_product(const KeyProduct& job, const std::vector<i64*>& out) const;
+    virtual void key_product(const KeyProduct& job, const std::vector<i64*>& out) const = 0;
     // out[r] [2, kept, N]: the automorphism of that, divided by the limbs behind the first `kept`
-    void switch_key(const KeyProduct& job, const std::vector<i64*>& out, std::size_t kept, u64 galois) const;
+    virtual void switch_key(const KeyProduct& job, const std::vector<i64*>& out, std::size_t kept, u64 galois) const = 0;
     // total = (first ? 0 : total) + the automorphism of both, of one operand; N >= 8
-    void add_key_product(const KeyProduct& job, u64 galois, bool first, i64* total) const;
-    void automorphism(const i64* x, i64* out, std::size_t rows, u64 galois) const;
-    void automorphism_coefficients(const i64* x, i64* out, std::size_t outer, const Index& limbs, u64 galois) const;
+    virtual void add_key_product(const KeyProduct& job, u64 galois, bool first, i64* total) const = 0;
+    virtual void automorphism(const i64* x, i64* out, std::size_t rows, u64 galois) const = 0;
+    virtual void automorphism_coefficients(const i64* x, i64* out, std::size_t outer, const Index& limbs, u64 galois) const = 0;
     // coefficients [outer, N] signed -> [outer, limb, N]
-    void from_signed(const i64* coefficients, i64* out, std::size_t outer, const Index& limbs) const;
+    virtual void from_signed(const i64* coefficients, i64* out, std::size_t outer, const Index& limbs) const = 0;
     // the same, transformed: each row while it lies in cache
-    void from_signed_ntt(const i64* coefficients, i64* out, std::size_t outer, const Index& limbs) const;
+    virtual void from_signed_ntt(const i64* coefficients, i64* out, std::size_t outer, const Index& limbs) const = 0;
     // One limb: row = NTT(message) + factor source; message [N] signed, source may be null
-    void lift_row(const i64* message, const i64* source, u64 factor, i64* row, int limb) const;
+    virtual void lift_row(const i64* message, const i64* source, u64 factor, i64* row, int limb) const = 0;
     // One limb: row -= a secret, a the uniform residues of the words (see sample_uniform). Reads words until `wanted`
     // are accepted or `count` are read; returns the number accepted.
-    std::size_t mask_row(const u64* words, std::size_t count, const i64* secret, i64* row, std::size_t wanted,
-                         int limb) const;
+    virtual std::size_t mask_row(const u64* words, std::size_t count, const i64* secret, i64* row, std::size_t wanted,
+                         int limb) const = 0;
     // [limb <= 3, N] -> [N]
-    void to_centred_double(const i64* x, double* out, const Index& limbs) const;
-
-  private:
-    std::size_t degree() const { return std::size_t{1} << log_n_; }
-    const ConvertPlan& plan(const Index& source, const Index& target) const;
-    const PermutePlan& permutation(u64 galois) const;
-    void periodic_limbs(const PeriodicProduct& job, std::size_t first, std::size_t last,
-                        const PeriodicWeights& weights) const;
-    void add_scaled(const Limb& limb, const i64* x, u64 factor, i64* row, std::size_t count) const;
-    struct KeyRows;
-    void product_row(const KeyProduct& job, std::size_t l, const std::vector<i64*>& out) const;
-    void convert_rows(const ConvertPlan& plan, const i64* x, i64* out, std::size_t outer, std::size_t x_outer,
-                      std::size_t out_outer) const;
-    void convert_row(const ConvertPlan& plan, std::size_t target, const i64* x, i64* out) const;
-
-    int log_n_;
-    const char* path_;
-    const Loops* loops_;
-    const Kernels* kernels_;  // the portable ones for rings below the path's smallest
-    std::shared_ptr<Arena> arena_;  // scratch of the operations; may be shared with tensors and other rings
-    std::vector<Limb> limbs_;
-    std::vector<Buffer> tables_;
-    mutable std::mutex mutex_;
-    mutable std::map<std::pair<Index, Index>, std::unique_ptr<OwnedPlan>> plans_;
-    mutable std::map<u64, std::unique_ptr<OwnedPermutation>> permutations_;  // 4 bytes for every 8 entries
+    virtual void to_centred_double(const i64* x, double* out, const Index& limbs) const = 0;
 };
 
 u64 bit_reverse(u64 value, int bits);
-
-// How many limbs of periodic weights, of so many words each, Ring::periodic_sums has in memory at a time.
-std::size_t periodic_batch(std::size_t weight_words, std::size_t limbs);
+Modulus make_modulus(u64 q);
+// powers[brv(k)] = root^k
+void bit_reversed_powers(u64 root, int log_n, const Modulus& m, std::vector<u64>& powers);
 
 }  // namespace aegis

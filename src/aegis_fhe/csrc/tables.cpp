@@ -1,6 +1,6 @@
 // Building a ring: twiddle factors of every modulus, in the layout of the chosen path.
 #include "fp64.h"
-#include "ring.h"
+#include "host_ring.h"
 
 namespace aegis {
 
@@ -24,6 +24,8 @@ u64 inverse_word(u64 q) {
     return x;
 }
 
+}  // namespace
+
 Modulus make_modulus(u64 q) {
     Modulus m{};
     m.q = q;
@@ -43,7 +45,6 @@ Modulus make_modulus(u64 q) {
     return m;
 }
 
-// powers[brv(k)] = root^k
 void bit_reversed_powers(u64 root, int log_n, const Modulus& m, std::vector<u64>& powers) {
     u64 power = 1;
     for (u64 k = 0; k < powers.size(); ++k) {
@@ -52,9 +53,7 @@ void bit_reversed_powers(u64 root, int log_n, const Modulus& m, std::vector<u64>
     }
 }
 
-}  // namespace
-
-Ring::Ring(int log_n, const std::vector<u64>& moduli, const std::vector<u64>& roots, const Kernels* kernels,
+HostRing::HostRing(int log_n, const std::vector<u64>& moduli, const std::vector<u64>& roots, const Kernels* kernels,
            std::shared_ptr<Arena> arena)
     : log_n_(log_n),
       path_(kernels->name),

@@ -1,6 +1,6 @@
 """Types of the compiled module. Tensors travel as addresses; shapes are checked by the caller."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias, TypedDict
 
 # Of a key product: d, extended, addends; b, a, key_rows, where digits end, limbs, factors.
@@ -47,10 +47,36 @@ class Arena:
     def reset_peaks(self) -> None: ...
     def counters(self) -> list[int]: ...
 
+def set_stream(stream: int) -> None: ...
+
+class CudaLauncher:
+    def __init__(self, ordinal: int, image: bytes, words: bool) -> None: ...
+    @property
+    def words(self) -> bool: ...
+
 class Ring:
     def __init__(
         self, log_n: int, moduli: Sequence[int], roots: Sequence[int], path: str, arena: Arena
     ) -> None: ...
+    @staticmethod
+    def emulated(
+        log_n: int,
+        moduli: Sequence[int],
+        roots: Sequence[int],
+        words: bool,
+        log_tile: int,
+        backwards: bool,
+        arena: Arena,
+    ) -> Ring: ...
+    @staticmethod
+    def on_device(
+        log_n: int,
+        moduli: Sequence[int],
+        roots: Sequence[int],
+        launcher: CudaLauncher,
+        take: Callable[[int], int],
+        give: Callable[[int], None],
+    ) -> Ring: ...
     @property
     def path(self) -> str: ...
     def ntt(self, x: int, to: int, outer: int, limbs: Sequence[int]) -> None: ...

@@ -5,14 +5,19 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from aegis_fhe.errors import LayoutError, ParameterError
-from aegis_fhe.ring import _kernels, native
+from aegis_fhe.ring import engine, native
 from aegis_fhe.ring.arena import Arena
 from aegis_fhe.ring.primes import check_degree, check_modulus, root_of_unity
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 MAX_LIMBS = 128  # of one basis conversion: its rounding bound is stated for so many
 
@@ -38,8 +43,9 @@ class RingCore:
             check_modulus(q, degree)
         kernels = native.choose_path(path)
         roots = [root_of_unity(q, degree) for q in self.moduli]
-        self.arena = Arena() if arena is None else arena
-        self._native = _kernels.Ring(self.log_degree, self.moduli, roots, kernels, self.arena.native)
+        built = engine.build(self.log_degree, self.moduli, roots, kernels, arena)
+        self.arena, self.device, self._native = built.arena, built.device, built.operations
+        self._on_cpu = self.device.type == "cpu"
 
     @property
     def path(self) -> str:
@@ -48,6 +54,20 @@ class RingCore:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(degree={self.degree}, {len(self.moduli)} moduli, {self.path})"
+
+    @cached_property
+    def host(self) -> Self:
+        """The same ring on this machine's processor: itself, or another one beside a GPU's kernels.
+
+        Secrets are made and used there, and results decoded.
+        """
+        if not native.off_host(self.path):
+            return self
+        return type(self)(self.degree, self.moduli, native.available_paths()[0])
+
+    def place(self, x: Tensor) -> Tensor:
+        """x where this ring's tensors lie: itself, or a copy there."""
+        return x if x.device == self.device else x.to(self.device, non_blocking=True)
 
     def check_limbs(self, limbs: Sequence[int]) -> list[int]:
         """Return the limbs as a list; raise ParameterError when one is unknown.
@@ -69,8 +89,8 @@ class RingCore:
         """Check dtype, device, contiguity and the last axes of x; return the product of the leading axes."""
         shape = x.shape
         leading = len(shape) - len(tail)
-        if not _is_plain(x):
-            raise LayoutError(_what_is_wrong(name, x))
+        if not self._is_plain(x):
+            raise LayoutError(self._what_is_wrong(name, x))
         if leading < 0 or shape[leading:] != tail:
             expected = ", ".join(str(size) for size in tail)
             raise LayoutError(f"{name} has shape {list(shape)}; [..., {expected}] is expected")
@@ -89,8 +109,8 @@ class RingCore:
         """
         if out is None:
             return self.arena.empty(shape)
-        if not _is_plain(out):
-            raise LayoutError(_what_is_wrong("out", out))
+        if not self._is_plain(out):
+            raise LayoutError(self._what_is_wrong("out", out))
         if tuple(out.shape) != tuple(shape):
             raise LayoutError(f"out has shape {list(out.shape)}; the result has shape {list(shape)}")
         for x in (*apart_from, *(x for x in may_be if x.data_ptr() != out.data_ptr())):
@@ -99,6 +119,19 @@ class RingCore:
                     "out shares memory with an operand, which this operation still reads; use another"
                 )
         return out
+
+    def _is_plain(self, x: Tensor) -> bool:
+        """Whether an address says all: contiguous int64 in the memory of this ring's device."""
+        here = x.is_cpu if self._on_cpu else x.device == self.device
+        return here and x.dtype is torch.int64 and x.is_contiguous()
+
+    def _what_is_wrong(self, name: str, x: Tensor) -> str:
+        """With a tensor that is not plain."""
+        if x.dtype != torch.int64:
+            return f"{name} has dtype {x.dtype}; {torch.int64} is expected"
+        if x.device != self.device:
+            return f"{name} lies on {x.device}; the kernels of path {self.path} take tensors on {self.device}"
+        return f"{name} is not contiguous (strides {list(x.stride())}); call .contiguous() first"
 
 
 def in_parts(x: Tensor) -> bool:
@@ -116,17 +149,3 @@ def _integer(q: object) -> int:
         return operator.index(q)  # type: ignore[arg-type]
     except TypeError:
         raise ParameterError(f"modulus {q!r} is not an integer; primes below 2^50 are expected") from None
-
-
-def _is_plain(x: Tensor) -> bool:
-    """Whether an address says all: contiguous int64 in this machine's memory."""
-    return x.dtype is torch.int64 and x.is_cpu and x.is_contiguous()
-
-
-def _what_is_wrong(name: str, x: Tensor) -> str:
-    """With a tensor that is not plain."""
-    if x.dtype != torch.int64:
-        return f"{name} has dtype {x.dtype}; {torch.int64} is expected"
-    if not x.is_cpu:
-        return f"{name} lies on {x.device}; this kernel path takes CPU tensors"
-    return f"{name} is not contiguous (strides {list(x.stride())}); call .contiguous() first"

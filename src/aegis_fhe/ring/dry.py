@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from aegis_fhe.ring import _kernels, native
@@ -41,6 +42,7 @@ class DryRing(Ring):
         self.degree, self.log_degree = degree, degree.bit_length() - 1
         self.moduli = tuple(moduli)
         self.arena = DryArena() if arena is None else arena
+        self.device, self._on_cpu = torch.device("cpu"), True
         self._native: Any = _NoKernels(degree, self.arena)
         self._smaller = {}
 

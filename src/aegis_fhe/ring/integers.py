@@ -18,10 +18,10 @@ class Integers(RingCore):
     def from_signed(self, coeffs: Tensor, limbs: Sequence[int], *, out: Tensor | None = None) -> Tensor:
         """Residues of signed integers: int64 [..., N] of any value -> [..., limb, N] in [0, q).
 
-        `out` must not overlap coeffs.
+        coeffs may lie on the host where the ring does not: they are moved. `out` must not overlap coeffs.
         Raises LayoutError for a wrong tensor, ParameterError for unknown limbs.
         """
-        index = self.check_limbs(limbs)
+        index, coeffs = self.check_limbs(limbs), self.place(coeffs)
         outer = self._check("coeffs", coeffs, (self.degree,))
         result = self._out((*coeffs.shape[:-1], len(index), self.degree), out, [coeffs])
         self._native.from_signed(coeffs.data_ptr(), result.data_ptr(), outer, index)
@@ -30,10 +30,10 @@ class Integers(RingCore):
     def from_signed_ntt(self, coeffs: Tensor, limbs: Sequence[int], *, out: Tensor | None = None) -> Tensor:
         """NTT values of signed integers: ntt(from_signed(coeffs)), each row while it lies in cache.
 
-        int64 [..., N] of any value, coefficient domain -> [..., limb, N] in [0, q), NTT domain. `out` must
-        not overlap coeffs. Raises LayoutError for a wrong tensor, ParameterError for unknown limbs.
+        int64 [..., N] of any value, coefficient domain -> [..., limb, N] in [0, q), NTT domain. Moved and
+        `out` as for from_signed. Raises LayoutError for a wrong tensor, ParameterError for unknown limbs.
         """
-        index = self.check_limbs(limbs)
+        index, coeffs = self.check_limbs(limbs), self.place(coeffs)
         outer = self._check("coeffs", coeffs, (self.degree,))
         result = self._out((*coeffs.shape[:-1], len(index), self.degree), out, [coeffs])
         self._native.from_signed_ntt(coeffs.data_ptr(), result.data_ptr(), outer, index)
@@ -42,14 +42,14 @@ class Integers(RingCore):
     def to_centred_float(self, x: Tensor, limbs: Sequence[int]) -> Tensor:
         """The integers |v| < Q/2 with residues x, each rounded once to float64 (exact to 53 bits).
 
-        x: [limb, N] coefficient domain, at most 3 limbs -> float64 [N]. Raises LayoutError.
+        x: [limb, N] coefficient domain, at most 3 limbs -> float64 [N], on the host. Raises LayoutError.
         """
-        index = self.check_limbs(limbs)
+        index, host, x = self.check_limbs(limbs), self.host, x.cpu()
         if len(index) > 3 or x.dim() != 2:
             raise LayoutError(f"x has shape {list(x.shape)}; [limb, N] with at most 3 limbs is expected")
-        self._check("x", x, (len(index), self.degree))
+        host._check("x", x, (len(index), self.degree))
         result = torch.empty(self.degree, dtype=torch.float64)
-        self._native.to_centred_double(x.data_ptr(), result.data_ptr(), index)
+        host._native.to_centred_double(x.data_ptr(), result.data_ptr(), index)
         return result
 
     def to_integers(self, x: Tensor, limbs: Sequence[int]) -> list[int]:

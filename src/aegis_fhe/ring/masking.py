@@ -11,7 +11,10 @@ from aegis_fhe.ring.core import RingCore
 
 
 class Masking(RingCore):
-    """Two steps that a row goes through while it lies in cache: the message, then the mask."""
+    """Two steps that a row goes through while it lies in cache: the message, then the mask.
+
+    All tensors lie in this machine's memory, also where the ring's lie on a GPU: secrets do not go there.
+    """
 
     def lift_row(
         self, row: Tensor, message: Tensor, limb: int, *, source: Tensor | None = None, factor: int = 0
@@ -25,9 +28,11 @@ class Masking(RingCore):
         """
         (index,) = self.check_limbs((limb,))
         operands = [("message", message)] + ([] if source is None else [("source", source)])
-        self._check_rows(row, operands)
+        host = self.host
+        host._check_rows(row, operands)
         address = 0 if source is None else source.data_ptr()
-        self._native.lift_row(message.data_ptr(), address, factor % self.moduli[index], row.data_ptr(), index)
+        reduced = factor % self.moduli[index]
+        host._native.lift_row(message.data_ptr(), address, reduced, row.data_ptr(), index)
 
     def mask_row(self, row: Tensor, secret: Tensor, limb: int, words: Iterable[tuple[int, int]]) -> None:
         """row -= a * secret modulo the prime of `limb`, a made of random words and never stored.
@@ -37,10 +42,11 @@ class Masking(RingCore):
         `sampling.uniform_row`. Raises as lift_row.
         """
         (index,) = self.check_limbs((limb,))
-        self._check_rows(row, [("secret", secret)])
+        host = self.host
+        host._check_rows(row, [("secret", secret)])
         row_at, secret_at, left = row.data_ptr(), secret.data_ptr(), self.degree
         for address, size in words:
-            done = self._native.mask_row(address, size // 8, secret_at, row_at, left, index)
+            done = host._native.mask_row(address, size // 8, secret_at, row_at, left, index)
             row_at, secret_at, left = row_at + 8 * done, secret_at + 8 * done, left - done
             if left == 0:
                 return

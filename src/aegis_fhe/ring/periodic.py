@@ -65,11 +65,12 @@ class Periodic(Integers, Transform):
     def periodic_sums(self, xs: Sequence[Tensor], coefficients: Tensor, limbs: Sequence[int]) -> list[Tensor]:
         """`periodic_dot` by signed coefficients [R, B, M]; each row has memory of its own.
 
-        They are transformed as many limbs at a time as fit 8 MiB, and one more; each x is read once. Cost:
-        besides the products one transform of degree M for each weight and limb. Raises as periodic_dot.
+        They are moved where the ring's tensors lie, and transformed as many limbs at a time as fit 8 MiB, and
+        one more; each x is read once. Cost: besides the products one transform of degree M for each weight
+        and limb. Raises as periodic_dot.
         """
         index, pointers, components = self._factors(xs, limbs)
-        period = self._period(coefficients)
+        period, coefficients = self._period(coefficients), self.place(coefficients)
         rows = self._check("coefficients", coefficients, (len(xs), period))
         if coefficients.dim() != 3:
             raise LayoutError(f"coefficients has shape {list(coefficients.shape)}; [R, B, M] is expected")

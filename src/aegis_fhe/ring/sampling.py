@@ -36,14 +36,16 @@ def uniform(
     """Independent uniform residues in [0, q) for every entry: int64 [limb, N], public, of either domain.
 
     Each limb depends on (seed, label, modulus) only, so any subset of limbs can be drawn alone; rows are
-    drawn by several threads. `out`: where to write them. Raises ParameterError unless the seed has 32 bytes,
-    and for unknown limbs.
+    drawn by several threads, on the host. `out`: where to write them. Raises ParameterError unless the seed
+    has 32 bytes, and for unknown limbs.
     """
-    index = ring.check_limbs(limbs)
-    result = ring.arena.empty((len(index), ring.degree)) if out is None else out
-    assert result.shape == (len(index), ring.degree), result.shape
-    for_each(len(index), lambda row: uniform_row(ring, index[row], seed, label, result[row]))
-    return result
+    index, shape = ring.check_limbs(limbs), (len(limbs), ring.degree)
+    assert out is None or out.shape == shape, out.shape
+    drawn = ring.host.arena.empty(shape) if out is None or not out.is_cpu else out
+    for_each(len(index), lambda row: uniform_row(ring, index[row], seed, label, drawn[row]))
+    if out is None:
+        return ring.place(drawn)
+    return out if out is drawn else out.copy_(drawn)
 
 
 def uniform_row(ring: Ring, limb: int, seed: bytes, label: bytes, out: Tensor) -> None:

@@ -113,7 +113,7 @@ def result_digest(params: Parameters, results: Mapping[str, Ciphertext]) -> str:
     digest = hashlib.sha256(params.fingerprint().encode())
     for name, result in results.items():
         digest.update(f"{name} {list(result.parts.shape)} {result.scale.hex()}\n".encode())
-        digest.update(result.parts.contiguous().numpy().data.cast("B"))
+        digest.update(result.parts.cpu().contiguous().numpy().data.cast("B"))
     return digest.hexdigest()
 
 

@@ -24,7 +24,7 @@ def check_residues(
             f"{what} has shape {list(residues.shape)} of {residues.dtype}, expected {list(expected)} of int64"
         )
     # As unsigned words, negative ones are the largest: one comparison for both ends of the range.
-    words = residues.contiguous().numpy().view(np.uint64).reshape(-1, len(limbs), params.degree)
+    words = residues.cpu().contiguous().numpy().view(np.uint64).reshape(-1, len(limbs), params.degree)
     moduli = np.array([(*params.q, *params.p)[limb] for limb in limbs], dtype=np.uint64)
     if bool((words.max(axis=2) >= moduli).any()):
         raise CompatibilityError(

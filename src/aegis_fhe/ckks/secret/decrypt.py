@@ -40,15 +40,15 @@ def decrypt_coefficients(secret: SecretKey, ciphertext: Ciphertext) -> NDArray[n
     Raises LevelError for a level that the parameters lack, LayoutError for another degree.
     """
     params = secret.params
-    ring = params.ring
+    ring = params.ring.host
     params.q_limbs(ciphertext.level)
     count = min(_limbs_needed(secret, ciphertext), ciphertext.level + 1)
     limbs = params.q_limbs(count - 1)
     s = secret.values[:count]
-    total = ciphertext.parts[-1, :count]
-    for part in reversed(ciphertext.parts[:-1].unbind(0)):
+    *lower, total = ciphertext.parts[:, :count].cpu().unbind(0)
+    for part in reversed(lower):
         product = ring.mul(total, s, limbs)
-        total = ring.add(product, part[:count], limbs, out=product)
+        total = ring.add(product, part, limbs, out=product)
     coefficients = ring.intt(total, limbs, out=total)
     if count <= FLOAT_LIMBS:
         return np.asarray(ring.to_centred_float(coefficients, limbs).numpy(), dtype=np.float64)

@@ -25,14 +25,14 @@ def encapsulation_keys(secret: SecretKey, weight: int, *, seed: bytes | None = N
         narrow,
         KeyRequest(TO_SPARSE, 0),
         s[:1],
-        list(narrow.ring.from_signed_ntt(sparse, (0, 1))),
+        list(narrow.ring.host.from_signed_ntt(sparse, (0, 1))),
         secret.coefficients,
         seed=seed,
     )
     from_sparse = switching_key(
         params,
         KeyRequest(FROM_SPARSE, top),
-        params.ring.from_signed_ntt(sparse, params.q_limbs(top)),
+        params.ring.host.from_signed_ntt(sparse, params.q_limbs(top)),
         list(s),
         secret.coefficients,
         seed=seed,

@@ -36,7 +36,7 @@ def encrypt(
             f"cannot encrypt at level {level}; the parameters have levels 0 to {params.max_level}"
         )
     require_scale(scale)
-    ring = params.ring
+    ring = params.ring.host
     coefficients = params.encoder.encode(vector, scale)
     purpose = f"ciphertext level {level} scale {scale.hex()}"
     mask_seed = draw_key(f"{purpose} mask", seed, coefficients)

@@ -36,7 +36,7 @@ class SecretKey:
     def values(self) -> torch.Tensor:
         """s in NTT domain over all limbs of QP, in the order of the ring: int64 [limb, N]."""
         limbs = key_limbs(self.params, self.params.max_level)
-        return self.params.ring.from_signed_ntt(self.coefficients, limbs)
+        return self.params.ring.host.from_signed_ntt(self.coefficients, limbs)
 
 
 def evaluation_keys(
@@ -88,7 +88,7 @@ def switching_key(
 def _source_and_target(secret: SecretKey, request: KeyRequest) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """s_in [level + 1, N] and the rows of s_out for the limbs of the key, NTT domain; no copies of s."""
     params, level, s = secret.params, request.level, secret.values
-    ring, first_p = params.ring, len(params.q)
+    ring, first_p = params.ring.host, len(params.q)
     parts = s[: level + 1], s[first_p:]
     galois = request.galois(params.degree)
     if galois is None:
@@ -109,11 +109,11 @@ def _masked_gadget(
 
     Threads share the limbs; a row stays in cache until it is finished, and a is never stored.
     """
-    ring, limbs, digits = params.ring, key_limbs(params, level), params.digits(level)
+    ring, limbs, digits = params.ring.host, key_limbs(params, level), params.digits(level)
     special = math.prod(params.p)
     labels = [digit_label(j) for j in range(len(digits))]
     errors = [gaussian(params.degree, error_key, label) for label in labels]
-    b = params.ring.arena.empty((len(digits), len(limbs), params.degree))
+    b = ring.arena.empty((len(digits), len(limbs), params.degree))
 
     def fill(row: int) -> None:
         limb = limbs[row]

@@ -38,7 +38,7 @@ class KeyRows(ExpandedKeys):
             return found
         limbs = self.placement.q_limbs(key.level, self.rank) + self.placement.p_limbs(self.rank)
         held = key.limbs if isinstance(key, KeyShard) else key_limbs(key.params, key.level)
-        rows = torch.tensor([held.index(limb) for limb in limbs])
+        rows = torch.tensor([held.index(limb) for limb in limbs], device=found.b.device)
         return KeyHalves(b=_picked(key.params, found.b, rows), a=_picked(key.params, found.a, rows))
 
 

@@ -54,7 +54,7 @@ def shard_ciphertext(
     x: Ciphertext, placement: LimbPlacement, rank: int, arena: Arena | None = None
 ) -> LimbShard:
     """A device's rows of a whole ciphertext, copied, into its arena where one is given."""
-    rows = torch.tensor(placement.q_limbs(x.level, rank), dtype=torch.int64)
+    rows = torch.tensor(placement.q_limbs(x.level, rank), dtype=torch.int64, device=x.parts.device)
     out = None if arena is None else arena.empty((x.components, len(rows), x.parts.shape[-1]))
     parts = torch.index_select(x.parts, 1, rows, out=out)
     return LimbShard(parts=parts, scale=x.scale, whole_level=x.level)
@@ -95,7 +95,7 @@ def held_key(params: Parameters, keys: EvaluationKeys, held: HeldKey) -> KeyShar
     b = key.b
     if (held.limbs, len(held.digits)) != (every, b.shape[0]):
         rows = torch.tensor([every.index(limb) for limb in held.limbs], dtype=torch.int64)
-        b = params.ring.arena.empty((len(held.digits), len(rows), params.degree))
+        b = params.ring.host.arena.empty((len(held.digits), len(rows), params.degree))
         for digit, to in zip(held.digits, b, strict=True):
             torch.index_select(key.b[digit], 0, rows, out=to)
     return KeyShard(

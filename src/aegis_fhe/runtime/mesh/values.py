@@ -80,7 +80,7 @@ class Values:
             return value.parts.contiguous()
         moved = self.layout.moved(move, destination, symbol.level, self.communicators.device)
         sent = self.arena.empty((symbol.components, len(moved), value.parts.shape[-1]))
-        rows = torch.tensor(self._rows(moved, "whole", symbol.level), dtype=torch.int64)
+        rows = torch.tensor(self._rows(moved, "whole", symbol.level), dtype=torch.int64, device=sent.device)
         return torch.index_select(value.parts, 1, rows, out=sent)
 
     def _received(

@@ -99,9 +99,12 @@ def hosts(context: WorkerContext) -> Any:
 def exchange(context: WorkerContext) -> Any:
     import torch
 
+    from aegis_fhe.runtime import collectives
     from aegis_fhe.runtime.transfers import Transfer, all_gather_transfers, predicted_bytes
 
     print("noise on standard output")
+    if context.config.get("lanes"):
+        collectives.in_lanes = lambda device: True
     communicator = context.connect()
     if context.config.get("memory"):
         assert communicator.use_host_memory() == (context.world_size > 1)

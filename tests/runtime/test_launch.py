@@ -34,15 +34,16 @@ def children() -> list[psutil.Process]:
     return psutil.Process().children(recursive=True)
 
 
-@pytest.mark.parametrize("memory", [False, True], ids=["sockets", "shared memory"])
-def test_worlds_agree_bit_for_bit_and_the_ledger_is_exact(memory: bool) -> None:
+@pytest.mark.parametrize("way", ["sockets", "memory", "lanes"])
+def test_worlds_agree_bit_for_bit_and_the_ledger_is_exact(way: str) -> None:
+    """Lanes are GPUs', here over sockets."""
     digests = set()
     for world_size in (1, 2, 3):
         events: list[ProgressEvent] = []
         output: list[str] = []
         reports = launch(
             "exchange_worker",
-            {"mode": "exchange", "memory": memory},
+            {"mode": "exchange", way: True},
             LaunchOptions(
                 world_size=world_size, threads=1, environment={"PYTHONPATH": SEARCH_PATH}, timeout_s=120
             ),

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias, TypeVar
 import torch
 
 from aegis_fhe.placement.mesh import Mesh
+from aegis_fhe.ring import Ring, find_primes
 from aegis_fhe.runtime.collectives import Communicator
 from aegis_fhe.runtime.ledger import Entry
 from aegis_fhe.runtime.mesh.connect import MeshCommunicators
@@ -75,7 +76,13 @@ class ThreadCommunicator(Communicator):
     """Blocks are copied into a queue for each pair of ranks; the ledger is written as over processes."""
 
     def __init__(self, rank: int, world_size: int, mail: Mails, axis: str = "token") -> None:
-        super().__init__(rank=rank, world_size=world_size, group=object(), axis=axis)  # type: ignore[arg-type]
+        super().__init__(
+            rank=rank,
+            world_size=world_size,
+            group=object(),  # type: ignore[arg-type]
+            device=Ring(8, find_primes(20, 8, 1)).device,
+            axis=axis,
+        )
         self._mail = mail
 
     def start_exchange(

@@ -30,6 +30,7 @@ def folder(tmp_path: Path) -> PlanFolder:
 
 def elastic(monkeypatch: pytest.MonkeyPatch, world_size: int) -> None:
     facts = {"RANK": "1", "WORLD_SIZE": str(world_size), "TORCHELASTIC_RUN_ID": "r"}
+    facts |= {"LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}
     for name, value in {**facts, "TORCHELASTIC_RESTART_COUNT": "2"}.items():
         monkeypatch.setenv(name, value)
 
@@ -42,6 +43,7 @@ def test_a_rank_knows_its_order_from_the_folder(
     elastic(monkeypatch, 2)
     order = order_of(folder)
     assert (order.rank, order.world_size, order.threads, order.collective_timeout_s) == (1, 2, 1, 7.0)
+    assert (order.local_rank, order.local_size) == (0, 1)
     assert order.rendezvous == (f"file://{folder.folder}/meeting-r-2" if one_host else "env://")
     assert order.config["checkpoints"] == str(folder.folder / "checkpoints")
     assert len(order.config["results"]) == 2

@@ -20,6 +20,7 @@ from aegis_fhe.placement.traffic import Key
 from aegis_fhe.program.long.compile import LongProgram, compile_layer
 from aegis_fhe.program.long.decoder_program import DecoderProgram
 from aegis_fhe.program.long.layout import Array
+from aegis_fhe.ring import native
 from aegis_fhe.runtime.collectives import TIMEOUT_S
 from aegis_fhe.runtime.events import ProgressEvent
 from aegis_fhe.runtime.memory import available_bytes, require_memory
@@ -66,6 +67,7 @@ class DrawnProgram:
         self,
         key_seed: bytes | None,
         *,
+        kernels: str | None = None,
         threads: int | None = None,
         timeout_s: float = TIMEOUT_S,
         job: PlanJob | None = None,
@@ -73,8 +75,8 @@ class DrawnProgram:
         on_progress: Callable[[ProgressEvent], None] | None = None,
         trace: Path | None = None,
     ) -> dict[str, Any]:
-        """Facts of one run. threads, timeout_s, job, on_progress, trace, raises: as `run_plan`. say: told
-        each step, and what workers print.
+        """Facts of one run. kernels, threads, timeout_s, job, on_progress, trace, raises: as `run_plan`. say:
+        told each step, and what workers print.
         """
         program = DecoderProgram.single(self.layer, f"drawn weights, {self.stored.model}")
         client = Client(program, seed=key_seed)
@@ -84,6 +86,7 @@ class DrawnProgram:
             program,
             client,
             self.drawn.hidden,
+            kernels=kernels,
             threads=threads,
             timeout_s=timeout_s,
             job=job,
@@ -95,8 +98,12 @@ class DrawnProgram:
         return run_facts(self, found)
 
 
-def require_room(stored: StoredPlan) -> None:
-    """Raises CapacityError when the devices of a plan, as processes, take more than this machine has."""
+def require_room(stored: StoredPlan, kernels: str | None = None) -> None:
+    """Raises CapacityError when the devices of a plan, as processes, take more than this machine has; on GPUs
+    that is `run_plan`'s to say.
+    """
+    if kernels is not None and native.on_gpu(kernels):
+        return
     each = sum(stored.memory.values())
     require_memory(
         (each + PROCESS_BYTES) * stored.devices,

@@ -102,7 +102,7 @@ class EncryptedRun:
             "predicted_peak_memory_bytes_by_worker": predicted,
             "security_bits": self.program.params.security_bits,
             "parameters": self.program.params.name,
-            "kernels": self.program.params.ring.path,
+            "kernels": report.kernels[0],
             "result_digest": session.result.digest,
             **session_facts(session),
         }

@@ -38,6 +38,9 @@ def layer(
         str | None,
         typer.Option(help='Which of its plans: by default aegis; of a front "front 1", the fastest, ...'),
     ] = None,
+    kernels: Annotated[
+        str | None, typer.Option(help='Kernel path of the workers; "cuda": a GPU for each device.')
+    ] = None,
     seed: Annotated[
         str | None, typer.Option(help="Reproducible weights, text and keys from this word.")
     ] = None,
@@ -73,7 +76,7 @@ def layer(
     require_secure(planned.bootstrap.params, insecure)
     kept = _job(job, restarts, checkpoints, hosts)
     if not hosts:
-        require_room(stored)
+        require_room(stored, kernels)
     warn_of_seed(seed)
     if trace is not None:
         _require_writable(trace)
@@ -81,6 +84,7 @@ def layer(
     with LayerBar(drawn.planned, quiet=silent) as bar:
         facts = drawn.run(
             seed_key(seed),
+            kernels=kernels,
             threads=_threads(stored),
             timeout_s=timeout_s,
             job=kept,

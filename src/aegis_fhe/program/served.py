@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from aegis_fhe.circuits.symbolic import Symbol
 from aegis_fhe.ckks.key_request import KeyRequest
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.program.returns import Returns
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Array = NDArray[np.float64]
 
@@ -50,6 +53,10 @@ class ServedProgram(Protocol):
     @property
     def fingerprint(self) -> str:
         """Digest of everything that must agree between client and worker."""
+        ...
+
+    def with_kernels(self, path: str | None) -> Self:
+        """The same on a kernel path, by default the processor's best."""
         ...
 
     def key_requests(self) -> list[KeyRequest]:

@@ -20,6 +20,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from aegis_fhe.runtime.host_memory import RING_BYTES, HostMemory, Moving, connect_host
+from aegis_fhe.runtime.lanes import Lanes
 from aegis_fhe.runtime.ledger import Entry, Ledger
 from aegis_fhe.runtime.transfers import ITEM_BYTES, Transfer, all_gather_transfers
 
@@ -85,10 +86,11 @@ class Communicator:
         names: Sequence[int] | None = None,
         timeout_s: float = TIMEOUT_S,
         host: HostMemory | None = None,
+        lanes: Lanes | None = None,
     ) -> None:
         assert 0 <= rank < world_size, (rank, world_size)
-        assert world_size == 1 or group is not None or host is not None, (
-            "more than one rank needs a process group or a host's memory"
+        assert world_size == 1 or group is not None or host is not None or lanes is not None, (
+            "more than one rank needs a process group, its lanes or a host's memory"
         )
         self.rank = rank
         self.world_size = world_size
@@ -98,7 +100,7 @@ class Communicator:
         self.names = range(world_size) if names is None else names
         self.timeout_s = timeout_s
         self.allocate = self._allocated
-        self._group, self._host = group, host
+        self._group, self._host, self._lanes = group, host, lanes
         self._parts_join_its_group = False
 
     @classmethod
@@ -114,12 +116,13 @@ class Communicator:
         """Join the default process group at `rendezvous` (`file://...`, `tcp://host:port`, or `env://` under
         torch elastic).
 
-        gloo for CPU tensors, NCCL for CUDA. World size 1 joins nothing. However short `timeout_s`, ranks may
-        come as late as processes start: JOIN_S.
+        gloo for CPU tensors, NCCL for CUDA, there in lanes. World size 1 joins nothing. However short
+        `timeout_s`, ranks may come as late as processes start: JOIN_S.
         """
+        device, lanes = torch.device(device), None
         if world_size == 1:
             return cls(device=device)
-        backend = "nccl" if torch.device(device).type == "cuda" else "gloo"
+        backend, timeout = "nccl" if device.type == "cuda" else "gloo", timedelta(seconds=timeout_s)
         join = timedelta(seconds=max(timeout_s, JOIN_S))
         try:
             dist.init_process_group(
@@ -127,10 +130,19 @@ class Communicator:
             )
             group = dist.group.WORLD
             if timeout_s < JOIN_S:
-                group = dist.new_group(timeout=timedelta(seconds=timeout_s))
+                group = dist.new_group(timeout=timeout)
+            if in_lanes(device):
+                lanes = Lanes.connect([range(world_size)], rank, device, timeout)
         except (RuntimeError, dist.DistError) as error:
             raise CommunicationError(f"rank {rank} could not join the others: {first_line(error)}") from error
-        return cls(rank=rank, world_size=world_size, group=group, device=device, timeout_s=timeout_s)
+        return cls(
+            rank=rank,
+            world_size=world_size,
+            group=group,
+            device=device,
+            timeout_s=timeout_s,
+            lanes=lanes,
+        )
 
     def part(
         self, groups: Sequence[Sequence[int]], rank: int, axis: str, *, host_memory: bool = False
@@ -143,16 +155,20 @@ class Communicator:
         if len(groups[0]) == 1:
             return Communicator(device=self.device, axis=axis)
         mine = next(one for one in groups if self.rank in one)
-        host, able = None, [False] * self.world_size
+        host, able, lanes = None, [False] * self.world_size, None
         if host_memory and self.device.type == "cpu":
             host, able = connect_host(self, mine, RING_BYTES, self.timeout_s)
         timeout = timedelta(seconds=self.timeout_s)
-        made = {
-            tuple(one): dist.new_group(list(one), timeout=timeout)
-            for one in groups
-            if not all(able[rank] for rank in one)
-        }
-        self._parts_join_its_group |= bool(made)
+        made = {}
+        if in_lanes(self.device):
+            lanes = self._guard("connect", lambda: Lanes.connect(groups, self.rank, self.device, timeout))
+        else:
+            made = {
+                tuple(one): dist.new_group(list(one), timeout=timeout)
+                for one in groups
+                if not all(able[rank] for rank in one)
+            }
+        self._parts_join_its_group |= bool(made) or lanes is not None
         return Communicator(
             rank=rank,
             world_size=len(mine),
@@ -162,6 +178,7 @@ class Communicator:
             names=[self.names[one] for one in mine],
             timeout_s=self.timeout_s,
             host=host,
+            lanes=lanes,
         )
 
     def close(self) -> None:
@@ -287,14 +304,16 @@ class Communicator:
         if host is not None:
             moving = [(host.send if sent else host.receive)(block, peer) for sent, block, peer in operations]
             return list(zip(moving, peers, strict=True))
+        lanes = self._lanes
+        if lanes is not None:
+            return [(lanes.start(sent, block, self.rank, peer), peer) for sent, block, peer in operations]
         works = dist.batch_isend_irecv(
             [
                 dist.P2POp(dist.isend if sent else dist.irecv, block, group=self._group, group_peer=peer)
                 for sent, block, peer in operations
             ]
         )
-        # NCCL makes one work of all.
-        return list(zip(works, peers if len(works) == len(peers) else [None] * len(works), strict=True))
+        return list(zip(works, peers, strict=True))
 
     def _checked(self, block: Tensor, shape: tuple[int, ...], where: str) -> Tensor:
         assert block.dtype == torch.int64, f"{where} is {block.dtype}, blocks are int64"
@@ -312,6 +331,11 @@ class Communicator:
                 reason = f"it did not answer in {self.timeout_s:g} s"
             other = "another rank" if peer is None else f"rank {self.names[peer]}"
             raise CommunicationError(f"{node}: rank {own} lost {other}: {reason}") from error
+
+
+def in_lanes(device: torch.device) -> bool:
+    """Whether tensors there travel by NCCL, a direction between two ranks in a group of its own."""
+    return device.type == "cuda"
 
 
 def first_line(error: BaseException) -> str:

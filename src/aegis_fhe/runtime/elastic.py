@@ -42,6 +42,8 @@ def launch_elastic(
         order = Order(
             rank=0,
             world_size=1,
+            local_rank=0,
+            local_size=1,
             threads=options.threads_per_worker,
             rendezvous="",
             collective_timeout_s=options.collective_timeout_s,

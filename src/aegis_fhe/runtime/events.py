@@ -45,10 +45,12 @@ Event: TypeAlias = ProgressEvent | DoneEvent | FailedEvent | LostEvent
 
 
 class Order(msgspec.Struct, frozen=True):
-    """What the parent gives a worker on its standard input."""
+    """What the parent gives a worker on its standard input. local_rank, local_size: of its host."""
 
     rank: int
     world_size: int
+    local_rank: int
+    local_size: int
     threads: int
     rendezvous: str
     collective_timeout_s: float

@@ -15,6 +15,7 @@ from aegis_fhe.placement.plan import Plan, ValueTransfer
 from aegis_fhe.program.compiled import CompiledProgram
 from aegis_fhe.program.interpret import release, run_node, uses
 from aegis_fhe.runtime.collectives import Communicator
+from aegis_fhe.runtime.gpus import finish
 from aegis_fhe.runtime.transfers import Transfer
 
 
@@ -59,6 +60,7 @@ def execute(
                 continue
             run_node(node, evaluator, values, context)
             release(node, left, values)
+            finish(communicator.device)
             advance(stage.name, weights[node.name])
         execution.seconds[stage.name] = execution.seconds.get(stage.name, 0.0) + time.monotonic() - start
     communicator.ledger.check(plan.received_bytes(rank) * runs)

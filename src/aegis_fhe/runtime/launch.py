@@ -90,6 +90,8 @@ def launch(
                 order = Order(
                     rank=rank,
                     world_size=options.world_size,
+                    local_rank=rank,
+                    local_size=options.world_size,
                     threads=options.threads_per_worker,
                     rendezvous=f"file://{folder}/store",
                     collective_timeout_s=options.collective_timeout_s,

@@ -35,6 +35,11 @@ class MemoryEstimate:
     arena_bytes: int
 
     @property
+    def device_bytes(self) -> int:
+        """Of these on a GPU, where it computes: what comes from files is copied there as it is used."""
+        return self.tables_bytes + self.arena_bytes
+
+    @property
     def total_bytes(self) -> int:
         """Everything, the process itself included."""
         parts = self.stored_keys_bytes + self.weights_bytes + self.inputs_bytes

@@ -41,6 +41,7 @@ class WorkerContext:
         self.world_size = order.world_size
         self.threads = order.threads
         self.config = order.config
+        self.kernels = ""
         self._order = order
         self._stream = stream
         self._communicator: Communicator | None = None
@@ -53,23 +54,27 @@ class WorkerContext:
         """A sink for an executor: weights in, fractions to the parent."""
         return JsonLinesProgress(total_weight, self._stream, rank=self.rank)
 
-    def connect(self, device: str = "cpu") -> Communicator:
+    def connect(self, kernels: str = "") -> Communicator:
         """Set the number of torch threads and join the other ranks; call it once, on every rank.
 
-        Raises `CommunicationError` when they do not come in time.
+        kernels: the job's path. This rank's is in `self.kernels` from then on: of "cuda", a GPU of its own, on
+        which the ranks exchange tensors. Raises ParameterError or CapacityError where there is none for it,
+        `CommunicationError` when others do not come in time.
         """
         import torch
 
         from aegis_fhe.runtime.collectives import Communicator
+        from aegis_fhe.runtime.gpus import enter, own_path
 
         assert self._communicator is None, "connect() was called before"
         torch.set_num_threads(self.threads)
+        self.kernels = own_path(kernels, self._order.local_rank, self._order.local_size)
         self._communicator = Communicator.connect(
             rank=self.rank,
             world_size=self.world_size,
             rendezvous=self._order.rendezvous,
             timeout_s=self._order.collective_timeout_s,
-            device=device,
+            device=enter(self.kernels),
         )
         return self._communicator
 

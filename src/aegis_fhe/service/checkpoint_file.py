@@ -13,6 +13,7 @@ from torch import Tensor
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.errors import CompatibilityError, ContainerError
 from aegis_fhe.placement.moves import Form
+from aegis_fhe.ring.arena import Arena
 from aegis_fhe.runtime.mesh import DeviceState, Measured, MeshProgram
 from aegis_fhe.service.container import ContainerReader, ContainerWriter
 from aegis_fhe.service.residues import check_residues
@@ -59,14 +60,14 @@ def save_state(mark: CheckpointMark, state: DeviceState, path: Path) -> None:
                 number = memories.setdefault(storage.data_ptr(), len(words))
                 if number == len(words):
                     whole = (storage.nbytes() // WORD_BYTES,)
-                    words.append(torch.empty(0, dtype=torch.int64).set_(storage, 0, whole, (1,)))
+                    words.append(parts.as_strided(whole, (1,), 0))
             shape, strides = _three(parts.shape), _three(parts.stride())
             places.append(_Place(form, name, number, int(parts.storage_offset()), shape, strides))
     facts = _Facts(mark=mark, position=state.position, values=places, measured=state.measured)
     expected = sum(one.nbytes for one in words)
     with ContainerWriter(path, KIND, msgspec.to_builtins(facts), expected_bytes=expected) as writer:
         for number, one in enumerate(words):
-            writer.add(_chunk(number), {"words": one})
+            writer.add(_chunk(number), {"words": one.cpu()})
 
 
 def check_state(mark: CheckpointMark, path: Path) -> int:
@@ -93,7 +94,7 @@ def load_state(mark: CheckpointMark, program: MeshProgram, params: Parameters, p
         if symbol is None:
             raise CompatibilityError(f"{what} is no value of the program")
         limbs = program.layout.held(place.form, symbol.level, mark.rank)
-        parts = _view(place, memories, what)
+        parts = _view(place, memories, params.ring.arena, what)
         check_residues(parts, params, limbs, (symbol.components,), what)
         values[place.form][place.name] = parts
     return DeviceState(position=facts.position, values=values, measured=facts.measured)
@@ -119,12 +120,12 @@ def _words(reader: ContainerReader, name: str) -> Tensor:
     return words
 
 
-def _view(place: _Place, memories: list[Tensor], what: str) -> Tensor:
+def _view(place: _Place, memories: list[Tensor], arena: Arena, what: str) -> Tensor:
     """Raises ContainerError for one that is not inside its memory."""
     if place.memory == NO_MEMORY:
         if 0 not in place.shape or min(place.shape) < 0:
             raise ContainerError(f"{what} lies nowhere")
-        return torch.empty(place.shape, dtype=torch.int64)
+        return arena.empty(place.shape)
     last = place.offset + sum((n - 1) * step for n, step in zip(place.shape, place.strides, strict=True))
     inside = min(place.shape) > 0 <= min((place.offset, *place.strides)) and place.memory >= 0
     if not inside or place.memory >= len(memories) or last >= memories[place.memory].numel():

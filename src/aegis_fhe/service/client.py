@@ -19,6 +19,7 @@ from aegis_fhe.ckks.slots import SlotVector
 from aegis_fhe.errors import LayoutError
 from aegis_fhe.program.results import Result
 from aegis_fhe.program.served import ServedProgram
+from aegis_fhe.ring import native
 from aegis_fhe.service.ciphertexts_file import (
     EncryptedInput,
     JobFacts,
@@ -39,16 +40,17 @@ class DecryptedResult(Result):
 
 
 class Client:
-    """One secret key for one program.
+    """One secret key for one program. What it computes it computes on this machine's processor.
 
     seed: makes key and ciphertexts reproducible, for tests and demonstrations only; without it everything
     comes from the operating system's generator.
     """
 
     def __init__(self, program: ServedProgram, *, seed: bytes | None = None) -> None:
-        self.program = program
+        path = program.params.kernel_path
+        self.program = program if path is None or not native.off_host(path) else program.with_kernels(None)
         self._seed = seed
-        self._secret = SecretKey.generate(program.params, seed=seed)
+        self._secret = SecretKey.generate(self.program.params, seed=seed)
 
     def write_keys(
         self,

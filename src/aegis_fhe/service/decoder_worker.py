@@ -35,12 +35,12 @@ def work(context: WorkerContext) -> Any:
         from aegis_fhe.service.keys_file import load_keys
 
     config = msgspec.convert(context.config, WorkerConfig)
-    communicator = context.connect()
+    communicator = context.connect(config.kernels)
     native.set_threads(context.threads)
     start = time.monotonic()
     context.report("load", 0.0)
     with open_decoder(Path(config.program)) as stored:
-        program = stored.with_kernels(config.kernels)
+        program = stored.with_kernels(context.kernels)
         jobs = [load_input(program, Path(path)) for path in config.inputs]
         keys = load_keys(
             program.params,

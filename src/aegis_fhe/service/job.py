@@ -13,6 +13,7 @@ from aegis_fhe.program.compiled import CompiledProgram
 from aegis_fhe.program.long.decoder_program import DecoderProgram
 from aegis_fhe.ring import native
 from aegis_fhe.runtime.events import ProgressEvent
+from aegis_fhe.runtime.gpus import require_gpu_memory, require_gpus
 from aegis_fhe.runtime.launch import LaunchOptions, WorkerReport, launch
 from aegis_fhe.runtime.ledger import Ledger, merge
 from aegis_fhe.runtime.memory import available_bytes
@@ -109,14 +110,17 @@ def run_job(
 ) -> JobReport:
     """Runs the files' job on `devices` worker processes of this machine; results of all texts, or none.
 
-    The workers use the program's kernel path, by default the best one. estimates: see `require_memory`.
-    Raises CapacityError, WorkerError.
+    The workers use the program's kernel path, by default the best one; of "cuda" each takes a GPU. estimates:
+    see `require_memory`. Raises ParameterError, CapacityError, WorkerError.
     """
     plan = plan_tokens(program, devices)
-    require_memory(program, devices, estimates)
+    estimates = require_memory(program, devices, estimates)
+    kernels = native.choose_path(program.params.kernel_path)
+    require_gpus(kernels, devices)
+    require_gpu_memory(kernels, max(e.device_bytes for e in estimates), f"each of {devices} worker(s)")
     reports = _launched(
         WORKER_MODULE,
-        program.params.kernel_path,
+        kernels,
         files,
         LaunchOptions(world_size=devices, threads=threads, environment=WAITING),
         on_progress,
@@ -135,13 +139,13 @@ def run_decoder_job(
 ) -> JobReport:
     """As `run_job`, on one worker, which holds one layer's constants at a time. Raises WorkerError."""
     options = LaunchOptions(world_size=1, threads=threads, environment=WAITING)
-    path = program.params.kernel_path
-    return _merge(_launched(DECODER_MODULE, path, files, options, on_progress, on_output), 0)
+    kernels = native.choose_path(program.params.kernel_path)
+    return _merge(_launched(DECODER_MODULE, kernels, files, options, on_progress, on_output), 0)
 
 
 def _launched(
     module: str,
-    kernel_path: str | None,
+    kernels: str,
     files: JobFiles,
     options: LaunchOptions,
     on_progress: Callable[[ProgressEvent], None] | None,
@@ -154,7 +158,7 @@ def _launched(
         "keys": str(files.keys),
         "inputs": [str(path) for path in files.inputs],
         "results": [[str(path) for path in paths] for paths in results],
-        "kernels": native.choose_path(kernel_path),
+        "kernels": kernels,
     }
     try:
         return launch(module, config, options, on_progress=on_progress, on_output=on_output)

@@ -32,6 +32,8 @@ def order_of(folder: PlanFolder) -> Order:
     return Order(
         rank=int(os.environ["RANK"]),
         world_size=world_size,
+        local_rank=int(os.environ["LOCAL_RANK"]),
+        local_size=int(os.environ["LOCAL_WORLD_SIZE"]),
         threads=options.threads,
         rendezvous=f"file://{folder.meeting(start)}" if options.one_host else "env://",
         collective_timeout_s=options.timeout_s,

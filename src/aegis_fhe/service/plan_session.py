@@ -22,6 +22,7 @@ from aegis_fhe.ring import native
 from aegis_fhe.runtime.collectives import TIMEOUT_S
 from aegis_fhe.runtime.elastic import launch_elastic
 from aegis_fhe.runtime.events import ProgressEvent
+from aegis_fhe.runtime.gpus import require_gpu_memory, require_gpus
 from aegis_fhe.runtime.launch import LaunchOptions, WorkerReport, launch
 from aegis_fhe.runtime.ledger import LedgerError
 from aegis_fhe.runtime.mesh.planned import PlannedProgram
@@ -63,6 +64,7 @@ def run_plan(
     client: Client,
     hidden: Array,
     *,
+    kernels: str | None = None,
     threads: int | None = None,
     timeout_s: float = TIMEOUT_S,
     job: PlanJob | None = None,
@@ -73,11 +75,12 @@ def run_plan(
 ) -> PlanRun:
     """Writes plan, program, keys and ciphertexts, runs a worker for each device, decrypts.
 
-    program: the planned layer as one that files hold. hidden [tokens, features]: the text. threads: of each
-    worker, by default its share of the cores. timeout_s: how long a worker waits for another. job: keeps
-    files and checkpoints in a folder, by default nothing outlives the run. trace: where to write what every
-    device did when (`observe.perfetto`), also when one fails. Raises WorkerError; LedgerError when a device
-    received other bytes than were predicted.
+    program: the planned layer as one that files hold. hidden [tokens, features]: the text. kernels: the
+    workers' path, by default the program's; of "cuda" each takes a GPU. threads: of each worker, by default
+    its share of the cores. timeout_s: how long a worker waits for another. job: keeps files and checkpoints
+    in a folder, by default nothing outlives the run. trace: where to write what every device did when
+    (`observe.perfetto`), also when one fails. Raises ParameterError and CapacityError where a worker would
+    have no GPU, WorkerError; LedgerError when a device received other bytes than were predicted.
     """
     seconds: dict[str, float] = {}
 
@@ -89,6 +92,10 @@ def run_plan(
         return found
 
     world_size, own = planned.mesh.schedule.mesh.world_size, job or PlanJob(cuts=0)
+    path = native.choose_path(program.params.kernel_path if kernels is None else kernels)
+    if own.one_host:
+        require_gpus(path, world_size)
+        require_gpu_memory(path, sum(stored.memory.values()), "a device of the plan")
     launching = LaunchOptions(
         world_size=world_size, threads=threads, environment=WAITING, collective_timeout_s=timeout_s
     )
@@ -97,8 +104,7 @@ def run_plan(
         save_decoder(program, folder.files.program)
         step("encrypt", lambda: client.write_input(hidden, folder.files.inputs[0]))
         step("keys", lambda: client.write_keys(folder.files.keys, durable=job is not None))
-        kernels = native.choose_path(program.params.kernel_path)
-        folder.begin(own.options(launching, kernels, traces=trace is not None))
+        folder.begin(own.options(launching, path, traces=trace is not None))
         with traced(folder, world_size, trace):
             reports = step("devices", lambda: _reports(folder, job, launching, say, on_progress, on_output))
         devices = tuple(msgspec.convert(report.result, DeviceReport) for report in reports)

@@ -73,6 +73,7 @@ def work(context: WorkerContext) -> Any:
     with no_collection():
         from aegis_fhe.placement.plan_file import StoredPlan
         from aegis_fhe.ring import native
+        from aegis_fhe.runtime.gpus import finish
         from aegis_fhe.runtime.mesh import MeshDevice, connect_mesh
         from aegis_fhe.runtime.mesh.planned import PlannedProgram
         from aegis_fhe.service.ciphertexts_file import load_input
@@ -81,12 +82,12 @@ def work(context: WorkerContext) -> Any:
         from aegis_fhe.service.result_rows import save_rows
 
     config = msgspec.convert(context.config, PlanWorkerConfig)
-    world = context.connect()
+    world = context.connect(config.kernels)
     native.set_threads(context.threads)
     context.report("load", 0.0)
     stored = msgspec.json.decode(Path(config.plan).read_bytes(), type=StoredPlan)
     with open_decoder(Path(config.program)) as opened, _log(config, context.rank) as log:
-        program = opened.with_kernels(config.kernels)
+        program = opened.with_kernels(context.kernels)
         planned = PlannedProgram.of(stored, program.layer(0))
         job = load_input(program, Path(config.input))
         weight = program.bootstrap.weight
@@ -110,6 +111,7 @@ def work(context: WorkerContext) -> Any:
         start = time.monotonic(), time.process_time()
         with memory_for(_predicted(stored, context.rank)):
             execution = device.run(inputs, context_of_run, observer, saved)
+            finish(world.device)
         spent = time.monotonic() - start[0], time.process_time() - start[1]
         world.barrier("end")
         save_rows(job.facts, execution.results, Path(config.results[context.rank]))

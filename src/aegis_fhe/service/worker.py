@@ -46,12 +46,12 @@ def work(context: WorkerContext) -> Any:
         from aegis_fhe.service.program_file import load_program
 
     config = msgspec.convert(context.config, WorkerConfig)
-    communicator = context.connect()
+    communicator = context.connect(config.kernels)
     native.set_threads(context.threads)
     start = time.monotonic()
     context.report("load", 0.0)
     with no_collection():
-        program = load_program(Path(config.program)).with_kernels(config.kernels)
+        program = load_program(Path(config.program)).with_kernels(context.kernels)
         plan = plan_tokens(program, context.world_size)
     jobs = [load_input(program, Path(path)) for path in config.inputs]
     keys = load_keys(

@@ -21,6 +21,7 @@ from aegis_fhe.placement.shape_memory import DeviceMemory
 from aegis_fhe.program.graph import Node
 from aegis_fhe.program.interpret import release, run_node
 from aegis_fhe.program.operators import Context
+from aegis_fhe.runtime.gpus import finish
 from aegis_fhe.runtime.limbs import LimbEvaluator
 from aegis_fhe.runtime.mesh.checkpoints import Checkpoints, DeviceState, Measured, restore, values_at
 from aegis_fhe.runtime.mesh.connect import MeshCommunicators
@@ -212,4 +213,5 @@ class _Run:
         self.weights.begin(node)
         with memory_for(node.stage):
             run_node(node, evaluator, here, self.context)
+            finish(self.communicators.tokens.device)
         release(node, self.values.left[form], here)

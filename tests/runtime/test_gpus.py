@@ -1,4 +1,4 @@
-"""Which worker takes which GPU, and what is said where there are too few; torch is told of GPUs that are not."""
+"""Which worker takes which GPU, what is said where there are too few; torch is told of GPUs that are not."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_memory_that_a_gpu_has_not_is_said_before(machine: Gpus):
     ("text", "version"),
     [
         (
-            "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  Tue Mar  5 22:23:56 UTC 2024",
+            "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  Tue Mar  5 22:23:56 2024",
             "550.54.15",
         ),
         ("NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06  Release Build", "580.65.06"),

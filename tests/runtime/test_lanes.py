@@ -1,4 +1,4 @@
-"""A group for each direction between two ranks: nobody waits for another direction, whatever is posted first."""
+"""A group for each direction between two ranks: none waits for another, whatever is posted first."""
 
 from __future__ import annotations
 

@@ -8,14 +8,17 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 
 from aegis_fhe.bench.ring_benchmark import threads_set
+from aegis_fhe.bench.timing import milliseconds
 from aegis_fhe.circuits.bootstrap.bootstrapper import Bootstrapper
 from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan
 from aegis_fhe.ckks.evaluator import Evaluator
 from aegis_fhe.ckks.keys import EvaluationKeys
 from aegis_fhe.ckks.secret import SecretKey, decrypt, encapsulation_keys, encrypt, evaluation_keys
 from aegis_fhe.ckks.slots import SlotVector
+from aegis_fhe.runtime.gpus import finish
 from aegis_fhe.runtime.memory import peak_bytes
 
 KEY_BYTES = 4 << 30  # of both halves of all keys: what does not fit is drawn from its seed at every use
@@ -30,9 +33,10 @@ def measure_bootstrap(
 
     Seconds by stage are those of the median run. precision_bits_worst: -log2 of the largest error of a real
     or imaginary part; precision_bits_mean: -log2 of their mean error. key_bytes: both halves in memory, as
-    far as they are there at one time. peak_memory_bytes: of the process, key generation included.
+    far as they are there at one time. peak_memory_bytes: of the process, key generation included;
+    arena_peak_bytes: of the ring's memory, which on a GPU is the GPU's.
     """
-    params = plan.params
+    params, device = plan.params, plan.params.ring.device
     secret = SecretKey.generate(params)
     requests = plan.key_requests()
     say(f"{len(requests)} keys")
@@ -50,21 +54,17 @@ def measure_bootstrap(
     split: list[dict[str, float]] = []
     with threads_set(threads):
         for run in range(runs + 1):
-            clock = _StageClock()
+            clock = _StageClock(device)
             refreshed = bootstrapper.refresh(x, observe=clock.mark)
             clock.mark("sum of the parts")
             if run:
                 split.append(clock.seconds)
                 say(f"bootstrap {run}: {sum(clock.seconds.values()):.2f} s")
-        pairs = []
         real = [
             encrypt(secret, SlotVector(part), level=plan.input_level).expand(params)
             for part in (z.real, z.imag)
         ]
-        for _ in range(runs):
-            start = time.perf_counter()
-            bootstrapper.refresh_pair(*real)
-            pairs.append(time.perf_counter() - start)
+        pairs = [milliseconds(lambda: bootstrapper.refresh_pair(*real), device) / 1e3 for _ in range(runs)]
     errors = decrypt(secret, refreshed).values - z
     parts = np.abs(np.concatenate([errors.real, errors.imag]))
     seconds = [sum(stages.values()) for stages in split]
@@ -84,18 +84,22 @@ def measure_bootstrap(
         "failure_log2": float(np.log2(plan.failure)),
         "key_bytes": stored + sparse.stored_bytes + transient + min(stored, room),
         "peak_memory_bytes": peak_bytes(),
+        "arena_peak_bytes": params.ring.arena.bytes().peak_held,
         "stages": split[seconds.index(median)],
     }
 
 
 class _StageClock:
-    """Seconds from one mark to the next."""
+    """Seconds from one mark to the next, on a GPU until that is there."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device) -> None:
         self.seconds: dict[str, float] = {}
+        self._device = device
+        finish(device)
         self._last = time.perf_counter()
 
     def mark(self, stage: str) -> None:
+        finish(self._device)
         now = time.perf_counter()
         self.seconds[stage] = now - self._last
         self._last = now

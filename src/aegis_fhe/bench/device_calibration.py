@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+import torch
+
 from aegis_fhe.bench.kernel_samples import KernelSamples, Sample
 from aegis_fhe.bench.operation_seconds import operation_seconds
 from aegis_fhe.bench.ring_benchmark import threads_set
 from aegis_fhe.bench.timing import SETTLE_S, Quantiles, quantiles
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.placement.cost import DeviceFile, KernelSeconds, Setting
+from aegis_fhe.runtime.gpus import finish
 
 ROUNDS, RUNS = 6, 2  # rounds through all samples, so that a disturbance meets all; timed runs of each
 LEAST_SHARE = 0.02  # of a sample, that the kernel it is there for gets at least
@@ -60,8 +63,9 @@ def calibrate_device(
     settings = []
     for count in dict.fromkeys(threads):
         with threads_set(count):
-            times = _times(samples, count, rounds)
-            between = operation_seconds(params, clock(count))
+            now = clock(count, params.ring.device)
+            times = _times(samples, count, rounds, now)
+            between = operation_seconds(params, now)
         say(f"{len(times)} kernels measured with {count} thread{'s' if count > 1 else ''}")
         settings.append(_setting(count, samples, times, between))
     return DeviceFile(
@@ -73,14 +77,24 @@ def calibrate_device(
     )
 
 
-def clock(threads: int) -> Callable[[], float]:
-    """Seconds: of the processor for one thread, of the wall for more."""
+def clock(threads: int, device: torch.device) -> Callable[[], float]:
+    """Seconds: of the processor for one thread, of the wall for more; of a GPU, when all that it was given is
+    done, of the wall.
+    """
+    if device.type == "cuda":
+
+        def now() -> float:
+            finish(device)
+            return time.perf_counter()
+
+        return now
     return time.process_time if threads == 1 else time.perf_counter
 
 
-def _times(samples: Mapping[str, Sample], threads: int, rounds: int) -> dict[str, Quantiles]:
+def _times(
+    samples: Mapping[str, Sample], threads: int, rounds: int, now: Callable[[], float]
+) -> dict[str, Quantiles]:
     """Seconds of a run of each; the first of a round is not timed: it finds other memory in the caches."""
-    now = clock(threads)
     found: dict[str, list[float]] = {name: [] for name in samples}
     for _ in range(rounds):
         for name, sample in samples.items():

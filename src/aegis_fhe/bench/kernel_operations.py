@@ -33,7 +33,7 @@ class KernelOperations:
 
     @cached_property
     def _limb_out(self) -> Tensor:
-        return torch.empty_like(self.limb)
+        return self.ring.arena.empty(self.limb.shape)
 
     @cached_property
     def digit(self) -> Tensor:
@@ -42,7 +42,7 @@ class KernelOperations:
 
     @cached_property
     def _converted(self) -> Tensor:
-        return torch.empty((len(self.other_limbs), self.ring.degree), dtype=torch.int64)
+        return self.ring.arena.empty((len(self.other_limbs), self.ring.degree))
 
     @property
     def digit_limbs(self) -> tuple[int, ...]:

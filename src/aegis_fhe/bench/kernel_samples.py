@@ -164,6 +164,6 @@ class KernelSamples:
         return [torch.stack([self.rows(limbs), self.rows(limbs)]) for _ in range(count)]
 
     def _copy(self) -> Sample:
-        x = torch.zeros(COPIED_BYTES // 8, dtype=torch.int64)
-        out = torch.empty_like(x).fill_(1)
+        arena, words = self.ring.arena, (COPIED_BYTES // 8,)
+        x, out = arena.zeros(words), arena.zeros(words)
         return Sample(lambda: out.copy_(x), {"copy": 2.0 * COPIED_BYTES})

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from aegis_fhe.bench.ring_benchmark import threads_set
@@ -20,6 +21,7 @@ from aegis_fhe.ckks.slots import SlotVector
 from aegis_fhe.program.graph import Node
 from aegis_fhe.program.long.compile import LongProgram
 from aegis_fhe.program.operators import Refresh
+from aegis_fhe.runtime.gpus import finish
 from aegis_fhe.runtime.memory import peak_bytes
 
 Array = NDArray[np.float64]
@@ -72,6 +74,7 @@ def measure_layer(
         "key_seconds": key_seconds,
         "texts": runs,
         "peak_memory_bytes": peak_bytes(),
+        "arena_peak_bytes": params.ring.arena.bytes().peak_held,
     }
 
 
@@ -82,7 +85,7 @@ def _run(
     evaluator: Evaluator,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
-    tokens, stages = len(text.states), _Stages(say)
+    tokens, stages = len(text.states), _Stages(say, program.params.ring.device)
     inputs = {
         name: encrypt(secret, SlotVector(values), level=program.input_level).expand(program.params)
         for name, values in program.pack(text.states).items()
@@ -115,14 +118,17 @@ def _run(
 class _Stages:
     """Seconds of each stage, said when the next begins."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, say: Callable[[str], None], device: torch.device) -> None:
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self._say, self._last, self._stage = say, 0.0, ""
+        self._device = device
 
     def start(self) -> None:
+        finish(self._device)
         self._last = time.perf_counter()
 
     def done(self, node: Node, values: Sequence[Ciphertext]) -> None:
+        finish(self._device)
         now = time.perf_counter()
         self.seconds[node.stage] += now - self._last
         if node.stage != self._stage:

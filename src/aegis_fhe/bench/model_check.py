@@ -47,7 +47,7 @@ def check_model(
 
     Cost: keys of the bootstrap included, at N = 2^16 a minute and six GiB.
     """
-    now = clock(threads)
+    now = clock(threads, plan.params.ring.device)
     with threads_set(threads):
         runs_of = {**_operations(plan.params, device), "bootstrap": _bootstrap(plan, device)}
         for name, (prepare, predicted) in runs_of.items():

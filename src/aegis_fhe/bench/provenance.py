@@ -12,6 +12,8 @@ from typing import Any
 import aegis_fhe
 from aegis_fhe.bench.peer import Peer
 from aegis_fhe.ckks.parameters import Parameters
+from aegis_fhe.ring.native import on_gpu
+from aegis_fhe.runtime.gpus import gpu_facts
 
 RESULTS = "benchmarks/results"
 
@@ -32,12 +34,16 @@ def circumstances(
     benchmark: str, params: Parameters | None, peer: Peer | None, *, cpu: str, cores: int
 ) -> dict[str, Any]:
     """Everything but the row itself that a recorded row carries; params: None where no ring is involved."""
+    path = params.ring.path if params is not None else None
+    hardware: dict[str, Any] = {"cpu": cpu, "cores": cores, "kernels": path}
+    if params is not None and on_gpu(params.ring.path):
+        hardware["gpu"] = gpu_facts(params.ring.device)
     return {
         "benchmark": benchmark,
         "parameters": params.name if params is not None else None,
         "security_bits": params.security_bits if params is not None else None,
         "peer_parameters": peer.facts.description if peer is not None else None,
-        "hardware": {"cpu": cpu, "cores": cores, "kernels": params.ring.path if params is not None else None},
+        "hardware": hardware,
         "versions": versions() | ({"peer": peer.facts.name} if peer is not None else {}),
         "commit": commit(checkout()),
         "date": now(),

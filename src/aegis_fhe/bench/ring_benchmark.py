@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
+from aegis_fhe.bench.gpu_operations import GpuOperations
 from aegis_fhe.bench.kernel_operations import KernelOperations, PortablePeer
 from aegis_fhe.bench.peer import Peer, Unsupported
 from aegis_fhe.bench.result_rows import Row
@@ -28,13 +29,16 @@ def measure_ring(
 ) -> Iterator[Row]:
     """One row for each operation, as soon as it is measured; `runs` runs at least, more of short ones.
 
-    Operations of the ring meet the portable path, those of the scheme meet `peer`. Ours uses `threads`
-    threads; the peer has been started with as many. Raises PeerError when the peer fails.
+    Operations of the ring meet the portable path, but for a GPU's; those of the scheme meet `peer`. Ours
+    uses `threads` threads; the peer has been started with as many. Raises PeerError when the peer fails.
     """
-    portable = PortablePeer(params) if set(operations) & set(KERNELS) else None
+    off_host = native.off_host(params.ring.path)
+    portable = PortablePeer(params) if set(operations) & set(KERNELS) and not off_host else None
+    scheme = SchemeOperations(params)
     ours: dict[str, Callable[[], object]] = {
         **KernelOperations(params, params.ring).operations(),
-        **SchemeOperations(params).operations(),
+        **scheme.operations(),
+        **GpuOperations(params, scheme).operations(),
     }
     for operation in operations:
         other = portable if operation in KERNELS else peer
@@ -63,11 +67,12 @@ def _measure(
     threads: int,
     runs: int,
 ) -> Row:
-    milliseconds(ours)  # makes what the operation needs
+    device = params.ring.device
+    milliseconds(ours, device)  # makes what the operation needs
     theirs = _their_run(peer, operation)
-    count = run_count(milliseconds(ours), runs)
+    count = run_count(milliseconds(ours, device), runs)
     settle_s = SETTLE_S if threads > 1 else 0.0
-    our_ms, their_ms = alternate(lambda: milliseconds(ours), theirs, count, settle_s=settle_s)
+    our_ms, their_ms = alternate(lambda: milliseconds(ours, device), theirs, count, settle_s=settle_s)
     single = operation in ONE_LIMB
     return Row.of(
         operation,

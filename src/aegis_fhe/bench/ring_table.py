@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
+from aegis_fhe.bench.gpu_operations import GPU_OPERATIONS
+from aegis_fhe.bench.gpu_operations import NOTES as GPU_NOTES
 from aegis_fhe.ckks import presets
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.errors import ParameterError
@@ -40,6 +43,7 @@ OPERATIONS = (
 
 NOTES: Mapping[str, str] = MappingProxyType(
     {
+        **GPU_NOTES,
         "ntt": "one limb; the peer is this library's own scalar code, in the same process",
         "basis conversion": "the first digit to all other limbs of QP; the peer as for ntt",
         "encode": "an array of float64 to a plaintext in NTT domain, all limbs",
@@ -52,23 +56,26 @@ NOTES: Mapping[str, str] = MappingProxyType(
 )
 
 
-def parameters_of(log_n: int) -> Parameters:
-    """Our parameters for a degree. Raises ParameterError for one that has none."""
+def parameters_of(log_n: int, kernels: str | None = None) -> Parameters:
+    """Our parameters for a degree, on a kernel path. Raises ParameterError for a degree that has none, or a
+    path that cannot run here.
+    """
     if log_n not in PARAMETERS:
         known = ", ".join(str(known) for known in PARAMETERS)
         raise ParameterError(f"--n {log_n} is not measured: choose {known} (the ring degree is 2^n)")
-    return PARAMETERS[log_n]()
+    return replace(PARAMETERS[log_n](), kernel_path=kernels)
 
 
-def choose_operations(names: str | None) -> Sequence[str]:
-    """The operations of a comma-separated list, in the table's order; all for None.
+def choose_operations(names: str | None, *, gpu: bool = False) -> Sequence[str]:
+    """The operations of a comma-separated list, in the table's order; all for None. gpu: with those of one.
 
     Raises ParameterError for a name that is not in the table.
     """
+    known = (*OPERATIONS, *GPU_OPERATIONS) if gpu else OPERATIONS
     if names is None:
-        return OPERATIONS
+        return known
     wanted = [name.strip() for name in names.split(",")]
     for name in wanted:
-        if name not in OPERATIONS:
-            raise ParameterError(f"operation {name!r} is unknown: choose from {', '.join(OPERATIONS)}")
-    return [name for name in OPERATIONS if name in wanted]
+        if name not in known:
+            raise ParameterError(f"operation {name!r} is unknown: choose from {', '.join(known)}")
+    return [name for name in known if name in wanted]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from aegis_fhe.bench import result_rows
 from aegis_fhe.bench.choose_peer import choose_peer
+from aegis_fhe.bench.gpu_operations import gpu_figures, sentences
 from aegis_fhe.bench.key_sizes import KeySizes, key_sizes
 from aegis_fhe.bench.peer import Peer
 from aegis_fhe.bench.report import peer_lines, row_line, rows_table
@@ -25,6 +26,7 @@ from aegis_fhe.cli.bench_decoder_layer import bench_decoder_layer
 from aegis_fhe.cli.bench_scaling import bench_scaling
 from aegis_fhe.cli.circumstances import circumstances
 from aegis_fhe.errors import ParameterError
+from aegis_fhe.ring import native
 
 RUNS = {"ring": 15, "bootstrap": 3, "decoder-layer": 2, "scaling": 5}
 LOG_DEGREES = {"scaling": 12}  # of the others 16
@@ -69,6 +71,10 @@ def bench(
     ] = 64,
     worlds: Annotated[str, typer.Option(help="Of scaling: numbers of processes, from 1 on.")] = "1,2",
     link: Annotated[str, typer.Option(help="Of scaling: what projections assume.")] = "a100-nvlink",
+    device: Annotated[
+        str | None,
+        typer.Option(help="Of ring, bootstrap, decoder-layer: a GPU, cuda or cuda:1."),
+    ] = None,
     projected: Annotated[
         bool, typer.Option("--project/--no-project", help="Of scaling: to 4, 8 and 16 devices.")
     ] = True,
@@ -105,6 +111,7 @@ def bench(
             peer=peer,
             python=peer_python,
             install=install,
+            device=device,
             output=output,
             record=record,
             as_json=as_json,
@@ -120,15 +127,17 @@ def bench(
             layer=layer,
             tokens=tokens,
             calibration=calibration,
+            device=device,
             output=output,
             record=record,
             as_json=as_json,
         )
         return
-    chosen = choose_operations(operations)
-    params = parameters_of(n)
+    gpu = device is not None and native.off_host(device)
+    chosen = choose_operations(operations, gpu=gpu)
+    params = parameters_of(n, device)
     other = None
-    if not set(chosen) <= set(KERNELS):  # those have a peer of their own
+    if not set(chosen) <= set(KERNELS) and not gpu:  # those have a peer of their own
         other = choose_peer(peer, params, threads, python=peer_python, install=install, say=_say)
     try:
         rows = []
@@ -140,12 +149,13 @@ def bench(
         if other is not None:
             other.close()
     sizes = key_sizes(params, other) if KEY_GENERATION in chosen else None
+    figures = gpu_figures(params, rows)
     if record:
-        _record(output, rows, params, other, sizes)
+        _record(output, rows, params, other, sizes, figures)
     if as_json:
         typer.echo(to_json(rows))
     else:
-        _print(rows, params, other, sizes)
+        _print(rows, params, other, sizes, sentences(figures))
 
 
 def _check(benchmark: str, threads: int, runs: int) -> None:
@@ -163,11 +173,19 @@ def _say(message: str) -> None:
 
 
 def _record(
-    output: Path | None, rows: Sequence[Row], params: Parameters, peer: Peer | None, sizes: KeySizes | None
+    output: Path | None,
+    rows: Sequence[Row],
+    params: Parameters,
+    peer: Peer | None,
+    sizes: KeySizes | None,
+    figures: Mapping[str, Mapping[str, Any]],
 ) -> None:
     """Append the rows with the circumstances of the run."""
-    notes = {name: {"note": note} for name, note in NOTES.items()}
-    extras = notes if sizes is None else {**notes, KEY_GENERATION: notes[KEY_GENERATION] | sizes.facts()}
+    extras: dict[str, dict[str, Any]] = {name: {"note": note} for name, note in NOTES.items()}
+    if sizes is not None:
+        extras[KEY_GENERATION] |= sizes.facts()
+    for name, own in figures.items():
+        extras[name] = extras.get(name, {}) | dict(own)
 
     def append(path: Path) -> None:
         append_rows(path, rows, circumstances("ring", params, peer), extras)
@@ -175,7 +193,13 @@ def _record(
     result_rows.record("ring", output, append, _say)
 
 
-def _print(rows: Sequence[Row], params: Parameters, peer: Peer | None, sizes: KeySizes | None) -> None:
+def _print(
+    rows: Sequence[Row],
+    params: Parameters,
+    peer: Peer | None,
+    sizes: KeySizes | None,
+    figures: Sequence[str],
+) -> None:
     """The table, what was compared, and what the comparison leaves unsaid."""
     console = Console()
     console.print(rows_table(f"Ring, N = 2^{params.log_degree}: times in ms, ours | the peer's", rows))
@@ -186,7 +210,8 @@ def _print(rows: Sequence[Row], params: Parameters, peer: Peer | None, sizes: Ke
         *([f"{peer.facts.name}: {peer.facts.description}."] if peer is not None else []),
         *(f"{row.operation}: {NOTES[row.operation]}." for row in rows if row.operation in NOTES),
         *([sizes.sentence()] if sizes is not None else []),
-        "Ratio: the peer's median / ours.",
+        *figures,
+        *(["Ratio: the peer's median / ours."] if any(row.peer for row in rows) else []),
     ]
     for line in lines:
         console.print(line, markup=False, highlight=False)

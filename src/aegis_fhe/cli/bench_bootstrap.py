@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from aegis_fhe.circuits.bootstrap import presets
 from aegis_fhe.cli.circumstances import circumstances
 from aegis_fhe.errors import ParameterError, PeerError
 from aegis_fhe.observe.table import format_bytes, results_table
+from aegis_fhe.ring import native
 
 DEGREES = range(8, 17)
 PEER_RUNS = 1  # one takes half a minute, and one more is not timed
@@ -31,16 +33,23 @@ def bench_bootstrap(
     peer: str,
     python: Path | None,
     install: bool,
+    device: str | None,
     output: Path | None,
     record: bool,
     as_json: bool,
 ) -> None:
-    """Measures the preset of degree 2^n, below 2^16 an insecure one, beside OpenFHE at the same degree."""
+    """Measures the preset of degree 2^n, below 2^16 an insecure one, beside OpenFHE at the same degree.
+
+    device: a kernel path. OpenFHE, which runs on the processor, is no peer of a GPU, real or emulated.
+    """
+    if device is not None and native.off_host(device):
+        peer = "none"
     if n not in DEGREES:
         raise ParameterError(f"--n {n} is no bootstrap's degree: {DEGREES.start} to {DEGREES.stop - 1}")
     if peer not in ("auto", "openfhe", "none"):
         raise ParameterError(f"--peer {peer!r} has no bootstrap: choose auto, openfhe or none")
-    plan = presets.n16() if n == 16 else presets.insecure(n)
+    found = presets.n16() if n == 16 else presets.insecure(n)
+    plan = replace(found, params=replace(found.params, kernel_path=device))
     # The peer first: both at once would not fit into the memory of a small machine.
     theirs = None if peer == "none" else _peer(peer, n, threads, python, install)
     facts = measure_bootstrap(plan, threads=threads, runs=runs, say=_say) | {"peer": theirs}

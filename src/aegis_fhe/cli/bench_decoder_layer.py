@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ def bench_decoder_layer(
     layer: int,
     tokens: int,
     calibration: int,
+    device: str | None,
     output: Path | None,
     record: bool,
     as_json: bool,
@@ -43,7 +45,8 @@ def bench_decoder_layer(
         raise ParameterError(f"--n {n}: a layer with bootstraps takes {DEGREES.start} to {DEGREES.stop - 1}")
     if texts is None:
         raise ParameterError("decoder-layer needs --texts: a file of sample texts like yours, one per line")
-    plan = presets.n16(LEVELS_LEFT) if n == 16 else presets.insecure(n, levels_left=LEVELS_LEFT)
+    found = presets.n16(LEVELS_LEFT) if n == 16 else presets.insecure(n, levels_left=LEVELS_LEFT)
+    plan = replace(found, params=replace(found.params, kernel_path=device))
     sample = decoder_sample(
         model,
         sample_lines(texts),

@@ -36,6 +36,9 @@ def calibrate(
     tokens: Annotated[int, typer.Option(min=3, help="Length of the windows, in tokens.")] = TOKENS,
     as_json: Annotated[bool, typer.Option("--json", help="The result on standard output too.")] = False,
     kernels: Annotated[bool, typer.Option("--kernels", help="Measure this machine instead.")] = False,
+    device: Annotated[
+        str | None, typer.Option(help="With --kernels: a GPU, cuda or cuda:1; by default the processor.")
+    ] = None,
     link: Annotated[
         bool, typer.Option("--link", help="Measure the link between processes of this machine instead.")
     ] = False,
@@ -53,11 +56,12 @@ def calibrate(
         if link:
             calibrate_processes(output, as_json=as_json)
         else:
-            calibrate_kernels(output, check=check, as_json=as_json)
+            calibrate_kernels(output, device=device, check=check, as_json=as_json)
         return
-    if texts is None or check:
+    if texts is None or check or device is not None:
         raise ParameterError(
-            "give sample texts, or --kernels (alone with --check) or --link to measure this machine"
+            "give sample texts, or --kernels (alone with --check and --device) or --link to measure this "
+            "machine"
         )
     encoder, lines = load_text_model(model), sample_lines(texts)
     ranges = calibrate_encoder_on(encoder, lines, tokens=tokens)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import TypedDict
 
 import msgspec
 import psutil
@@ -17,20 +19,26 @@ from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan
 from aegis_fhe.cli import machine
 from aegis_fhe.observe.table import format_seconds, results_table
 from aegis_fhe.placement.cost import KERNELS, DeviceFile, write_device_file
+from aegis_fhe.ring import native
+from aegis_fhe.runtime.gpus import gpu_facts, gpu_line
 
 BUSY = 1.3  # median over fastest run of a transform, beyond which runs were disturbed
 
 
-def calibrate_kernels(output: Path, *, check: bool, as_json: bool) -> None:
-    """Measures with one thread and with all; `check` then predicts operations and measures them too."""
+def calibrate_kernels(output: Path, *, device: str | None, check: bool, as_json: bool) -> None:
+    """Measures with one thread and with all, or on a GPU, the kernel path `device`; `check` then predicts
+    operations and measures them too.
+    """
     plan, console = bootstrap_plan(), Console(stderr=as_json)
-    threads = (1, machine.usable_cores())
+    if device is not None:
+        plan = replace(plan, params=replace(plan.params, kernel_path=device))
+    off_host = native.off_host(plan.params.ring.path)
+    threads = (1,) if off_host else (1, machine.usable_cores())
     found = calibrate_device(
         plan.params,
         threads,
-        name=machine.cpu_model(machine.cpu_fields()),
+        **_subject(plan),
         provenance=_provenance(plan),
-        memory_bytes=psutil.virtual_memory().total,
         say=console.print,
     )
     write_device_file(output, found)
@@ -41,16 +49,34 @@ def calibrate_kernels(output: Path, *, check: bool, as_json: bool) -> None:
         typer.echo(msgspec.json.encode(found).decode())
 
 
+class _Subject(TypedDict):
+    """Of what is measured."""
+
+    name: str
+    memory_bytes: int
+
+
+def _subject(plan: BootstrapPlan) -> _Subject:
+    """A GPU, or this machine."""
+    ring = plan.params.ring
+    if native.on_gpu(ring.path):
+        facts = gpu_facts(ring.device)
+        return {"name": facts["name"], "memory_bytes": facts["memory_bytes"]}
+    cpu = machine.cpu_model(machine.cpu_fields())
+    return {"name": cpu, "memory_bytes": psutil.virtual_memory().total}
+
+
 def bootstrap_plan() -> BootstrapPlan:
     """Whose chain is measured: full slots at N = 2^16."""
     return presets.n16()
 
 
 def _provenance(plan: BootstrapPlan) -> str:
-    cpu, cores = machine.cpu_model(machine.cpu_fields()), machine.usable_cores()
+    cpu, cores, ring = machine.cpu_model(machine.cpu_fields()), machine.usable_cores(), plan.params.ring
     commit = provenance.commit(provenance.checkout()) or "unknown"
+    gpu = f"{gpu_line(ring.device)}, on " if native.on_gpu(ring.path) else ""
     return (
-        f"measured on {cpu} with {cores} cores, kernels {plan.params.ring.path}, primes of "
+        f"measured on {gpu}{cpu} with {cores} cores, kernels {ring.path}, primes of "
         f"{plan.params.name}, {provenance.now()}, commit {commit}"
     )
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from aegis_fhe.cli import machine
+from aegis_fhe.errors import AegisError
 
 GIB = 1 << 30
 
@@ -106,15 +107,51 @@ def check_torch() -> Check:
 
 
 def check_gpus() -> Check:
-    """CUDA devices that torch sees. None is fine."""
+    """CUDA devices that torch sees, and their driver. None is fine."""
     try:
         import torch
+
+        from aegis_fhe.runtime.gpus import driver_version
 
         properties = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
     except (ImportError, OSError, RuntimeError) as error:
         return Check(name="gpus", status="note", found=f"not known: {error}")
+    driver = driver_version()
     described = [f"{gpu.name} ({gpu.total_memory / GIB:.1f} GiB)" for gpu in properties]
-    return Check(name="gpus", status="ok", found=", ".join(described) or "none (not needed)")
+    if described:
+        return Check(name="gpus", status="ok", found=f"{', '.join(described)}; driver {driver or 'unknown'}")
+    if driver is not None:
+        found = f"none that torch {torch.__version__} sees, with driver {driver}"
+        return Check(name="gpus", status="note", found=found, cure="to use them: a torch built for CUDA")
+    return Check(name="gpus", status="ok", found="none (not needed)")
+
+
+def check_gpu_kernels() -> Check:
+    """What compiles the kernels of a GPU, and which arithmetic is in use on each. Only a GPU needs it.
+
+    The first time on a GPU it compiles them and measures: seconds.
+    """
+    name = "gpu kernels"
+    try:
+        import torch
+
+        from aegis_fhe.ring.cuda.compiler import compiler_version
+        from aegis_fhe.ring.cuda.device import check_device, open_device
+        from aegis_fhe.runtime.gpus import ARITHMETICS
+
+        count = torch.cuda.device_count()
+        try:
+            compiler = f"NVRTC {compiler_version()}"
+        except AegisError as error:
+            found, cure = "NVRTC is not found", "to use a GPU: pip install 'aegis-fhe[cuda]'"
+            return Check(name=name, status="note", found=f"{found} ({error.__cause__})", cure=cure)
+        devices = [open_device(check_device(f"cuda:{i}")) for i in range(count)]
+    except (ImportError, OSError, RuntimeError, AegisError) as error:
+        return Check(
+            name=name, status="note", found=f"do not start: {error}", cure="not needed without a GPU"
+        )
+    chosen = "".join(f"; {one.device}: products in {ARITHMETICS[one.arithmetic]}" for one in devices)
+    return Check(name=name, status="ok", found=compiler + chosen)
 
 
 def check_kernels() -> Check:
@@ -174,6 +211,7 @@ def examine() -> Iterator[Check]:
     yield check_packages()
     yield check_torch()
     yield check_gpus()
+    yield check_gpu_kernels()
     yield check_kernels()
     yield check_memory()
     yield check_disk()

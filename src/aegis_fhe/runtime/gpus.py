@@ -19,7 +19,7 @@ DRIVER_FILE = Path("/proc/driver/nvidia/version")
 
 
 def require_gpus(kernels: str, workers: int) -> None:
-    """Checks, before any work, that each of so many workers of this machine finds a GPU, if `kernels` wants one.
+    """Checks, before any work, that each of so many workers of this machine finds the GPU `kernels` wants.
 
     Raises ParameterError where torch finds none, or where a number is named that several would share;
     CapacityError where there are fewer than workers.

@@ -1,8 +1,8 @@
 """A process group for each direction between two ranks, for a transport that keeps a group's order.
 
-NCCL runs what a rank gives one group in the order in which it was given: where one rank first sends and then
-receives, and the other does so too, both wait for ever. Messages of one direction are sent and received in one
-order (`mesh.flights`), so that a group for each never has to wait for another.
+NCCL runs what a rank gives one group in the order in which it was given: where one rank first sends and
+then receives, and the other does so too, both wait for ever. Messages of one direction are sent and received
+in one order (`mesh.flights`), so that a group for each never has to wait for another.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Lanes:
     ) -> Lanes:
         """The lanes of the part that `rank` is in. parts: disjoint, in numbers of the world.
 
-        Every rank of the world calls it. A word passes through each lane, in one order on all ranks: the first
-        use of a group waits for the other rank.
+        Every rank of the world calls it. A word passes through each lane, in one order on all ranks: the
+        first use of a group waits for the other rank.
         """
         own: dict[tuple[int, int], dist.ProcessGroup] = {}
         for members in parts:

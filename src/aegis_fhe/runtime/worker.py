@@ -57,9 +57,9 @@ class WorkerContext:
     def connect(self, kernels: str = "") -> Communicator:
         """Set the number of torch threads and join the other ranks; call it once, on every rank.
 
-        kernels: the job's path. This rank's is in `self.kernels` from then on: of "cuda", a GPU of its own, on
-        which the ranks exchange tensors. Raises ParameterError or CapacityError where there is none for it,
-        `CommunicationError` when others do not come in time.
+        kernels: the job's path. This rank's is in `self.kernels` from then on: of "cuda", a GPU of its own,
+        on which the ranks exchange tensors. Raises ParameterError or CapacityError where there is none for
+        it, `CommunicationError` when others do not come in time.
         """
         import torch
 

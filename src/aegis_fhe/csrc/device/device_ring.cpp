@@ -25,10 +25,10 @@ device::Rows DeviceRing::rows(const Index& limbs) const {
     return result;
 }
 
-u64 DeviceRing::inverse_galois(u64 galois) const {
+unsigned DeviceRing::inverse_galois(u64 galois) const {
     u64 inverse = galois;  // correct in 3 bits; each Newton step doubles them
     for (int i = 0; i < 5; ++i) inverse *= 2 - galois * inverse;
-    return inverse & (2 * degree() - 1);
+    return static_cast<unsigned>(inverse & (2 * degree() - 1));
 }
 
 template <class Job>
@@ -192,7 +192,8 @@ void DeviceRing::combination(const Combination& job, i64* out, std::size_t compo
 }
 
 void DeviceRing::automorphism(const i64* x, i64* out, std::size_t count, u64 galois) const {
-    device::AutomorphismJob job{device_limbs_, rows({0}), words(x), words(out), log_n_, galois, false};
+    device::AutomorphismJob job{device_limbs_, rows({0}), words(x), words(out), log_n_,
+                                static_cast<unsigned>(galois), false};
     entries(Kernel::automorphism, count, job);
 }
 

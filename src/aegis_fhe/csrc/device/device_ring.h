@@ -64,7 +64,7 @@ class DeviceRing : public Ring {
     const device::Plan& plan(const Index& source, const Index& target) const;
     // What the last inverse stage of each row of `digits` multiplies by, for conversions to all others of `limbs`.
     const device::Constant* digit_scales(const Digits& digits, const Index& limbs) const;
-    u64 inverse_galois(u64 galois) const;
+    unsigned inverse_galois(u64 galois) const;
 
     void transform(bool forward, device::TransformJob job, u64* between, std::size_t between_step) const;
     template <class Job>

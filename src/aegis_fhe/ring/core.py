@@ -65,6 +65,11 @@ class RingCore:
             return self
         return type(self)(self.degree, self.moduli, native.available_paths()[0])
 
+    @property
+    def off_host(self) -> bool:
+        """Whether a GPU's kernels do the work, real, emulated or left out."""
+        return native.off_host(self.path)
+
     def place(self, x: Tensor) -> Tensor:
         """x where this ring's tensors lie: itself, or a copy there."""
         return x if x.device == self.device else x.to(self.device, non_blocking=True)

@@ -51,6 +51,16 @@ class DryRing(Ring):
         self._on_gpu, self._native = on_gpu, self._operations(on_gpu)
         self._smaller = {}
 
+    @property
+    def off_host(self) -> bool:
+        """Whether it is a GPU's work that is left out."""
+        return self._on_gpu
+
+    @property
+    def host(self) -> DryRing:
+        """Itself: it touches no secret."""
+        return self
+
     def periodic_expand(self, values: Tensor) -> Tensor:
         """Memory of the expanded values."""
         return self.arena.empty((*values.shape[:-1], self.degree))

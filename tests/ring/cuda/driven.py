@@ -11,13 +11,12 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from ring.test_paths import moduli_for, operations  # noqa: E402
-
-from aegis_fhe.ckks import EvaluationKeys, Evaluator, KeyRequest, SlotVector, presets  # noqa: E402
-from aegis_fhe.ckks.secret import SecretKey, decrypt, encrypt, evaluation_keys  # noqa: E402
-from aegis_fhe.ring import Ring, _kernels  # noqa: E402
-from aegis_fhe.ring.cuda import device as devices  # noqa: E402
-from aegis_fhe.ring.cuda.arena import CudaArena  # noqa: E402
+from aegis_fhe.ckks import EvaluationKeys, Evaluator, KeyRequest, SlotVector, presets
+from aegis_fhe.ckks.secret import SecretKey, decrypt, encrypt, evaluation_keys
+from aegis_fhe.ring import Ring, _kernels
+from aegis_fhe.ring.cuda import device as devices
+from aegis_fhe.ring.cuda.arena import CudaArena
+from ring.test_paths import moduli_for, operations
 
 FAKE = ctypes.CDLL("libcuda.so.1")
 STREAM = 7

@@ -63,9 +63,7 @@ def test_a_program_has_the_bits_of_the_host(driver: Path) -> None:
         ({"FAKE_LAUNCH": "209"}, "kernel entrywise on cuda:0: no kernel image is available (CUDA error 209)"),
     ],
 )
-def test_a_refusal_is_told_in_the_drivers_words(
-    driver: Path, failures: dict[str, str], message: str
-) -> None:
+def test_a_refusal_is_told_in_the_drivers_words(driver: Path, failures: dict[str, str], message: str) -> None:
     done = driven(driver, "refusal", **failures)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == message

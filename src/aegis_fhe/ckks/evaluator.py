@@ -13,6 +13,7 @@ from aegis_fhe.ckks.ciphertext import Ciphertext
 from aegis_fhe.ckks.expanded_keys import EXPANDED_BYTES, ExpandedKeys
 from aegis_fhe.ckks.key_request import CONJUGATION, RELINEARISATION, KeyRequest
 from aegis_fhe.ckks.keys import EvaluationKeys, KeySwitchKey
+from aegis_fhe.ckks.offloaded_keys import OffloadedKeys
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.ckks.plain_products import PlainProducts
 from aegis_fhe.ckks.shared_keys import AT_ONCE, switched_together
@@ -41,7 +42,11 @@ class Evaluator(PlainProducts):
                 "the evaluation keys were made for other parameters: generate them anew for these"
             )
         self.keys = keys
-        self.expanded = ExpandedKeys(expanded_bytes)
+        ring = params.ring
+        off_host = ring.off_host
+        self.expanded = (
+            OffloadedKeys(ring.copies, expanded_bytes) if off_host else ExpandedKeys(expanded_bytes)
+        )
 
     def relinearize(self, x: Ciphertext) -> Ciphertext:
         """3 components -> 2, same message, level and scale; a 2-component ciphertext returns as it is.

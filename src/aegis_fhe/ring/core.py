@@ -44,7 +44,8 @@ class RingCore:
         kernels = native.choose_path(path)
         roots = [root_of_unity(q, degree) for q in self.moduli]
         built = engine.build(self.log_degree, self.moduli, roots, kernels, arena)
-        self.arena, self.device, self._native = built.arena, built.device, built.operations
+        self.arena, self.copies = built.arena, built.copies
+        self.device, self._native = built.device, built.operations
         self._on_cpu = self.device.type == "cpu"
 
     @property

@@ -9,6 +9,7 @@ import torch
 
 from aegis_fhe.ring import _kernels, native
 from aegis_fhe.ring.arena import Arena
+from aegis_fhe.ring.copies import Copies
 
 # Of an emulated GPU: log2 of the values that a pass of a transform takes (two passes from N = 2^9 on), and
 # whether the threads of a phase run in the other order.
@@ -17,11 +18,14 @@ EMULATED_TILE, EMULATED_BACKWARDS = 8, False
 
 @dataclass(frozen=True)
 class Engine:
-    """The native operations of one ring, where their tensors lie and where new ones come from."""
+    """The native operations of one ring, where their tensors lie, where new ones come from, and how others
+    get there.
+    """
 
     operations: _kernels.Ring
     device: torch.device
     arena: Arena
+    copies: Copies
 
 
 def build(
@@ -30,11 +34,13 @@ def build(
     """The engine of a path that `native.choose_path` knows; results and scratch come from the arena."""
     if native.on_gpu(path):
         from aegis_fhe.ring.cuda.arena import CudaArena
+        from aegis_fhe.ring.cuda.copies import CudaCopies
         from aegis_fhe.ring.cuda.device import check_device, open_device
 
         device = check_device(path)
         own = arena if isinstance(arena, CudaArena) else CudaArena(device)
-        return Engine(open_device(device).operations(log_degree, moduli, roots, own), device, own)
+        operations = open_device(device).operations(log_degree, moduli, roots, own)
+        return Engine(operations, device, own, CudaCopies(own))
     memory = Arena() if arena is None else arena
     if native.off_host(path):
         words = path.endswith("words")
@@ -43,4 +49,4 @@ def build(
         )
     else:
         operations = _kernels.Ring(log_degree, moduli, roots, path, memory.native)
-    return Engine(operations, torch.device("cpu"), memory)
+    return Engine(operations, torch.device("cpu"), memory, Copies(memory))

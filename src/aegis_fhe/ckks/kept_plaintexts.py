@@ -24,10 +24,16 @@ class KeptPlaintexts(Plaintexts):
         super().__init__(params)
         self.limit_bytes = limit_bytes
         self.kept_bytes = 0
+        self._refused = False
         self._rows: dict[Hashable, Rows] = {}
         self._lasting: set[SlotVector] = set()
         self._blocks: dict[tuple[Hashable, ...], list[Tensor]] = {}
         self._residues: dict[tuple[SlotVector, float, tuple[int, ...]], Tensor] = {}
+
+    @property
+    def settled(self) -> bool:
+        """Whether there was room for all so far."""
+        return not self._refused
 
     def lasting(self, circuit: Hashable, make: Callable[[], Rows]) -> Rows:
         """Those of the first call of this circuit."""
@@ -64,6 +70,7 @@ class KeptPlaintexts(Plaintexts):
     def _room(self, size: int) -> bool:
         """Whether so much more is kept; counts it."""
         if self.kept_bytes + size > self.limit_bytes:
+            self._refused = True
             return False
         self.kept_bytes += size
         return True

@@ -44,7 +44,7 @@ class RingCore:
         kernels = native.choose_path(path)
         roots = [root_of_unity(q, degree) for q in self.moduli]
         built = engine.build(self.log_degree, self.moduli, roots, kernels, arena)
-        self.arena, self.copies = built.arena, built.copies
+        self.arena, self.copies, self.calls = built.arena, built.copies, built.calls
         self.device, self._native = built.device, built.operations
         self._on_cpu = self.device.type == "cpu"
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from aegis_fhe.ring import _kernels, native
 from aegis_fhe.ring.arena import Arena
+from aegis_fhe.ring.calls import Calls
 from aegis_fhe.ring.copies import Copies
 from aegis_fhe.ring.ring import Ring
 
@@ -48,7 +49,8 @@ class DryRing(Ring):
         self.degree, self.log_degree = degree, degree.bit_length() - 1
         self.moduli = tuple(moduli)
         self.arena = DryArena() if arena is None else arena
-        self.copies, self.device, self._on_cpu = Copies(self.arena), torch.device("cpu"), True
+        self.copies, self.calls = Copies(self.arena), Calls
+        self.device, self._on_cpu = torch.device("cpu"), True
         self._on_gpu, self._native = on_gpu, self._operations(on_gpu)
         self._smaller = {}
 

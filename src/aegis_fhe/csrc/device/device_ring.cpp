@@ -71,36 +71,29 @@ void DeviceRing::transform(bool forward, device::TransformJob job, u64* between,
     launcher_->run(kernel, grid, second);
 }
 
-void DeviceRing::ntt(const i64* x, i64* out, std::size_t outer, const Index& limbs) const {
+void DeviceRing::transform_all(bool forward, device::Source source, const i64* x, i64* out, std::size_t outer,
+                               const Index& limbs) const {
     device::TransformJob job{};
     job.rows = rows(limbs);
     job.polynomials = outer;
+    job.source = source;
     job.in = words(x);
     job.out = words(out);
-    job.in_step = job.out_step = limbs.size() * degree();
-    transform(true, job, job.out, job.out_step);
+    job.out_step = limbs.size() * degree();
+    job.in_step = source == device::Source::kSigned ? degree() : job.out_step;
+    transform(forward, job, job.out, job.out_step);
+}
+
+void DeviceRing::ntt(const i64* x, i64* out, std::size_t outer, const Index& limbs) const {
+    transform_all(true, device::Source::kResidues, x, out, outer, limbs);
 }
 
 void DeviceRing::intt(const i64* x, i64* out, std::size_t outer, const Index& limbs) const {
-    device::TransformJob job{};
-    job.rows = rows(limbs);
-    job.polynomials = outer;
-    job.in = words(x);
-    job.out = words(out);
-    job.in_step = job.out_step = limbs.size() * degree();
-    transform(false, job, job.out, job.out_step);
+    transform_all(false, device::Source::kResidues, x, out, outer, limbs);
 }
 
 void DeviceRing::from_signed_ntt(const i64* coefficients, i64* out, std::size_t outer, const Index& limbs) const {
-    device::TransformJob job{};
-    job.rows = rows(limbs);
-    job.polynomials = outer;
-    job.in = words(coefficients);
-    job.out = words(out);
-    job.in_step = degree();
-    job.out_step = limbs.size() * degree();
-    job.source = device::Source::kSigned;
-    transform(true, job, job.out, job.out_step);
+    transform_all(true, device::Source::kSigned, coefficients, out, outer, limbs);
 }
 
 void DeviceRing::from_signed(const i64* coefficients, i64* out, std::size_t outer, const Index& limbs) const {

@@ -61,7 +61,7 @@ def test_a_layer_is_planned_replayed_and_recorded(aegis: Aegis, tmp_path: Path):
     printed = " ".join(answer.out.split())
     assert f"{row['speedup']['2']:.3f}" in printed
     assert f"{100 * row['efficiency']['2']:.1f} %" in printed
-    for text in ("Projection: one layer of 32 tokens", "over a100-nvlink", "not measured", "INSECURE"):
+    for text in ("Projection: one layer of 32 tokens", "one by one, a100-nvlink", "not measured", "INSECURE"):
         assert text in printed, text
 
 

@@ -27,8 +27,8 @@ from aegis_fhe.placement.plan_file import StoredPlan, read_plan_file
 from aegis_fhe.placement.planned_layer import PlannedLayer
 
 DEGREES = range(11, 15)
-SECONDS = ("devices", "mesh", "computed", "projected", "priced", "speed-up", "efficiency", "waiting")
-BYTES = ("devices", "plan", "held at most", "predicted", "received", "sent")
+SECONDS = ("devices", "computed", "projected", "priced", "speed-up", "efficiency", "waiting")
+BYTES = ("devices", "mesh", "plan", "held at most", "predicted", "received", "sent")
 
 
 def bench_replay(
@@ -107,8 +107,8 @@ def _read(plans: Sequence[Path]) -> list[tuple[StoredPlan, PlannedLayer]]:
 def _print(facts: Mapping[str, Any], security: str) -> None:
     console, worlds = Console(), facts["worlds"]
     title = (
-        f"Projection: one layer of {facts['tokens']} tokens, N = 2^{facts['log_n']}, each device's share "
-        f"measured here, over {facts['link']}"
+        f"Projection: one layer of {facts['tokens']} tokens, N = 2^{facts['log_n']}, ranks measured one by "
+        f"one, {facts['link']}"
     )
     console.print(results_table(title, SECONDS, [_seconds(facts, world) for world in worlds]))
     console.print(results_table("Measured: memory and bytes", BYTES, [_bytes(world) for world in worlds]))
@@ -122,7 +122,6 @@ def _seconds(facts: Mapping[str, Any], world: Mapping[str, Any]) -> tuple[str, .
     size = str(world["devices"])
     return (
         size,
-        f"{world['mesh'][0]} x {world['mesh'][1]}",
         format_seconds(max(world["computing"])),
         format_seconds(world["seconds"]),
         format_seconds(world["predicted_seconds"]),
@@ -138,6 +137,7 @@ def _bytes(world: Mapping[str, Any]) -> tuple[str, ...]:
     moved = (max(world[kind]) for kind in ("received_bytes", "sent_bytes"))
     return (
         str(world["devices"]),
+        f"{world['mesh'][0]} x {world['mesh'][1]}",
         world["rendering"],
         *map(format_bytes, (held, predicted, *moved)),
     )

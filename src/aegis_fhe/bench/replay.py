@@ -6,12 +6,13 @@ memory are measured; how devices wait for each other and for links is projected,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import median
 from typing import Any
 
+from aegis_fhe.bench.device_calibration import clock
 from aegis_fhe.bench.planned_run import DrawnProgram
 from aegis_fhe.bench.ring_benchmark import threads_set
 from aegis_fhe.bench.scaling import Say
@@ -85,12 +86,14 @@ class ReplayedWorld:
     def run(self, *, threads: int, say: Say) -> None:
         """Every rank once more. Raises LedgerError where it received other bytes than were predicted."""
         with threads_set(threads):
-            found = [self._replayed(rank, say) for rank in range(self.devices)]
+            found = [self._replayed(rank, clock(threads), say) for rank in range(self.devices)]
         check_bytes(self.drawn.planned.prediction.traffic.received, [one.received for one in found])
         self.runs.append(found)
 
-    def _replayed(self, rank: int, say: Say) -> RankRun:
-        """With a ring, and so an arena, of its own, which is gone when it returns."""
+    def _replayed(self, rank: int, now: Callable[[], float], say: Say) -> RankRun:
+        """With a ring, and so an arena, of its own, which is gone when it returns. now: the clock by which
+        kernels are priced, which for one thread is the processor's.
+        """
         layer, stored = self.drawn.layer, self.drawn.stored
         found = replay_rank(
             self.drawn.planned.mesh,
@@ -100,6 +103,7 @@ class ReplayedWorld:
             self.inputs,
             layer.context(stored.tokens),
             reserved_bytes=stored.memory["activations"] + stored.memory["workspace"],
+            now=now,
         )
         run = RankRun(
             seconds=found.node_seconds,

@@ -28,7 +28,7 @@ from aegis_fhe.placement.planned_layer import PlannedLayer
 
 DEGREES = range(11, 15)
 SECONDS = ("devices", "computed", "projected", "priced", "speed-up", "efficiency", "waiting")
-BYTES = ("devices", "mesh", "plan", "held at most", "predicted", "received", "sent")
+BYTES = ("devices", "mesh", "plan", "held", "predicted", "received", "sent")
 
 
 def bench_replay(
@@ -153,8 +153,9 @@ def _lines(facts: Mapping[str, Any], security: str) -> Iterator[str]:
     measured = "as measured" if facts["link_measured"] else "as described, not measured"
     yield (
         "Measured: what every rank computes, holds and exchanges, each in turn by itself on this machine, "
-        f"{facts['threads']} thread(s), medians of {facts['runs']} run(s) of each node. Bytes were those of "
-        "the plan. Computed, held, received, sent: of the device with most."
+        f"{facts['threads']} thread(s), medians of {facts['runs']} run(s) of each node; of one thread the "
+        "processor's seconds, as kernels are priced. Bytes were those of the plan. Computed, held, received, "
+        "sent: of the device with most."
     )
     yield (
         f"Projected: how devices wait for each other, on {facts['link']} ({measured}), in the order of the "

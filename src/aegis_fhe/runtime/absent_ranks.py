@@ -11,6 +11,7 @@ uniformly, as a ciphertext's are: zeros take a processor less power, so that it 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -19,10 +20,18 @@ from torch import Tensor
 class AbsentRanks:
     """A `Carrier`. Blocks [..., N] on `device`, of residues below `modulus`, the same in each run.
 
-    seconds: what writing took so far, which in a real run links do while the device computes.
+    seconds: what writing took so far by the clock `now`, which in a real run links do while the device
+    computes.
     """
 
-    def __init__(self, degree: int, modulus: int, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        degree: int,
+        modulus: int,
+        device: torch.device | str = "cpu",
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.now = now
         generator = torch.Generator().manual_seed(degree)
         self._row = torch.randint(modulus, (degree,), generator=generator).to(device)
         self.seconds = 0.0
@@ -34,10 +43,10 @@ class AbsentRanks:
     def receive(self, block: Tensor, peer: int) -> Kept:
         """At once. The device first ends what it was given, which is time of its own."""
         finish(block.device)
-        start = time.monotonic()
+        start = self.now()
         block.copy_(self._row)
         finish(block.device)
-        self.seconds += time.monotonic() - start
+        self.seconds += self.now() - start
         return Kept(block)
 
     def close(self) -> None:

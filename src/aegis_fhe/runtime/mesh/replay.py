@@ -9,7 +9,7 @@ nothing, and its replay is the run.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -65,10 +65,13 @@ def replay_rank(
     *,
     device: torch.device | str = "cpu",
     reserved_bytes: int = 0,
+    now: Callable[[], float] = time.monotonic,
 ) -> ReplayedRank:
     """params, keys: as of `MeshDevice`. inputs: whole ciphertexts, of which the rank copies those that it
-    reads. reserved_bytes: of the arena, touched before the run. Encoding weights and drawing keys is no time
-    of a node. Raises CompatibilityError for a rank that the plan does not have, CapacityError.
+    reads. reserved_bytes: of the arena, touched before the run. now: a clock in seconds, of the processor
+    where it alone computes. Encoding weights and drawing keys is no time of a node.
+
+    Raises CompatibilityError for a rank that the plan does not have, CapacityError.
     """
     mesh = program.schedule.mesh
     if not 0 <= rank < mesh.world_size:
@@ -76,7 +79,7 @@ def replay_rank(
             f"rank {rank} of a plan for {mesh.tokens} x {mesh.limbs} devices: it has ranks 0 to "
             f"{mesh.world_size - 1}"
         )
-    absent = AbsentRanks(params.degree, min(*params.q, *params.p), device)
+    absent = AbsentRanks(params.degree, min(*params.q, *params.p), device, now)
     communicators = alone_in(mesh, rank, absent, device)
     own, arena = MeshDevice(program, params, keys, communicators), params.ring.arena
     with memory_for(f"rank {rank} of {mesh.world_size}, replayed"):
@@ -129,6 +132,6 @@ class NodeClock:
             self._ended = now
 
     def _now(self) -> float:
-        """Seconds in which nothing was written."""
+        """By the clock of the absent ranks, without what they wrote."""
         finish(self._device)
-        return time.monotonic() - self._absent.seconds
+        return self._absent.now() - self._absent.seconds

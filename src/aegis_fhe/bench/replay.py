@@ -127,18 +127,20 @@ class ReplayedWorld:
         ]
 
     @property
-    def projected(self) -> Timeline:
-        """Of the last group, its nodes as measured, over the links that the plan was made for."""
+    def projected(self) -> list[Timeline]:
+        """Of every group, its nodes as measured, over the links that the plan was made for."""
         planned = self.drawn.planned
         seconds = replayed_seconds(planned.prediction.plan, self.node_seconds)
-        return max(planned.timelines_with(seconds, planned.machine.network), key=lambda one: one.seconds)
+        return planned.timelines_with(seconds, planned.machine.network)
 
     def facts(self) -> dict[str, Any]:
-        """seconds, waiting, stages: projected, of the last group; the others by rank: computing and written
-        seconds measured, medians over turns; bytes and memory, which are those of every turn.
+        """seconds, waiting, stages: projected, of the group that is last, beside what is predicted of it; the
+        others by rank: computing and written seconds measured, medians over turns; bytes and memory, which
+        are those of every turn.
         """
-        planned, found = self.drawn.planned, self.projected
-        predicted = max(planned.timelines, key=lambda one: one.seconds)
+        planned, every = self.drawn.planned, self.projected
+        last = max(range(len(every)), key=lambda group: every[group].seconds)
+        found, predicted = every[last], planned.timelines[last]
         mesh = planned.mesh.schedule.mesh
         return {
             "devices": self.devices,
@@ -146,7 +148,7 @@ class ReplayedWorld:
             "mesh": [mesh.tokens, mesh.limbs],
             "link": planned.machine.network.name,
             "seconds": found.seconds,
-            "predicted_seconds": predicted.seconds,
+            "predicted_seconds": max(one.seconds for one in planned.timelines),
             "waiting": sum(found.exposed.values()) / found.seconds,
             "predicted_waiting": sum(predicted.exposed.values()) / predicted.seconds,
             "computing": [sum(own.values()) for own in self.node_seconds],

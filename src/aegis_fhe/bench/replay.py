@@ -55,8 +55,8 @@ class ReplayedWorld:
     """
 
     drawn: DrawnProgram
-    kernels: str | None = None
     runs: list[list[RankRun]] = field(default_factory=list)
+    kernels: str | None = None
 
     @property
     def devices(self) -> int:

@@ -54,7 +54,7 @@ def bench_replay(
     replayed = []
     for stored, layer in found:
         require_room(stored, at_once=1, kernels=device)
-        replayed.append(ReplayedWorld(DrawnProgram.of(stored, layer, seed=1), device))
+        replayed.append(ReplayedWorld(DrawnProgram.of(stored, layer, seed=1), kernels=device))
     (stored, layer), params = found[0], found[0][1].bootstrap.params
     facts = {
         "log_n": params.log_degree,

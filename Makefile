@@ -3,6 +3,10 @@
 #   make demo     install into .venv, then run `aegis demo` (options: make demo ARGS="--devices 2")
 #   make test     install with the test tools, then run everything that must pass
 #
+# and a third for a machine with a GPU:
+#
+#   make gpu-check    everything that only a GPU can show: its kernels, its times (rehearsal: see tests/gpu_check.py)
+#
 # Python files are installed editable: a change takes effect at once. The stamps below make `make` reinstall only when
 # the native sources, the build description or the pinned versions change. CONTRIBUTING.md says why.
 
@@ -17,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 BUILD_INPUTS := pyproject.toml constraints.txt $(wildcard CMakeLists.txt) \
                 $(shell find src/aegis_fhe/csrc -type f 2>/dev/null)
 
-.PHONY: help demo test check sanitize format clean
+.PHONY: help demo test check sanitize gpu-check format clean
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -52,6 +56,15 @@ $(CHECKED)/.built: $(VENV)/.created $(BUILD_INPUTS)
 	@CXX="$(CXX)" $(PIP) --no-deps --upgrade --target $(CHECKED)/site . \
 	    -C cmake.define.AEGIS_SANITIZE=ON -C cmake.build-type=RelWithDebInfo -C install.strip=false \
 	    -C build-dir=$(CHECKED)/cmake
+	@touch $@
+
+# NVRTC and what calls it come by the extra; torch must be a build for CUDA, and says so where it is not.
+gpu-check: $(VENV)/.cuda
+	@$(BIN)/python tests/gpu_check.py $(ARGS)
+
+$(VENV)/.cuda: $(VENV)/.test
+	@echo "make: installing what compiles the kernels of a GPU"
+	@$(PIP) 'aegis-fhe[cuda]'
 	@touch $@
 
 format: $(VENV)/.test

@@ -1,7 +1,8 @@
 """`pytest --kernel-path portable`: tests on that path, also in the workers that tests start.
 
 It takes the place of the best path, in this process: a Ring that names no path gets it, and a job names the
-path of its parent's choice to its workers. Tests that name paths themselves keep them.
+path of its parent's choice to its workers. Tests that name paths themselves keep them. Path "stand-in-gpu" is
+"cuda" on a device that this machine's memory stands in for (`stand_in_gpu`), in this process alone.
 """
 
 from __future__ import annotations
@@ -29,12 +30,17 @@ def pytest_configure(config: pytest.Config) -> None:
     from aegis_fhe.errors import ParameterError
     from aegis_fhe.ring import native
 
+    patch = pytest.MonkeyPatch()
+    config.add_cleanup(patch.undo)
+    if path == "stand-in-gpu":
+        from stand_in_gpu import stand_in
+
+        stand_in(patch)
+        path = "cuda"
     try:
         chosen = native.choose_path(path)
     except ParameterError as error:
         raise pytest.UsageError(str(error)) from error
-    patch = pytest.MonkeyPatch()
-    config.add_cleanup(patch.undo)
     patch.setattr(native, "default_path", lambda: chosen)
 
 

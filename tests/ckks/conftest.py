@@ -36,23 +36,25 @@ class Client:
         return decrypt(self.secret, ciphertext).values
 
     def phase(self, ciphertext: Ciphertext) -> torch.Tensor:
-        """c_0 + c_1 s (+ c_2 s^2), every limb, coefficient domain."""
-        ring, limbs = self.params.ring, self.params.q_limbs(ciphertext.level)
-        total = ciphertext.parts[-1]
-        for part in reversed(ciphertext.parts[:-1].unbind(0)):
+        """c_0 + c_1 s (+ c_2 s^2), every limb, coefficient domain; on the host, where the secret is."""
+        ring, limbs = self.params.ring.host, self.params.q_limbs(ciphertext.level)
+        parts = ciphertext.parts.cpu()
+        total = parts[-1]
+        for part in reversed(parts[:-1].unbind(0)):
             total = ring.add(ring.mul(total, self.secret.values[: len(limbs)], limbs), part, limbs)
         return ring.intt(total, limbs)
 
     def integers(self, phase: torch.Tensor) -> np.ndarray:
         """The centred Python integers of a coefficient-domain polynomial."""
         return np.array(
-            self.params.ring.to_integers(phase, self.params.q_limbs(phase.shape[0] - 1)), dtype=object
+            self.params.ring.host.to_integers(phase.cpu(), self.params.q_limbs(phase.shape[0] - 1)),
+            dtype=object,
         )
 
     def difference(self, x: torch.Tensor, y: torch.Tensor) -> np.ndarray:
         """x - y of two coefficient-domain polynomials, as float64 [N]."""
         limbs = self.params.q_limbs(x.shape[0] - 1)
-        return self.integers(self.params.ring.sub(x, y, limbs)).astype(np.float64)
+        return self.integers(self.params.ring.host.sub(x.cpu(), y.cpu(), limbs)).astype(np.float64)
 
     def random(
         self, rng: np.random.Generator, count: int | None = None, imaginary: bool = True

@@ -37,7 +37,7 @@ def secret(params: Parameters) -> SecretKey:
 def integers(secret: SecretKey, x: Ciphertext) -> np.ndarray:
     """The centred coefficients of c_0 + c_1 s, as Python integers."""
     ring, limbs = secret.params.ring, secret.params.q_limbs(x.level)
-    s = secret.values[: len(limbs)]
+    s = ring.place(secret.values[: len(limbs)])
     plain = ring.add(x.parts[0], ring.mul(x.parts[1], s, limbs), limbs)
     return np.array(ring.to_integers(ring.intt(plain, limbs), limbs), dtype=object)
 

@@ -57,7 +57,9 @@ def test_rotating_last_equals_rotating_first_bit_for_bit(client, rng):
     key, limbs = client.evaluator.keys.rotations[galois], key_limbs(p, 3)
     c0, c1 = ring.automorphism(x.parts, galois)
     digits = elementary.whole(keyswitch.decompose(p, c1))
-    halves = [ring.dot(digits, list(ring.automorphism(half, galois)), limbs) for half in (key.b, key.a)]
+    halves = [
+        ring.dot(digits, list(ring.automorphism(half, galois)), limbs) for half in (key.halves.b, key.a)
+    ]
     first = keyswitch.mod_down(p, torch.stack(halves))
     ring.add(first[0], c0, p.q_limbs(3), out=first[0])
     assert torch.equal(first, client.evaluator.rotate(x, 5).parts)
@@ -115,10 +117,10 @@ def test_key_equation(client):
     p, ring = client.params, client.params.ring
     key = generate_key(client.secret, KeyRequest("relin", 2))
     limbs = key_limbs(p, 2)
-    s = client.secret.values[list(limbs)]
+    s = client.params.ring.place(client.secret.values[list(limbs)])
     square = ring.mul_scalar(ring.mul(s, s, limbs), [math.prod(p.p)] * len(limbs), limbs)
     for j, rows in enumerate(p.digits(2)):
-        rest = ring.add(key.b[j], ring.mul(key.a[j], s, limbs), limbs)
+        rest = ring.add(ring.place(key.b[j]), ring.mul(key.a[j], s, limbs), limbs)
         gadget = torch.zeros_like(rest)
         gadget[rows[0] : rows[-1] + 1] = square[rows[0] : rows[-1] + 1]
         error = ring.to_integers(ring.intt(ring.sub(rest, gadget, limbs), limbs), limbs)

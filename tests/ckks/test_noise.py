@@ -134,7 +134,7 @@ def test_rotation(tight, rng):
     p, errors = tight.params, []
     for values in messages(tight, rng):
         x = tight.encrypt(values)
-        phase = p.ring.automorphism_coefficients(tight.phase(x), 5, p.q_limbs(3))
+        phase = p.ring.host.automorphism_coefficients(tight.phase(x), 5, p.q_limbs(3))
         errors.append(tight.difference(tight.phase(tight.evaluator.rotate(x, 1)), phase))
     assert_std(errors, noise.key_switch_noise(p, 3))
 
@@ -157,10 +157,10 @@ def test_double_hoisted_sum_rounds_once(tight, rng):
     limbs = p.q_limbs(3)
     for values in messages(tight, rng):
         x, y = tight.encrypt(values), tight.encrypt(values)
-        one = p.ring.automorphism_coefficients(tight.phase(x), 5, limbs)
-        two = p.ring.automorphism_coefficients(tight.phase(y), 25, limbs)
+        one = p.ring.host.automorphism_coefficients(tight.phase(x), 5, limbs)
+        two = p.ring.host.automorphism_coefficients(tight.phase(y), 25, limbs)
         total = tight.phase(tight.evaluator.rotate_sum([x, y], [1, 2]))
-        errors.append(tight.difference(total, p.ring.add(one, two, limbs)))
+        errors.append(tight.difference(total, p.ring.host.add(one, two, limbs)))
     product = noise.key_product_noise(p, 3)
     assert_std(errors, noise.sum_noise(product, product, noise.mod_down_noise(p)))
     assert_std(errors, noise.rotate_sum_noise(p, 3, 2))

@@ -68,7 +68,7 @@ def test_a_key_hides_its_source_behind_small_errors():
     ring, special = params.ring, math.prod(params.p)
     for request in (KeyRequest(3, 3), KeyRequest(3, 1), KeyRequest("relin", 2), KeyRequest("conj", 0)):
         limbs = key_limbs(params, request.level)
-        s = secret.values[list(limbs)]
+        s = ring.place(secret.values[list(limbs)])
         galois = request.galois(params.degree)
         inverse = 1 if galois is None else pow(galois, -1, 2 * params.degree)
         s_in, s_out = (ring.mul(s, s, limbs), s) if galois is None else (s, ring.automorphism(s, inverse))
@@ -76,7 +76,9 @@ def test_a_key_hides_its_source_behind_small_errors():
         for j, digit in enumerate(params.digits(request.level)):
             gadget = [special if limb in digit else 0 for limb in limbs]
             lifted = ring.mul_scalar(s_in, gadget, limbs)
-            error = ring.sub(ring.add(key.b[j], ring.mul(key.a[j], s_out, limbs), limbs), lifted, limbs)
+            error = ring.sub(
+                ring.add(ring.place(key.b[j]), ring.mul(key.a[j], s_out, limbs), limbs), lifted, limbs
+            )
             values = np.array(ring.to_integers(ring.intt(error, limbs), limbs))
             assert np.abs(values).max() < 10 * 3.19
             assert abs(values.astype(float).std() / 3.19 - 1) < 6 / np.sqrt(2 * params.degree)

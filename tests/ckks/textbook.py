@@ -52,8 +52,8 @@ def rotated_sum(
     ring, level = params.ring, min(x.level for x in xs)
     limbs = params.q_limbs(level)
     shape = (2, level + 1, params.degree)
-    in_qp = torch.zeros((2, len(key_limbs(params, level)), params.degree), dtype=torch.int64)
-    rest = torch.zeros(shape, dtype=torch.int64)
+    in_qp = ring.arena.zeros((2, len(key_limbs(params, level)), params.degree))
+    rest = ring.arena.zeros(shape)
     for x, step in zip(xs, steps, strict=True):
         parts = x.parts[:, : level + 1].contiguous()
         if step == 0:
@@ -80,4 +80,4 @@ def divided_once(params: Parameters, in_qp: Tensor) -> Tensor:
     ]
     kept = params.q_limbs(level - 1)
     residues = torch.tensor([[[v % params.q[i] for v in values] for i in kept] for values in rounded])
-    return params.ring.ntt(residues, kept)
+    return params.ring.ntt(params.ring.place(residues), kept)

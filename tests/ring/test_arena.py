@@ -12,8 +12,10 @@ import pytest
 import torch
 
 from aegis_fhe.errors import CapacityError
-from aegis_fhe.ring import Ring, find_primes
+from aegis_fhe.ring import find_primes
 from aegis_fhe.ring.arena import Arena
+
+from .rings import Ring, strides_matter
 
 MIB = 1 << 20
 SHAPE = (3, 5, 65536)  # 7.5 MiB
@@ -304,6 +306,7 @@ def test_operations_of_a_ring_allocate_nothing_new():
     assert ring.arena.bytes().in_use == 0
 
 
+@strides_matter
 def test_rings_have_arenas_of_their_own_or_share_a_given_one():
     primes = find_primes(45, 1 << 13, 2)
     shared = Arena()

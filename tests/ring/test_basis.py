@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from aegis_fhe.errors import LayoutError, ParameterError
-from aegis_fhe.ring import Ring, find_primes, native
+from aegis_fhe.ring import find_primes
 
 from . import oracle
+from .rings import EVERY_PATH, Ring
 
 DEGREE = 32
 MODULI = find_primes(50, DEGREE, 4) + find_primes(40, DEGREE, 6) + find_primes(30, DEGREE, 2)
 ROUNDS = zip(*(find_primes(bits, DEGREE, 11) for bits in (50, 24, 37)), strict=True)
 MANY = tuple(q for some in ROUNDS for q in some)
-PATHS = (*native.available_paths(), *native.EMULATED)
 SPLITS = [((0,), (4, 5)), ((4, 5, 6), (0, 1, 11)), ((0, 5, 10), (1, 2, 3, 4)), (tuple(range(9)), (9, 10, 11))]
 
 
@@ -28,7 +28,7 @@ def edge_values(moduli: list[int], count: int) -> list[int]:
     return [near[i % len(near)] for i in range(count)]
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", EVERY_PATH)
 @pytest.mark.parametrize(("src", "dst"), SPLITS)
 def test_convert_is_exact_and_centred(path: str, src: tuple[int, ...], dst: tuple[int, ...]) -> None:
     ring = Ring(DEGREE, MODULI, path)
@@ -55,7 +55,7 @@ def near_half(moduli: tuple[int, ...], count: int) -> list[int]:
     return values
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", EVERY_PATH)
 def test_convert_where_the_fraction_is_next_to_one_half(path: str) -> None:
     """Every number of sources up to 30, of 50, 24 and 37 bits."""
     ring, dst = Ring(DEGREE, MANY, path), (30, 31, 32)
@@ -68,7 +68,7 @@ def test_convert_where_the_fraction_is_next_to_one_half(path: str) -> None:
             assert torch.equal(got, oracle.residues(some, MANY[30:])), sources
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", EVERY_PATH)
 def test_convert_does_not_depend_on_the_order_of_limbs(path: str) -> None:
     ring, src, dst = Ring(DEGREE, MODULI, path), (0, 3, 5, 7, 8), (1, 9)
     source = [MODULI[i] for i in src]
@@ -88,7 +88,7 @@ def test_convert_of_many_coefficients_in_blocks() -> None:
         assert torch.equal(got[part], oracle.residues(oracle.centred(x[part], moduli[:3]), moduli[3:]))
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", EVERY_PATH)
 @pytest.mark.parametrize(
     ("keep", "drop"), [((0,), (1,)), ((0, 4, 10), (5, 6)), ((4, 5, 6, 7), (0, 1, 2, 3, 8))]
 )

@@ -9,10 +9,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from aegis_fhe.ring import Ring, engine, find_primes, native, sampling
+from aegis_fhe.ring import engine, find_primes, native, sampling
 from aegis_fhe.ring.keyswitching import KeyHalves, SwitchOperand
 
 from . import oracle
+from .rings import Ring
 from .test_paths import moduli_for, operations
 
 GPUS = [path for path in native.EMULATED if native.off_host(path)]

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from aegis_fhe.errors import LayoutError, ParameterError
-from aegis_fhe.ring import Ring, find_primes, native
+from aegis_fhe.ring import find_primes
 
 from . import oracle
+from .rings import EVERY_PATH, Ring, strides_matter
 
-PATHS = (*native.available_paths(), *native.EMULATED)
 DEGREE = 32
 MODULI = find_primes(50, DEGREE, 1) + find_primes(40, DEGREE, 1) + find_primes(20, DEGREE, 1)
 LIMBS = (0, 1, 2)
@@ -66,7 +66,7 @@ def test_dot_of_many_largest_residues() -> None:
 
 
 @pytest.mark.parametrize("terms", [2, 3, 40])
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", EVERY_PATH)
 def test_sum(terms: int, path: str) -> None:
     """Of rows longer than a block, of views of fewer limbs, and of the largest residues."""
     degree = 4096
@@ -83,7 +83,7 @@ def test_sum(terms: int, path: str) -> None:
 
 
 @pytest.mark.parametrize("terms", [1, 2, 3, 4, 9, 70])
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", EVERY_PATH)
 def test_combination(terms: int, path: str) -> None:
     """By integers of any size, of two components and three, of views, of the largest residues."""
     degree = 64
@@ -121,6 +121,7 @@ def oracle_entry(
     return total % modulus
 
 
+@strides_matter
 def test_combinations_that_are_refused() -> None:
     pair = torch.stack([X, Y])
     for wrong, cause in (
@@ -166,6 +167,7 @@ def test_wrong_tensors_are_refused(bad: torch.Tensor, cause: str) -> None:
         RING.add(X, Y, LIMBS, out=bad)
 
 
+@strides_matter
 def test_out_is_an_operand_or_apart_from_it() -> None:
     memory = torch.zeros(4, DEGREE, dtype=torch.int64)
     x, shifted = memory[:3], memory[1:]

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from aegis_fhe.errors import LayoutError
-from aegis_fhe.ring import Ring, find_primes, native
+from aegis_fhe.ring import find_primes, native
 
 from . import oracle
+from .rings import Ring, strides_matter
 
 DEGREE = 32
 MODULI = find_primes(50, DEGREE, 2) + find_primes(40, DEGREE, 2) + find_primes(20, DEGREE, 1)
@@ -107,6 +108,7 @@ def test_to_integers_is_centred_for_many_limbs() -> None:
     assert RING.to_integers(oracle.residues(values, MODULI), range(5)) == values
 
 
+@strides_matter
 def test_wrong_tensors_are_refused() -> None:
     with pytest.raises(LayoutError, match="at most 3"):
         RING.to_centred_float(oracle.random_residues(MODULI[:4], DEGREE, 1), range(4))

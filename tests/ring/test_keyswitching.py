@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from aegis_fhe.errors import LayoutError, ParameterError
-from aegis_fhe.ring import Ring, find_primes, native
+from aegis_fhe.ring import find_primes, native
 from aegis_fhe.ring.keyswitching import Digits, KeyHalves, SwitchOperand
 
 from . import elementary, oracle
+from .rings import EVERY_PATH, Ring, strides_matter
 
-PATHS = (*native.available_paths(), *native.EMULATED)
 LIMBS = (0, 4, 7, 1, 9, 5, 2, 8)  # of q: sizes mixed within a digit
 SPECIAL = (3, 6)
 SKIPPED = 2  # rows of the key between those of q and those of p: levels above that of d
@@ -114,7 +114,7 @@ def results_of(case: Case) -> dict[str, Tensor]:
     return results
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", EVERY_PATH)
 @pytest.mark.parametrize("log_degree", [3, 6, 13])
 @pytest.mark.parametrize("count", range(1, 8))
 def test_switched_together_equal_to_product_and_division_of_each(
@@ -141,7 +141,7 @@ def test_switched_together_equal_to_product_and_division_of_each(
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", EVERY_PATH)
 @pytest.mark.parametrize("log_degree", range(3, 14))
 def test_equal_to_elementary_operations(path: str, log_degree: int, threads: int) -> None:
     degree = 1 << log_degree
@@ -156,7 +156,7 @@ def test_equal_to_elementary_operations(path: str, log_degree: int, threads: int
         assert torch.equal(found[name], expected[name]), name
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", EVERY_PATH)
 @pytest.mark.parametrize("ends", DIVISIONS)
 def test_every_division_into_digits(path: str, ends: tuple[int, ...]) -> None:
     found, expected = results_of(Case.of(Ring(64, moduli_of(64), path), ends)), expected_of(64, ends)
@@ -177,7 +177,7 @@ def coefficients(ring: Ring, row: Tensor, limb: int) -> list[int]:
     return [int(x) for x in ring.intt(row[None].contiguous(), (limb,))[0]]
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", EVERY_PATH)
 @pytest.mark.parametrize("degree", [8, 32])
 def test_the_whole_key_switch_in_integers(path: str, degree: int) -> None:
     """sigma(round((sum_j d_j (b_j, a_j) + F (c_0, c_1)) / P)): centred integers d_j, schoolbook products."""
@@ -214,7 +214,7 @@ def test_the_whole_key_switch_in_integers(path: str, degree: int) -> None:
             assert quotient[c, row].tolist() == oracle.automorphism(rounded, galois, ring.moduli[limb])
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", EVERY_PATH)
 def test_digits_are_the_centred_integers(path: str) -> None:
     case = Case.of(Ring(16, moduli_of(16), path), (2, 4, 5, 6))
     all_moduli = [case.ring.moduli[limb] for limb in case.limbs]
@@ -226,7 +226,7 @@ def test_digits_are_the_centred_integers(path: str) -> None:
         assert torch.equal(case.ring.intt(digit, case.limbs), oracle.residues(values, all_moduli))
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", EVERY_PATH)
 @pytest.mark.parametrize("dropped", [1, 2, 5])
 def test_an_automorphism_comes_before_or_after_the_division(path: str, dropped: int) -> None:
     """Rounding commutes with it bit for bit, which is what lets it come last; views of lower levels too."""
@@ -295,6 +295,7 @@ def test_a_wrong_polynomial_is_refused(d: Tensor) -> None:
             RING.key_product(dataclasses.replace(DIGITS, **changed), CASE.key)
 
 
+@strides_matter
 @pytest.mark.parametrize(
     "half",
     [
@@ -348,6 +349,7 @@ def test_even_elements_are_refused() -> None:
             RING.mod_down(product, CASE.q_limbs, SPECIAL, galois=galois)
 
 
+@strides_matter
 def test_a_total_that_is_none_is_refused() -> None:
     """Of another shape, or in the memory of an operand: what it still reads would be overwritten."""
     memory = torch.zeros((3, 2, 8, 64), dtype=torch.int64)
@@ -398,7 +400,7 @@ def test_any_element_and_any_residue_survive() -> None:
     generator = random.Random(3)
     for _ in range(40):
         degree = 1 << generator.randrange(3, 9)
-        ring = Ring(degree, moduli_of(degree), generator.choice(PATHS))
+        ring = Ring(degree, moduli_of(degree), generator.choice(EVERY_PATH))
         rows = generator.randrange(1, 7)
         ends = tuple(sorted(generator.sample(range(1, rows + 1), generator.randrange(1, rows + 1))))
         case = Case.of(ring, ends)

@@ -6,17 +6,17 @@ import pytest
 import torch
 
 from aegis_fhe.errors import LayoutError, ParameterError
-from aegis_fhe.ring import Ring, find_primes, native, sampling
+from aegis_fhe.ring import find_primes, sampling
 
 from . import oracle
+from .rings import EVERY_PATH, Ring
 
 DEGREE = 64
 MODULI = find_primes(50, DEGREE, 1) + find_primes(40, DEGREE, 1) + find_primes(17, DEGREE, 1)
-PATHS = [*native.available_paths(), *native.EMULATED]
 SEED = bytes(range(32))
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", EVERY_PATH)
 @pytest.mark.parametrize("limb", range(3))
 def test_lift_row(path: str, limb: int) -> None:
     ring, q = Ring(DEGREE, MODULI, path), MODULI[limb]
@@ -31,7 +31,7 @@ def test_lift_row(path: str, limb: int) -> None:
     assert row.tolist() == [(t + factor * s) % q for t, s in zip(transformed, source.tolist(), strict=True)]
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", EVERY_PATH)
 @pytest.mark.parametrize("limb", range(3))
 def test_mask_row_with_refusals(path: str, limb: int) -> None:
     ring, q = Ring(DEGREE, MODULI, path), MODULI[limb]
@@ -47,7 +47,7 @@ def test_mask_row_with_refusals(path: str, limb: int) -> None:
     assert row.tolist() == expected
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", EVERY_PATH)
 def test_the_mask_is_that_of_uniform_row(path: str) -> None:
     degree = 4096
     ring = Ring(degree, find_primes(50, degree, 1) + find_primes(20, degree, 1), path)

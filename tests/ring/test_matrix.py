@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from aegis_fhe.errors import LayoutError, ParameterError
-from aegis_fhe.ring import Ring, find_primes, native, sampling
+from aegis_fhe.ring import find_primes, native, sampling
 
-PATHS = (*native.available_paths(), *native.EMULATED)
+from .rings import EVERY_PATH, Ring
+
 SIZES = [(1, 1, 1), (1, 9, 1), (2, 3, 4)]
 
 
@@ -30,7 +31,7 @@ def factors(ring: Ring, rows: int, columns: int, label: bytes) -> list[list[torc
     ]
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", EVERY_PATH)
 @pytest.mark.parametrize(("rows", "terms", "columns"), SIZES)
 def test_tensor_product_is_that_of_integers(path, rows, terms, columns):
     ring = ring_of(64, path)
@@ -52,7 +53,7 @@ def test_tensor_product_is_that_of_integers(path, rows, terms, columns):
                     assert out[r][s][:, limb, j].tolist() == expected
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", EVERY_PATH)
 def test_chunks_and_threads_do_not_matter(path):
     """Enough operands that a row is cut into chunks; views of more limbs; one thread and two."""
     ring = ring_of(4096, path)
@@ -78,7 +79,7 @@ def test_chunks_and_threads_do_not_matter(path):
             assert torch.equal(results[0][r][s], torch.stack(expected))
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", EVERY_PATH)
 @pytest.mark.parametrize(("rows", "terms", "columns"), SIZES)
 def test_products_are_added_to_sums(path, rows, terms, columns):
     """As one after the other, bit for bit; sums of more limbs are read as they are."""

@@ -9,12 +9,14 @@ import pytest
 import torch
 
 from aegis_fhe.errors import ParameterError
-from aegis_fhe.ring import Ring, find_primes, native, sampling
+from aegis_fhe.ring import find_primes, native, sampling
 from aegis_fhe.ring.keyswitching import KeyHalves
+from stand_in_gpu import NAME as STAND_IN
 
 from . import oracle
+from .rings import EVERY_PATH, Ring
 
-FAST = [p for p in (*native.available_paths(), *native.EMULATED) if p != "portable"]
+FAST = [p for p in EVERY_PATH if p != "portable"]
 
 
 def moduli_for(degree: int) -> tuple[int, ...]:
@@ -113,6 +115,8 @@ def test_threads_do_not_change_results() -> None:
 def test_paths_are_listed_best_first_and_the_best_is_the_default(pytestconfig: pytest.Config) -> None:
     paths = native.available_paths()
     assert paths[-1] == "portable"
-    assert Ring(16, find_primes(40, 16, 1)).path == (pytestconfig.getoption("kernel_path") or paths[0])
+    chosen = pytestconfig.getoption("kernel_path")
+    assert native.default_path() == (paths[0] if chosen is None else "cuda" if chosen == STAND_IN else chosen)
+    assert Ring(16, find_primes(40, 16, 1)).path == native.default_path()
     with pytest.raises(ParameterError, match="threads"):
         native.set_threads(0)

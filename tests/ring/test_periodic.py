@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from aegis_fhe.errors import LayoutError
-from aegis_fhe.ring import Ring, find_primes, native
+from aegis_fhe.ring import find_primes
 
 from . import oracle
+from .rings import EVERY_PATH, Ring
 
 DEGREE = 64
 MODULI = find_primes(50, DEGREE, 1) + find_primes(40, DEGREE, 2)
 LIMBS = (0, 1, 2)
-PATHS = (*native.available_paths(), *native.EMULATED)
 
 
 @pytest.mark.parametrize("period", [1, 2, 8, 32, 64])
@@ -27,7 +27,7 @@ def test_periodic_ntt_expands_to_the_full_transform(period: int) -> None:
     assert torch.equal(ring.periodic_expand(compressed), ring.ntt(ring.from_signed(full, LIMBS), LIMBS))
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", EVERY_PATH)
 @pytest.mark.parametrize("period", [1, 4, 16, 32, 64])
 @pytest.mark.parametrize(("rows", "terms", "components"), [(1, 1, 1), (4, 3, 2), (6, 9, 3)])
 def test_periodic_dot(path: str, period: int, rows: int, terms: int, components: int) -> None:
@@ -60,7 +60,7 @@ def test_periodic_dot(path: str, period: int, rows: int, terms: int, components:
         assert got[:, :, limb].tolist() == expected
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", EVERY_PATH)
 @pytest.mark.parametrize("period", [1, 4, 16, 64])
 def test_sums_of_coefficients_are_dots_of_their_values(path: str, period: int) -> None:
     ring = Ring(DEGREE, MODULI, path)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from aegis_fhe.errors import ParameterError
-from aegis_fhe.ring import Ring, find_primes
+from aegis_fhe.ring import find_primes
 from aegis_fhe.ring.primes import is_prime, root_of_unity
+
+from .rings import Ring
 
 
 def test_is_prime_agrees_with_trial_division() -> None:

@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from aegis_fhe.errors import ParameterError
-from aegis_fhe.ring import Ring, _kernels, find_primes, native, sampling
+from aegis_fhe.ring import _kernels, find_primes, native, sampling
+
+from .rings import Ring
 
 KEY = bytes(range(32))
 DEGREE = 1 << 15

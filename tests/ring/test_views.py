@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from aegis_fhe.errors import LayoutError
-from aegis_fhe.ring import Ring, find_primes
+from aegis_fhe.ring import find_primes
 
 from . import oracle
+from .rings import Ring, strides_matter
 
 DEGREE = 64
 MODULI = tuple(find_primes(45, DEGREE, 6))
@@ -49,6 +50,7 @@ def test_a_view_gives_the_bits_of_a_copy(name: str) -> None:
     assert torch.equal(operation(copies[0], VIEWS[1]), expected)
 
 
+@strides_matter
 def test_views_of_other_strides_and_types_are_refused() -> None:
     wide = torch.zeros((2, 3, 2 * DEGREE), dtype=torch.int64)
     for wrong, message in (
@@ -65,6 +67,7 @@ def test_views_of_other_strides_and_types_are_refused() -> None:
             RING.mod_down(wrong, LIMBS[:2], LIMBS[2:])
 
 
+@strides_matter
 def test_out_within_the_memory_of_a_view_is_refused() -> None:
     """Also in the gap between two components, and beyond what the entries alone would cover."""
     memory = torch.zeros((2, 6, DEGREE), dtype=torch.int64)

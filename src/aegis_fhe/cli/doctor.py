@@ -26,12 +26,21 @@ def print_table(checks: list[Check]) -> None:
 
 
 def doctor(
+    device: Annotated[
+        str | None, typer.Option(help="A kernel path, cuda or cuda:1: only say whether it runs here.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say what this machine has, what is missing, and the cure.
 
-    Exit status 0 when `aegis demo` can run here, 1 when something is missing.
+    Exit status 0 when `aegis demo` can run here, 1 when something is missing. Raises ParameterError, which
+    says what, for a device that is not here.
     """
+    if device is not None:
+        from aegis_fhe.ring import native
+
+        typer.echo(f"kernel path {native.choose_path(device)} runs here")
+        return
     checks = list(examine())
     able = all(check.status != "missing" for check in checks)
     if as_json:

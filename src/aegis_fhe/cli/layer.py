@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,8 @@ import typer
 from rich.console import Console
 
 from aegis_fhe.bench.planned_run import DrawnProgram, require_room
+from aegis_fhe.bench.result_rows import append_facts
+from aegis_fhe.cli.circumstances import circumstances
 from aegis_fhe.cli.insecure import require_secure
 from aegis_fhe.cli.layer_bar import LayerBar
 from aegis_fhe.cli.machine import usable_cores
@@ -67,6 +70,9 @@ def layer(
     timeout_s: Annotated[
         float, typer.Option("--timeout", help="Seconds that a worker waits for another.", min=1)
     ] = TIMEOUT_S,
+    output: Annotated[
+        Path | None, typer.Option(help="Append the run's facts and circumstances to this file of rows.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No word on what is being done.")] = False,
 ) -> None:
@@ -92,6 +98,9 @@ def layer(
             on_progress=bar.report,
             trace=trace,
         )
+    if output is not None:
+        params = replace(planned.bootstrap.params, kernel_path=kernels)
+        append_facts(output, [facts | circumstances("layer", params)])
     if as_json:
         typer.echo(json.dumps(facts))
     else:

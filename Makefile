@@ -32,6 +32,7 @@ demo: $(VENV)/.runtime
 test: check $(if $(ARGS),,sanitize)
 	@$(BIN)/pytest $(ARGS)
 	@$(if $(ARGS),,$(BIN)/pytest --kernel-path portable)
+	@$(if $(ARGS),,$(BIN)/pytest --kernel-path emulated-gpu -m "not best_path" tests/ckks)
 
 # The static half of `make test`: style, format, types, and the import chain.
 check: $(VENV)/.test

@@ -1,4 +1,4 @@
-"""Where tensors lie on a GPU, tried without one: operations, devices of a mesh; and mistakes are seen."""
+"""Where tensors lie on a GPU, tried without one: operations, a mesh, and that mistakes are seen."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -61,17 +62,22 @@ def with_expanded_keys(evaluator: Evaluator) -> Evaluator:
     return evaluator
 
 
+@pytest.fixture(scope="module", params=[None, "emulated-gpu"], ids=["processor", "gpu"])
+def path(request: pytest.FixtureRequest) -> str | None:
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def real() -> tuple[Evaluator, Ciphertext]:
-    params = parameters()
+def real(path: str | None) -> tuple[Evaluator, Ciphertext]:
+    params = replace(parameters(), kernel_path=path)
     secret = SecretKey.generate(params)
     keys = EvaluationKeys.collect(params, evaluation_keys(secret, requests(params)))
     return with_expanded_keys(Evaluator(params, keys)), encrypt(secret, DENSE).expand(params)
 
 
 @pytest.fixture(scope="module")
-def dry() -> tuple[Evaluator, Ciphertext]:
-    params = parameters()
+def dry(path: str | None) -> tuple[Evaluator, Ciphertext]:
+    params = replace(parameters(), kernel_path=path)
     evaluator = dry_evaluator(params, requests(params))
     return with_expanded_keys(evaluator), dry_input(evaluator.params, params.max_level, params.scale)
 

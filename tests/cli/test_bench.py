@@ -162,5 +162,5 @@ def test_bad_input_is_one_line_and_status_2(
 def test_a_benchmark_that_does_not_exist_is_one_line_and_status_2(aegis: Aegis) -> None:
     answer = aegis("bench", "sort")
     assert (answer.status, answer.out) == (2, "")
-    known = "ring, bootstrap, decoder-layer, scaling"
+    known = "ring, bootstrap, decoder-layer, scaling, replay"
     assert answer.err == f"aegis: benchmark 'sort' is unknown: choose {known}\n"

@@ -12,8 +12,8 @@ from aegis_fhe.placement.limb_traffic import RowCollective
 from aegis_fhe.placement.limbs import LimbPlacement
 from aegis_fhe.placement.mesh import Mesh
 from aegis_fhe.placement.schedule import TEAM, Assignment, Place, schedule
-from aegis_fhe.placement.timeline import Moving, Timeline, simulate, timelines
-from aegis_fhe.program.graph import Graph
+from aegis_fhe.placement.timeline import Moving, Timeline, on_all_groups, simulate, timelines
+from aegis_fhe.program.graph import Graph, Node
 
 from .test_schedule import node
 
@@ -77,10 +77,13 @@ def test_every_group_has_a_timeline_and_the_last_is_that_of_all():
         symbols={n.name: Symbol(7, 1.0) for n in NODES},
     )
     costs = {n.name: MS[n.name] / 1000 for n in NODES}
-    arguments = plan, facts, lambda n: costs[n.name], ROW_MS, LIMBS, 128
-    found = timelines(*arguments, moving="eager")
+
+    def cost(n: Node) -> float:
+        return costs[n.name]
+
+    found = timelines(plan, facts, on_all_groups(cost), ROW_MS, LIMBS, 128, moving="eager")
     assert [one.seconds * 1000 for one in found] == [pytest.approx(1 + 3 + 2), pytest.approx(1 + 20)]
-    assert simulate(*arguments, moving="eager") == found[1]
+    assert simulate(plan, facts, cost, ROW_MS, LIMBS, 128, moving="eager") == found[1]
     for one in found:
         assert sum(one.busy.values()) + sum(one.exposed.values()) == pytest.approx(one.seconds)
 

@@ -50,10 +50,14 @@ class Mail:
 
 
 class _Coming:
-    """An exchange under way: what it receives is there when it is waited for."""
+    """An exchange under way: what it receives is there when it is waited for, and until then what it sends is
+    kept, as a transport keeps it.
+    """
 
-    def __init__(self, communicator: ThreadCommunicator, entry: Entry, blocks: list[_Block]) -> None:
-        self.communicator, self.entry, self.blocks = communicator, entry, blocks
+    def __init__(
+        self, communicator: ThreadCommunicator, entry: Entry, blocks: list[_Block], kept: list[torch.Tensor]
+    ) -> None:
+        self.communicator, self.entry, self.blocks, self.kept = communicator, entry, blocks, kept
 
     def wait(self) -> dict[int, torch.Tensor]:
         found = {}
@@ -65,6 +69,7 @@ class _Coming:
                 assert (node, operation, index) == expected, (node, operation, index, expected)
                 block.copy_(sent)
             found[transfer.index] = block
+        self.kept.clear()
         self.communicator.ledger.add(replace(self.entry, end=time.time()))
         return found
 
@@ -95,7 +100,7 @@ class ThreadCommunicator(Communicator):
         control: bool = False,
     ) -> Any:
         start, sent, received = time.time(), 0, 0
-        blocks: list[_Block] = []
+        blocks, kept = list[_Block](), list[torch.Tensor]()
         for transfer in transfers:
             if transfer.source == self.rank:
                 block = self._checked(owned[transfer.index], transfer.shape, node)
@@ -104,6 +109,7 @@ class ThreadCommunicator(Communicator):
                 else:
                     mail = self._mail[self.rank, transfer.destination]
                     mail.put((node, operation, transfer.index, block.clone()))
+                    kept.append(block)
                     sent += block.nbytes
             elif transfer.destination == self.rank:
                 ticket = self._mail[transfer.source, self.rank].ticket()
@@ -120,7 +126,7 @@ class ThreadCommunicator(Communicator):
             rank=self.rank,
             control=control,
         )
-        return _Coming(self, entry, blocks)
+        return _Coming(self, entry, blocks, kept)
 
 
 def mail_of(world_size: int) -> Mails:

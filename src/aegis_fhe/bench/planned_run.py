@@ -98,16 +98,16 @@ class DrawnProgram:
         return run_facts(self, found)
 
 
-def require_room(stored: StoredPlan, kernels: str | None = None) -> None:
-    """Raises CapacityError when the devices of a plan, as processes, take more than this machine has; on GPUs
-    that is `run_plan`'s to say.
+def require_room(stored: StoredPlan, at_once: int | None = None, kernels: str | None = None) -> None:
+    """Raises CapacityError when so many devices of a plan, by default all of them, each a process, take more
+    than this machine has; on GPUs that is `run_plan`'s to say.
     """
     if kernels is not None and native.on_gpu(kernels):
         return
-    each = sum(stored.memory.values())
+    each, devices = sum(stored.memory.values()), stored.devices if at_once is None else at_once
     require_memory(
-        (each + PROCESS_BYTES) * stored.devices,
-        f"to run {stored.devices} devices of {each / 2**30:.2f} GiB, as the plan predicts, on one machine, "
+        (each + PROCESS_BYTES) * devices,
+        f"to run {devices} devices of {each / 2**30:.2f} GiB, as the plan predicts, on one machine, "
         f"each in a process that takes {PROCESS_BYTES / 2**30:.2f} GiB itself,",
         available=available_bytes(),
         cure="run it where there is more memory, or plan for fewer devices or a shorter text",

@@ -19,6 +19,7 @@ from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan
 from aegis_fhe.placement.compare import AEGIS, Comparison
 from aegis_fhe.placement.evaluate import Evaluation, Machine
 from aegis_fhe.placement.model_shapes import MODELS
+from aegis_fhe.placement.plan_file import StoredPlan
 from aegis_fhe.placement.plan_storing import stored_plan
 from aegis_fhe.placement.planned_layer import PlannedLayer
 from aegis_fhe.placement.workload import Workload
@@ -41,14 +42,8 @@ class World:
     @classmethod
     def of(cls, workload: Workload, say: Say) -> World:
         """Plans; raises CapacityError where that or the machine has no room."""
-        found = Comparison(workload).verdict(AEGIS).best
-        layer = PlannedLayer.of_workload("encoder", workload)
-        stored = stored_plan(layer, found)
+        found, stored, layer = best_plan(workload, say)
         require_room(stored)
-        say(
-            f"{workload.devices} device(s): {found.rendering.variant} on {found.plan.mesh.tokens} x "
-            f"{found.plan.mesh.limbs}, predicted {found.timeline.seconds:.2f} s"
-        )
         return cls(found, DrawnProgram.of(stored, layer, seed=1))
 
     @property
@@ -89,6 +84,17 @@ class World:
             "stages": {name: _both(one) for name, one in comparison["stages"].items() if name != TOTAL},
             "comparison": comparison,
         }
+
+
+def best_plan(workload: Workload, say: Say) -> tuple[Evaluation, StoredPlan, PlannedLayer]:
+    """The planner's, as a file holds it, and what it is a plan of. Raises CapacityError."""
+    found = Comparison(workload).verdict(AEGIS).best
+    layer = PlannedLayer.of_workload("encoder", workload)
+    say(
+        f"{workload.devices} device(s): {found.rendering.variant} on {found.plan.mesh.tokens} x "
+        f"{found.plan.mesh.limbs}, predicted {found.timeline.seconds:.2f} s"
+    )
+    return found, stored_plan(layer, found), layer
 
 
 def _both(stage: Mapping[str, Any]) -> dict[str, float]:

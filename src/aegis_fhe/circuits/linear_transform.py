@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,7 +23,7 @@ V = TypeVar("V")
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PeriodicTransform:
     """y = sum_r diagonals[r] * rot(x, r * stride), the diagonals of one period (a power of two).
 
@@ -92,5 +93,8 @@ class PeriodicTransform:
         giant = giants.units[-1] // self.stride
         rotated = dict(babies.rotations(backend, x, {r % giant for r in self.diagonals}))
         scale = plain_scale(backend, x, target_scale)
-        inner = backend.mul_plain_sums([*rotated.values()], self.rows(giant, [*rotated]), scale)
+        make = partial(self.rows, giant, [*rotated])
+        lasting = getattr(backend, "lasting", None)
+        rows = make() if lasting is None else lasting((self, giant, *rotated), make)
+        inner = backend.mul_plain_sums([*rotated.values()], rows, scale)
         return giants.sum_rescale(backend, dict(zip(self.giants(giant), inner, strict=True)))

@@ -25,6 +25,7 @@ class Arithmetic:
 
     def __init__(self, params: Parameters) -> None:
         self.params = params
+        self._monomials: dict[tuple[int, ...], torch.Tensor] = {}
 
     @property
     def slots(self) -> int:
@@ -161,8 +162,11 @@ class Arithmetic:
     def mul_i(self, x: Ciphertext) -> Ciphertext:
         """The imaginary unit times x, exactly: the monomial X^(N/2), whose every slot is i. Noise as x's."""
         ring, limbs = self.params.ring, self._limbs(x)
-        monomial = ring.periodic_ntt(torch.tensor([[0, 1]]), limbs)
-        return self.made(ring.periodic_dot([x.parts], monomial[None], limbs)[0], x.level, x.scale)
+        monomial = self._monomials.get(limbs)
+        if monomial is None:  # kept, and not in the arena, whose memory is that of values
+            values = ring.periodic_ntt(torch.tensor([[0, 1]]), limbs)
+            monomial = self._monomials[limbs] = values[None].clone()
+        return self.made(ring.periodic_dot([x.parts], monomial, limbs)[0], x.level, x.scale)
 
     def multiply(self, x: Ciphertext, y: Ciphertext) -> Ciphertext:
         """x * y, slot by slot, not relinearised: 3 components, scale x.scale * y.scale, the lower level."""

@@ -15,16 +15,19 @@ from aegis_fhe.ckks.key_shape import half_shape, narrow_parameters
 from aegis_fhe.ckks.keys import EncapsulationKeys, EvaluationKeys, KeySwitchKey
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.ckks.slots import SlotVector
+from aegis_fhe.ring import native
 from aegis_fhe.ring.dry import DryRing
 
 
 class DryParameters(Parameters):
-    """Parameters whose ring and encoder only take memory."""
+    """Parameters whose ring and encoder only take memory; on_gpu: that of a GPU's operations."""
+
+    on_gpu = False
 
     @cached_property
     def ring(self) -> DryRing:
         """Allocates, computes nothing."""
-        return DryRing(self.degree, self.q + self.p)
+        return DryRing(self.degree, self.q + self.p, on_gpu=self.on_gpu)
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -47,12 +50,19 @@ class _DryKey(KeySwitchKey):
         return self.params.ring.arena.empty(self.b.shape)
 
 
+class GpuDryParameters(DryParameters):
+    """Of a GPU, here or not."""
+
+    on_gpu = True
+
+
 def dry_evaluator(params: Parameters, requests: Iterable[KeyRequest]) -> Evaluator:
     """An evaluator that allocates what a real one would, in the arena of its `params.ring`.
 
     The stored halves of its keys are not counted there, as they come from a file; the expanded ones are.
     """
-    dry = DryParameters.from_dict(params.to_dict())
+    on_gpu = params.kernel_path is not None and native.off_host(params.kernel_path)
+    dry = (GpuDryParameters if on_gpu else DryParameters).from_dict(params.to_dict())
     keys = [_dry_key(dry, request) for request in requests]
     found = {key.request.step: key for key in keys if key.request.encapsulates}
     sparse = None
@@ -67,7 +77,10 @@ def _dry_key(dry: Parameters, request: KeyRequest) -> _DryKey:
     params = dry
     if request.step == TO_SPARSE:  # its ring is another one, but takes memory from the same arena
         params = DryParameters.from_dict(narrow_parameters(dry).to_dict())
-        params.__dict__["ring"] = DryRing(params.degree, params.q + params.p, arena=dry.ring.arena)
+        on_gpu = isinstance(dry, GpuDryParameters)
+        params.__dict__["ring"] = DryRing(
+            params.degree, params.q + params.p, on_gpu=on_gpu, arena=dry.ring.arena
+        )
     b = torch.empty(half_shape(params, request.level), dtype=torch.int64)
     return _DryKey(params=params, request=request, b=b, seed=b"")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import torch
 
@@ -13,6 +13,7 @@ from aegis_fhe.ckks.ciphertext import Ciphertext
 from aegis_fhe.ckks.expanded_keys import EXPANDED_BYTES, ExpandedKeys
 from aegis_fhe.ckks.key_request import CONJUGATION, RELINEARISATION, KeyRequest
 from aegis_fhe.ckks.keys import EvaluationKeys, KeySwitchKey
+from aegis_fhe.ckks.offloaded_keys import OffloadedKeys
 from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.ckks.plain_products import PlainProducts
 from aegis_fhe.ckks.shared_keys import AT_ONCE, switched_together
@@ -41,7 +42,44 @@ class Evaluator(PlainProducts):
                 "the evaluation keys were made for other parameters: generate them anew for these"
             )
         self.keys = keys
-        self.expanded = ExpandedKeys(expanded_bytes)
+        ring = params.ring
+        self.expanded = (
+            OffloadedKeys(ring.copies, expanded_bytes) if ring.off_host else ExpandedKeys(expanded_bytes)
+        )
+        self._calls = ring.calls()
+        self._results: dict[Hashable, list[tuple[int, float]]] = {}  # levels and scales
+
+    def captured(
+        self, circuit: Hashable, x: Ciphertext, run: Callable[[Ciphertext], Ciphertext]
+    ) -> Ciphertext:
+        """`run(x)`, as `captured_each`."""
+        return self.captured_each(circuit, [x], lambda xs: [run(xs[0])])[0]
+
+    def captured_each(
+        self,
+        circuit: Hashable,
+        xs: Sequence[Ciphertext],
+        run: Callable[[Sequence[Ciphertext]], Sequence[Ciphertext]],
+    ) -> list[Ciphertext]:
+        """`run(xs)`, bit for bit, of a circuit that runs again and again: a GPU launches it whole from the
+        second time on.
+
+        circuit: names what `run` does, with all its constants.
+        """
+        key = circuit, *((x.level, x.scale, x.components) for x in xs)
+
+        def work(inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+            own = [self.made(parts, x.level, x.scale) for parts, x in zip(inputs, xs, strict=True)]
+            found = run(own)
+            self._results[key] = [(y.level, y.scale) for y in found]
+            return [y.parts for y in found]
+
+        parts = self._calls.call(key, [x.parts for x in xs], work, self._settled)
+        return [self.made(y, *facts) for y, facts in zip(parts, self._results[key], strict=True)]
+
+    def _settled(self) -> bool:
+        """Whether the keys and plaintexts that were used so far stay where they are."""
+        return self.expanded.settled and self.plaintexts.settled
 
     def relinearize(self, x: Ciphertext) -> Ciphertext:
         """3 components -> 2, same message, level and scale; a 2-component ciphertext returns as it is.

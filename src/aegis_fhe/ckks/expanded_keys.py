@@ -24,6 +24,11 @@ class ExpandedKeys:
         self._kept_bytes = 0
         self._passing: tuple[KeySwitchKey, KeyHalves] | None = None
 
+    @property
+    def settled(self) -> bool:
+        """Whether all keys that were asked for so far stay where they are."""
+        return self._passing is None
+
     def halves(self, key: KeySwitchKey) -> KeyHalves:
         """Both halves of a key. Cost when its uniform half is not there: digit * limb uniform limbs."""
         found = self._kept.get(id(key))

@@ -7,7 +7,7 @@ Axes: R output row, B input ciphertext, C component, L limb, N coefficient, M pe
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
 
 import torch
@@ -15,6 +15,7 @@ import torch
 from aegis_fhe.ckks.arithmetic import Arithmetic
 from aegis_fhe.ckks.ciphertext import Ciphertext
 from aegis_fhe.ckks.encoder import COEFFICIENT_BITS
+from aegis_fhe.ckks.kept_plaintexts import KeptPlaintexts
 from aegis_fhe.ckks.plain_rows import TEMPORARY_BYTES, Rows, common_period, used_columns
 from aegis_fhe.ckks.plaintexts import Plaintexts
 from aegis_fhe.ckks.slots import SlotVector
@@ -26,8 +27,12 @@ class PlainProducts(Arithmetic):
 
     @cached_property
     def plaintexts(self) -> Plaintexts:
-        """Encoded anew each time, unless others are put here."""
-        return Plaintexts(self.params.encoder)
+        """Encoded anew each time, or beside a GPU's kernels kept where they last; others may be put here."""
+        return KeptPlaintexts(self.params) if self.params.ring.off_host else Plaintexts(self.params)
+
+    def lasting(self, circuit: Hashable, make: Callable[[], Rows]) -> Rows:
+        """The plaintexts of a circuit that is run again and again: `make`'s, which may be encoded once."""
+        return self.plaintexts.lasting(circuit, make)
 
     def add_plain(self, x: Ciphertext, v: SlotVector) -> Ciphertext:
         """x + v, v encoded at x's scale and level: both unchanged, no noise but the rounding of v.
@@ -38,9 +43,9 @@ class PlainProducts(Arithmetic):
         ring, limbs = self.params.ring, self._limbs(x)
         size = v.largest * x.scale
         shift = max(0, math.frexp(size)[1] + 1 - COEFFICIENT_BITS)
-        values = self._encode_ntt(v, x.scale / 2.0**shift, limbs)
+        values = self.plaintexts.residues(v, x.scale / 2.0**shift, limbs)
         if shift:
-            ring.mul_scalar(values, [1 << shift] * len(limbs), limbs, out=values)
+            values = ring.mul_scalar(values, [1 << shift] * len(limbs), limbs)
         parts = ring.arena.copy(x.parts)
         ring.add(parts[0], values, limbs, out=parts[0])
         return self.made(parts, x.level, x.scale)
@@ -99,19 +104,10 @@ class PlainProducts(Arithmetic):
         total: torch.Tensor | None = None
         for start in range(0, len(terms), terms_at_once):
             chunk = terms[start : start + terms_at_once]
-            plain = [self._encode_ntt(v, scale, limbs) for _, v in chunk]
+            plain = [self.plaintexts.residues(v, scale, limbs) for _, v in chunk]
             partial = ring.dot([x for x, _ in chunk], plain, limbs)
             total = partial if total is None else ring.add(total, partial, limbs, out=total)
         return ring.arena.zeros(inputs[0].shape) if total is None else total
-
-    def _encode_ntt(self, v: SlotVector, scale: float, limbs: tuple[int, ...]) -> torch.Tensor:
-        """The encoded vector: [limb, N], NTT domain; a periodic one is transformed at its own size first."""
-        ring = self.params.ring
-        coefficients = self.params.encoder.encode(v, scale)
-        if coefficients.shape[0] == self.params.degree:
-            return ring.from_signed_ntt(coefficients, limbs)
-        compressed = ring.periodic_ntt(coefficients[None], limbs)[0]
-        return ring.periodic_expand(compressed)
 
     def _check_sums(self, xs: Sequence[Ciphertext], rows: Rows) -> None:
         if not xs or any(len(row) != len(xs) for row in rows):

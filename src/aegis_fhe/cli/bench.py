@@ -23,14 +23,16 @@ from aegis_fhe.ckks.parameters import Parameters
 from aegis_fhe.cli import machine
 from aegis_fhe.cli.bench_bootstrap import bench_bootstrap
 from aegis_fhe.cli.bench_decoder_layer import bench_decoder_layer
+from aegis_fhe.cli.bench_replay import bench_replay
 from aegis_fhe.cli.bench_scaling import bench_scaling
 from aegis_fhe.cli.circumstances import circumstances
 from aegis_fhe.errors import ParameterError
 from aegis_fhe.ring import native
 
-RUNS = {"ring": 15, "bootstrap": 3, "decoder-layer": 2, "scaling": 5}
-LOG_DEGREES = {"scaling": 12}  # of the others 16
-TOKENS = {"decoder-layer": 128, "scaling": 512}
+RUNS = {"ring": 15, "bootstrap": 3, "decoder-layer": 2, "scaling": 5, "replay": 1}
+LOG_DEGREES = {"scaling": 12, "replay": 11}  # of the others 16
+TOKENS = {"decoder-layer": 128, "scaling": 512, "replay": 256}
+WORLDS = {"scaling": "1,2", "replay": "1,2,4,8"}
 
 
 def bench(
@@ -38,14 +40,18 @@ def bench(
     n: Annotated[
         int | None,
         typer.Option(
-            help="The ring degree is 2^n: 15 or 16; bootstraps 8, layers 9 to 16; scaling 11 to 14, first 12."
+            help="The ring degree is 2^n: 15 or 16; bootstraps 8, layers 9 to 16; scaling and replay 11 to "
+            "14, by default 12 and 11."
         ),
     ] = None,
-    threads: Annotated[int, typer.Option(help="Threads on both sides; of scaling, of each process.")] = 1,
+    threads: Annotated[
+        int, typer.Option(help="Threads on both sides; of scaling and replay, of each device.")
+    ] = 1,
     runs: Annotated[
         int | None,
         typer.Option(
-            help="Least number of runs: 15, of bootstraps 3, of layers 2 with a text each, of scaling 5."
+            help="Least number of runs: 15, of bootstraps 3, of layers 2 with a text each, of scaling 5, of "
+            "replay 1."
         ),
     ] = None,
     operations: Annotated[str | None, typer.Option(help="Only these, separated by commas.")] = None,
@@ -64,16 +70,26 @@ def bench(
     ] = None,
     layer: Annotated[int, typer.Option(help="Of decoder-layer: which, from 0.")] = 15,
     tokens: Annotated[
-        int | None, typer.Option(help="Length of every text: of decoder-layer 128, of scaling 512.")
+        int | None,
+        typer.Option(help="Length of every text: of decoder-layer 128, of scaling 512, of replay 256."),
     ] = None,
     calibration: Annotated[
         int, typer.Option(help="Of decoder-layer: the first so many texts give the ranges.")
     ] = 64,
-    worlds: Annotated[str, typer.Option(help="Of scaling: numbers of processes, from 1 on.")] = "1,2",
-    link: Annotated[str, typer.Option(help="Of scaling: what projections assume.")] = "a100-nvlink",
+    worlds: Annotated[
+        str | None,
+        typer.Option(help="Numbers of devices, from 1 on: of scaling 1,2, of replay 1,2,4,8."),
+    ] = None,
+    link: Annotated[
+        str, typer.Option(help="Of scaling and replay: what projections assume.")
+    ] = "a100-nvlink",
+    plan: Annotated[
+        list[Path] | None,
+        typer.Option(help="Of replay: files of `aegis plan`, from 1 device on, in place of --worlds."),
+    ] = None,
     device: Annotated[
         str | None,
-        typer.Option(help="Of ring, bootstrap, decoder-layer: a GPU, cuda or cuda:1."),
+        typer.Option(help="Of all but scaling: a GPU, cuda or cuda:1."),
     ] = None,
     projected: Annotated[
         bool, typer.Option("--project/--no-project", help="Of scaling: to 4, 8 and 16 devices.")
@@ -89,6 +105,22 @@ def bench(
     n = LOG_DEGREES.get(benchmark, 16) if n is None else n
     tokens = TOKENS.get(benchmark, 0) if tokens is None else tokens
     _check(benchmark, threads, runs)
+    worlds = WORLDS.get(benchmark, "") if worlds is None else worlds
+    if benchmark == "replay":
+        bench_replay(
+            n=n,
+            threads=threads,
+            runs=runs,
+            worlds=worlds,
+            tokens=tokens,
+            link=link,
+            plans=plan or [],
+            device=device,
+            output=output,
+            record=record,
+            as_json=as_json,
+        )
+        return
     if benchmark == "scaling":
         bench_scaling(
             n=n,

@@ -12,18 +12,18 @@ from typing import Any
 import psutil
 from rich.console import Console
 
-from aegis_fhe.bench.device_calibration import calibrate_device
 from aegis_fhe.bench.link_calibration import calibrate_link
 from aegis_fhe.bench.result_rows import record_facts
 from aegis_fhe.bench.scaling import World, measure_ceiling, measure_scaling, projections, scaling_workload
 from aegis_fhe.circuits.bootstrap import presets
-from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan
 from aegis_fhe.cli import machine
 from aegis_fhe.cli.circumstances import circumstances
+from aegis_fhe.cli.measured_device import measured_device
 from aegis_fhe.cli.stage_lines import stage_note, stage_table
+from aegis_fhe.cli.world_sizes import world_sizes
 from aegis_fhe.errors import ParameterError
 from aegis_fhe.observe.table import format_bytes, results_table
-from aegis_fhe.placement.cost import DeviceModel, Network, load_network
+from aegis_fhe.placement.cost import Network, load_network
 from aegis_fhe.placement.evaluate import Machine
 
 DEGREES = range(11, 15)
@@ -48,7 +48,9 @@ def bench_scaling(
     if n not in DEGREES:
         raise ParameterError(f"--n {n}: scaling takes {DEGREES.start} to {DEGREES.stop - 1}")
     bootstrap = presets.tiny(n, strided=False)
-    here = Machine(device=_device(bootstrap, threads), network=Network(link=calibrate_link()))
+    here = Machine(
+        device=measured_device(bootstrap.params, threads, _say), network=Network(link=calibrate_link())
+    )
     memory = psutil.virtual_memory().total
     planned = [
         World.of(scaling_workload(bootstrap, here, tokens=tokens, devices=size, memory_bytes=memory), _say)
@@ -79,30 +81,12 @@ def bench_scaling(
 
 
 def _worlds(text: str, threads: int) -> list[int]:
-    try:
-        sizes = [int(part) for part in text.split(",")]
-    except ValueError:
-        sizes = []
-    if not sizes or sizes[0] != 1 or sizes != sorted(set(sizes)):
-        raise ParameterError(f"--worlds {text}: expected numbers of devices, rising from 1, as 1,2")
-    cores = machine.usable_cores()
+    sizes, cores = world_sizes(text), machine.usable_cores()
     if sizes[-1] * threads > cores:
         raise ParameterError(
             f"--worlds {text} with {threads} thread(s) each: this process may use {cores} cores"
         )
     return sizes
-
-
-def _device(bootstrap: BootstrapPlan, threads: int) -> DeviceModel:
-    found = calibrate_device(
-        bootstrap.params,
-        (threads,),
-        name="this machine",
-        provenance=f"measured at N = 2^{bootstrap.params.log_degree}, kernels {bootstrap.params.ring.path}",
-        memory_bytes=psutil.virtual_memory().total,
-        say=_say,
-    )
-    return found.device(threads)
 
 
 def _print(facts: Mapping[str, Any]) -> None:

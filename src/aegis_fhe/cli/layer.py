@@ -82,7 +82,7 @@ def layer(
     require_secure(planned.bootstrap.params, insecure)
     kept = _job(job, restarts, checkpoints, hosts)
     if not hosts:
-        require_room(stored, kernels)
+        require_room(stored, kernels=kernels)
     warn_of_seed(seed)
     if trace is not None:
         _require_writable(trace)

@@ -93,6 +93,11 @@ Ring* make_device_ring(int log_n, const std::vector<u64>& moduli, const std::vec
     return new DeviceRing(log_n, moduli, roots, launcher.launcher, std::move(memory));
 }
 
+Ring* make_dry_ring(int log_n, std::size_t moduli, const ArenaHandle& arena) {
+    const std::vector<u64> none(moduli, 0);
+    return new DeviceRing(log_n, none, none, device::null_launcher(), arena.arena);
+}
+
 Ring* make_emulated_ring(int log_n, const std::vector<u64>& moduli, const std::vector<u64>& roots, bool words,
                          int log_tile, bool backwards, const ArenaHandle& arena) {
     std::shared_ptr<device::Launcher> launcher = device::emulated_launcher(words, log_tile, backwards);
@@ -221,6 +226,7 @@ NB_MODULE(_kernels, m) {
         .def(nb::new_(&make_ring), Release(), "log_n"_a, "moduli"_a, "roots"_a, "path"_a, "arena"_a)
         .def_static("emulated", &make_emulated_ring, Release(), nb::rv_policy::take_ownership, "log_n"_a, "moduli"_a,
                     "roots"_a, "words"_a, "log_tile"_a, "backwards"_a, "arena"_a)
+        .def_static("dry", &make_dry_ring, Release(), nb::rv_policy::take_ownership, "log_n"_a, "moduli"_a, "arena"_a)
         .def_static("on_device", &make_device_ring, nb::rv_policy::take_ownership, "log_n"_a, "moduli"_a, "roots"_a,
                     "launcher"_a, "take"_a, "give"_a)
         .def_prop_ro("path", &Ring::path)

@@ -51,7 +51,7 @@ def fullest_moment(
                 alive.share((node.outputs[place], form), (node.inputs[source], form))
             moves.made(node.outputs, alive)
             alive.use(node.inputs, form)
-        moves.end(number, alive)
+        most = max(most, (moves.end(number, alive), 0), key=sum)
     return most
 
 

@@ -67,12 +67,16 @@ class MoveRoom:
             self.copied[self.current] += taken
             alive.bytes += taken
 
-    def end(self, number: int, alive: AliveValues) -> None:
-        """There is room for all that the next round needs; all that this one sends has left."""
+    def end(self, number: int, alive: AliveValues) -> int:
+        """There is room for all that the next round needs; then all that this one sends has left. Bytes alive
+        in between.
+        """
         self.expect(math.inf, alive)
+        most = alive.bytes
         alive.bytes -= self.copied[number]
         for move in self.leaving[number]:
             alive.use((move.value,), move.needs)
+        return most
 
     def size(self, value: str, form: Form) -> int:
         """Of what the device has of a value in a form."""

@@ -13,7 +13,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from aegis_fhe.placement.cost import Network
 from aegis_fhe.placement.facts import GraphFacts
@@ -26,6 +26,8 @@ from aegis_fhe.placement.traffic import MoveBytes, move_messages
 from aegis_fhe.program.graph import Node
 
 Moving = Literal["blocking", "eager"]
+GroupSeconds: TypeAlias = Callable[[Node, Sequence[int]], Sequence[float]]
+"""Of a node on each of the groups that compute it: until the slowest of a group's devices is done."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,21 +56,30 @@ def simulate(
 
     A node of the team begins when all devices are there. limbs: of one group. Of the group that is last.
     """
-    found = timelines(plan, facts, seconds_of, network, limbs, degree, moving=moving)
+    found = timelines(plan, facts, on_all_groups(seconds_of), network, limbs, degree, moving=moving)
     return max(found, key=lambda one: one.seconds)
+
+
+def on_all_groups(seconds_of: Callable[[Node], float]) -> GroupSeconds:
+    """The same on each of them."""
+
+    def every(node: Node, groups: Sequence[int]) -> Sequence[float]:
+        return [seconds_of(node)] * len(groups)
+
+    return every
 
 
 def timelines(
     plan: Schedule,
     facts: GraphFacts,
-    seconds_of: Callable[[Node], float],
+    seconds_of: GroupSeconds,
     network: Network,
     limbs: LimbPlacement,
     degree: int,
     *,
     moving: Moving,
 ) -> list[Timeline]:
-    """Of every group. Arguments as of `simulate`."""
+    """Of every group. Arguments but seconds as of `simulate`."""
     clock = _Clock(plan, facts, seconds_of, network, MeshLimbs(plan.mesh, limbs), degree)
     for one in plan.rounds:
         if moving == "blocking":
@@ -84,7 +95,7 @@ class _Clock:
 
     plan: Schedule
     facts: GraphFacts
-    seconds_of: Callable[[Node], float]
+    seconds_of: GroupSeconds
     network: Network
     layout: MeshLimbs
     degree: int
@@ -159,9 +170,9 @@ class _Clock:
             ready = [max([row[group] for row in rows], default=0.0) for group in groups]
             if form == "shared":
                 ready = [max(*self.now, *ready)] * len(groups)
-            spent, inner = self.seconds_of(node), self.limbs(self.facts.nodes[node.name])
+            every, inner = self.seconds_of(node, groups), self.limbs(self.facts.nodes[node.name])
             position = self.plan.position[node.name]
-            for group, start in zip(groups, ready, strict=True):
+            for group, start, spent in zip(groups, ready, every, strict=True):
                 self.began[group].positions.append(position)
                 self.began[group].seconds.append(self.now[group])
                 self._wait(group, node.stage, start)

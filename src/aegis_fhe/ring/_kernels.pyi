@@ -69,6 +69,8 @@ class Ring:
         arena: Arena,
     ) -> Ring: ...
     @staticmethod
+    def dry(log_n: int, moduli: int, arena: Arena) -> Ring: ...
+    @staticmethod
     def on_device(
         log_n: int,
         moduli: Sequence[int],

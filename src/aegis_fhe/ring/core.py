@@ -44,7 +44,8 @@ class RingCore:
         kernels = native.choose_path(path)
         roots = [root_of_unity(q, degree) for q in self.moduli]
         built = engine.build(self.log_degree, self.moduli, roots, kernels, arena)
-        self.arena, self.device, self._native = built.arena, built.device, built.operations
+        self.arena, self.copies, self.calls = built.arena, built.copies, built.calls
+        self.device, self._native = built.device, built.operations
         self._on_cpu = self.device.type == "cpu"
 
     @property
@@ -64,6 +65,11 @@ class RingCore:
         if not native.off_host(self.path):
             return self
         return type(self)(self.degree, self.moduli, native.available_paths()[0])
+
+    @property
+    def off_host(self) -> bool:
+        """Whether a GPU's kernels do the work, real, emulated or left out."""
+        return native.off_host(self.path)
 
     def place(self, x: Tensor) -> Tensor:
         """x where this ring's tensors lie: itself, or a copy there."""

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from aegis_fhe.ring import _kernels, native
 from aegis_fhe.ring.arena import Arena
+from aegis_fhe.ring.calls import Calls
+from aegis_fhe.ring.copies import Copies
 from aegis_fhe.ring.ring import Ring
 
 
@@ -36,22 +38,43 @@ class DryArena(Arena):
 
 
 class DryRing(Ring):
-    """All operations of Ring with its checks and its allocations; results are uninitialised."""
+    """All operations of Ring with its checks and its allocations; results are uninitialised.
 
-    def __init__(self, degree: int, moduli: Sequence[int], *, arena: Arena | None = None) -> None:
+    on_gpu: the scratch of a GPU's operations, else that of this machine's processor.
+    """
+
+    def __init__(
+        self, degree: int, moduli: Sequence[int], *, on_gpu: bool = False, arena: Arena | None = None
+    ) -> None:
         self.degree, self.log_degree = degree, degree.bit_length() - 1
         self.moduli = tuple(moduli)
         self.arena = DryArena() if arena is None else arena
+        self.copies, self.calls = Copies(self.arena), Calls
         self.device, self._on_cpu = torch.device("cpu"), True
-        self._native: Any = _NoKernels(degree, self.arena)
+        self._on_gpu, self._native = on_gpu, self._operations(on_gpu)
         self._smaller = {}
+
+    @property
+    def off_host(self) -> bool:
+        """Whether it is a GPU's work that is left out."""
+        return self._on_gpu
+
+    @property
+    def host(self) -> DryRing:
+        """Itself: it touches no secret."""
+        return self
 
     def periodic_expand(self, values: Tensor) -> Tensor:
         """Memory of the expanded values."""
         return self.arena.empty((*values.shape[:-1], self.degree))
 
     def _ring_of_degree(self, degree: int) -> DryRing:
-        return DryRing(degree, self.moduli, arena=self.arena)
+        return DryRing(degree, self.moduli, on_gpu=self._on_gpu, arena=self.arena)
+
+    def _operations(self, on_gpu: bool) -> Any:
+        if on_gpu:
+            return _kernels.Ring.dry(self.log_degree, len(self.moduli), self.arena.native)
+        return _NoKernels(self.degree, self.arena)
 
 
 class _NoKernels:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
 from aegis_fhe.ring import _kernels, native
 from aegis_fhe.ring.arena import Arena
+from aegis_fhe.ring.calls import Calls
+from aegis_fhe.ring.copies import Copies
 
 # Of an emulated GPU: log2 of the values that a pass of a transform takes (two passes from N = 2^9 on), and
 # whether the threads of a phase run in the other order.
@@ -17,11 +20,15 @@ EMULATED_TILE, EMULATED_BACKWARDS = 8, False
 
 @dataclass(frozen=True)
 class Engine:
-    """The native operations of one ring, where their tensors lie and where new ones come from."""
+    """The native operations of one ring, where their tensors lie, where new ones come from, how others get
+    there, and how work that repeats is called.
+    """
 
     operations: _kernels.Ring
     device: torch.device
     arena: Arena
+    copies: Copies
+    calls: Callable[[], Calls]
 
 
 def build(
@@ -30,11 +37,14 @@ def build(
     """The engine of a path that `native.choose_path` knows; results and scratch come from the arena."""
     if native.on_gpu(path):
         from aegis_fhe.ring.cuda.arena import CudaArena
+        from aegis_fhe.ring.cuda.copies import CudaCopies
         from aegis_fhe.ring.cuda.device import check_device, open_device
+        from aegis_fhe.ring.cuda.graphs import CudaGraphs
 
         device = check_device(path)
         own = arena if isinstance(arena, CudaArena) else CudaArena(device)
-        return Engine(open_device(device).operations(log_degree, moduli, roots, own), device, own)
+        operations = open_device(device).operations(log_degree, moduli, roots, own)
+        return Engine(operations, device, own, CudaCopies(own), partial(CudaGraphs, device))
     memory = Arena() if arena is None else arena
     if native.off_host(path):
         words = path.endswith("words")
@@ -43,4 +53,4 @@ def build(
         )
     else:
         operations = _kernels.Ring(log_degree, moduli, roots, path, memory.native)
-    return Engine(operations, torch.device("cpu"), memory)
+    return Engine(operations, torch.device("cpu"), memory, Copies(memory), Calls)

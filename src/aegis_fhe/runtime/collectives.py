@@ -19,7 +19,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from aegis_fhe.runtime.host_memory import RING_BYTES, HostMemory, Moving, connect_host
+from aegis_fhe.runtime.carrier import Carried, Carrier
+from aegis_fhe.runtime.host_memory import RING_BYTES, connect_host
 from aegis_fhe.runtime.lanes import Lanes
 from aegis_fhe.runtime.ledger import Entry, Ledger
 from aegis_fhe.runtime.transfers import ITEM_BYTES, Transfer, all_gather_transfers
@@ -34,7 +35,7 @@ class CommunicationError(RuntimeError):
     """A transfer failed because another rank failed, left, or did not answer in time."""
 
 
-Work: TypeAlias = tuple["dist.Work | Moving", int | None]
+Work: TypeAlias = tuple["dist.Work | Carried", int | None]
 """What is under way, and with which rank, where that is known."""
 
 
@@ -65,11 +66,11 @@ class Exchange:
 class Communicator:
     """Collectives over the ranks of one mesh axis; every call is made by all ranks, in the same order.
 
-    World size 1 needs neither a process group nor a host's memory, which is used where both are. allocate:
-    where what is received lies, an uninitialised int64 tensor of a shape; a device sets its arena's. names:
-    what messages call the ranks, by default 0, 1, ...; those of a part of the world have other numbers in it.
-    timeout_s: how long a rank waits for another. Raises `CommunicationError` when that is lost, or does
-    not answer in that time: it says which.
+    World size 1 needs neither a process group nor a host's memory, which is used where both are. host: that
+    memory, or another carrier. lanes: NCCL's, in place of a group. allocate: where what is received lies, an uninitialised int64 tensor of a
+    shape; a device sets its arena's. names: what messages call the ranks, by default 0, 1, ...; those of a
+    part of the world have other numbers in it. timeout_s: how long a rank waits for another. Raises
+    `CommunicationError` when that is lost, or does not answer in that time: it says which.
     """
 
     allocate: Callable[[Sequence[int]], Tensor]
@@ -85,7 +86,7 @@ class Communicator:
         ledger: Ledger | None = None,
         names: Sequence[int] | None = None,
         timeout_s: float = TIMEOUT_S,
-        host: HostMemory | None = None,
+        host: Carrier | None = None,
         lanes: Lanes | None = None,
     ) -> None:
         assert 0 <= rank < world_size, (rank, world_size)

@@ -127,5 +127,16 @@ def random_case(mesh: Mesh, seed: int, teams: int = 0) -> Case:
     return Case.of(e, Assignment(mesh=mesh, where=where), limbs)
 
 
+def exchanged(communicators: MeshCommunicators) -> list[list[str | int]]:
+    """Every message of every axis in order: axis, stage, kind, bytes received, bytes sent."""
+    ledgers = (one.ledger for one in (communicators.tokens, communicators.limbs, communicators.team))
+    return [
+        [entry.axis, entry.node, entry.operation, entry.bytes_received, entry.bytes_sent]
+        for ledger in ledgers
+        for entry in ledger.entries
+        if not entry.control
+    ]
+
+
 def digest(x: Ciphertext) -> str:
     return hashlib.sha256(x.parts.contiguous().numpy().tobytes()).hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 
 from aegis_fhe.circuits.bootstrap.plan import BootstrapPlan, Observer, unseen
 from aegis_fhe.circuits.bootstrap.precision import predicted_bits
@@ -61,7 +62,12 @@ class Bootstrapper:
         done. Raises LevelError, ScaleError, CompatibilityError before any work.
         """
         self._check(x)
-        return self.plan.combined(self.evaluator, self.plan.refresh(self.evaluator, x, observe=observe))
+
+        def run(y: Ciphertext) -> Ciphertext:
+            return self.plan.combined(self.evaluator, self.plan.refresh(self.evaluator, y, observe=observe))
+
+        # What is observed stage by stage is not launched whole.
+        return run(x) if observe is not unseen else self.evaluator.captured((self, "one"), x, run)
 
     def refresh_pair(
         self, x: Ciphertext, y: Ciphertext, *, observe: Observer = unseen
@@ -69,8 +75,15 @@ class Bootstrapper:
         """Two ciphertexts of real slots at the cost of one. Levels, scales and errors as `refresh`."""
         self._check(x)
         self._check(y)
-        both = self.evaluator.add(x, self.evaluator.mul_i(y))
-        return self.plan.refresh(self.evaluator, both, observe=observe)
+
+        def run(values: Sequence[Ciphertext]) -> tuple[Ciphertext, Ciphertext]:
+            both = self.evaluator.add(values[0], self.evaluator.mul_i(values[1]))
+            return self.plan.refresh(self.evaluator, both, observe=observe)
+
+        if observe is not unseen:
+            return run([x, y])
+        real, imaginary = self.evaluator.captured_each((self, "pair"), [x, y], run)
+        return real, imaginary
 
     def _check(self, x: Ciphertext) -> None:
         plan, params = self.plan, self.plan.params

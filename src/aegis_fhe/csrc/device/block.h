@@ -8,8 +8,10 @@
 
 #if defined(__CUDACC__)
 #define AEGIS_UNROLL _Pragma("unroll")
+#define AEGIS_UNROLL_BY_4 _Pragma("unroll 4")
 #else
 #define AEGIS_UNROLL
+#define AEGIS_UNROLL_BY_4
 #endif
 
 namespace aegis {

@@ -54,7 +54,7 @@ void DeviceRing::key_products(const KeyProduct& job, const std::vector<i64*>& ou
         part.ends[i] = static_cast<unsigned short>(job.digits[i].end);
     std::copy(job.factors.begin(), job.factors.end(), part.factors);
     part.log_n = log_n_;
-    part.galois = galois;
+    part.galois = static_cast<unsigned>(galois);
     part.onto = onto;
     for (std::size_t first = 0; first < job.operands.size(); first += device::kGroup) {
         part.operands = std::min(job.operands.size() - first, device::kGroup);

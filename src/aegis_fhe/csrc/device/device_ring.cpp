@@ -25,10 +25,10 @@ device::Rows DeviceRing::rows(const Index& limbs) const {
     return result;
 }
 
-u64 DeviceRing::inverse_galois(u64 galois) const {
+unsigned DeviceRing::inverse_galois(u64 galois) const {
     u64 inverse = galois;  // correct in 3 bits; each Newton step doubles them
     for (int i = 0; i < 5; ++i) inverse *= 2 - galois * inverse;
-    return inverse & (2 * degree() - 1);
+    return static_cast<unsigned>(inverse & (2 * degree() - 1));
 }
 
 template <class Job>
@@ -71,36 +71,29 @@ void DeviceRing::transform(bool forward, device::TransformJob job, u64* between,
     launcher_->run(kernel, grid, second);
 }
 
-void DeviceRing::ntt(const i64* x, i64* out, std::size_t outer, const Index& limbs) const {
+void DeviceRing::transform_all(bool forward, device::Source source, const i64* x, i64* out, std::size_t outer,
+                               const Index& limbs) const {
     device::TransformJob job{};
     job.rows = rows(limbs);
     job.polynomials = outer;
+    job.source = source;
     job.in = words(x);
     job.out = words(out);
-    job.in_step = job.out_step = limbs.size() * degree();
-    transform(true, job, job.out, job.out_step);
+    job.out_step = limbs.size() * degree();
+    job.in_step = source == device::Source::kSigned ? degree() : job.out_step;
+    transform(forward, job, job.out, job.out_step);
+}
+
+void DeviceRing::ntt(const i64* x, i64* out, std::size_t outer, const Index& limbs) const {
+    transform_all(true, device::Source::kResidues, x, out, outer, limbs);
 }
 
 void DeviceRing::intt(const i64* x, i64* out, std::size_t outer, const Index& limbs) const {
-    device::TransformJob job{};
-    job.rows = rows(limbs);
-    job.polynomials = outer;
-    job.in = words(x);
-    job.out = words(out);
-    job.in_step = job.out_step = limbs.size() * degree();
-    transform(false, job, job.out, job.out_step);
+    transform_all(false, device::Source::kResidues, x, out, outer, limbs);
 }
 
 void DeviceRing::from_signed_ntt(const i64* coefficients, i64* out, std::size_t outer, const Index& limbs) const {
-    device::TransformJob job{};
-    job.rows = rows(limbs);
-    job.polynomials = outer;
-    job.in = words(coefficients);
-    job.out = words(out);
-    job.in_step = degree();
-    job.out_step = limbs.size() * degree();
-    job.source = device::Source::kSigned;
-    transform(true, job, job.out, job.out_step);
+    transform_all(true, device::Source::kSigned, coefficients, out, outer, limbs);
 }
 
 void DeviceRing::from_signed(const i64* coefficients, i64* out, std::size_t outer, const Index& limbs) const {
@@ -192,7 +185,8 @@ void DeviceRing::combination(const Combination& job, i64* out, std::size_t compo
 }
 
 void DeviceRing::automorphism(const i64* x, i64* out, std::size_t count, u64 galois) const {
-    device::AutomorphismJob job{device_limbs_, rows({0}), words(x), words(out), log_n_, galois, false};
+    device::AutomorphismJob job{device_limbs_, rows({0}), words(x), words(out), log_n_,
+                                static_cast<unsigned>(galois), false};
     entries(Kernel::automorphism, count, job);
 }
 

@@ -64,9 +64,11 @@ class DeviceRing : public Ring {
     const device::Plan& plan(const Index& source, const Index& target) const;
     // What the last inverse stage of each row of `digits` multiplies by, for conversions to all others of `limbs`.
     const device::Constant* digit_scales(const Digits& digits, const Index& limbs) const;
-    u64 inverse_galois(u64 galois) const;
+    unsigned inverse_galois(u64 galois) const;
 
     void transform(bool forward, device::TransformJob job, u64* between, std::size_t between_step) const;
+    void transform_all(bool forward, device::Source source, const i64* x, i64* out, std::size_t outer,
+                       const Index& limbs) const;
     template <class Job>
     void entries(device::Kernel kernel, std::size_t rows, const Job& job) const;
     void convert_rows(const device::Plan& plan, const u64* in, std::size_t in_step, u64* out, std::size_t out_step,

@@ -35,7 +35,7 @@ DeviceRing::DeviceRing(int log_n, const std::vector<u64>& moduli, const std::vec
     : log_n_(log_n), launcher_(std::move(launcher)), memory_(std::move(memory)), limbs_(moduli.size()) {
     std::vector<device::Limb> limbs;
     std::vector<u64> powers(degree()), inverse_powers(degree());
-    for (std::size_t i = 0; i < moduli.size(); ++i) {
+    for (std::size_t i = 0; i < moduli.size() && !launcher_->dry(); ++i) {
         const u64 q = moduli[i];
         Modulus& m = limbs_[i].m = make_modulus(q);
         bit_reversed_powers(roots[i], log_n, m, powers);
@@ -55,6 +55,12 @@ const device::Plan& DeviceRing::plan(const Index& source, const Index& target) c
     std::lock_guard<std::mutex> lock(mutex_);
     std::unique_ptr<OwnedDevicePlan>& owned = plans_[{source, target}];
     if (owned) return owned->plan;
+    if (launcher_->dry()) {
+        owned = std::make_unique<OwnedDevicePlan>();
+        owned->plan.sources = static_cast<unsigned>(source.size());
+        owned->plan.targets = static_cast<unsigned>(target.size());
+        return owned->plan;
+    }
     const std::unique_ptr<OwnedPlan> host = build_plan(limbs_, source, target);
     std::vector<device::Constant> hat_inverse, hat_scale, product_inverse;
     for (std::size_t i = 0; i < source.size(); ++i) {
@@ -89,7 +95,7 @@ const device::Constant* DeviceRing::digit_scales(const Digits& digits, const Ind
     for (const Digit& digit : digits) ends.push_back(static_cast<int>(digit.end));
     std::lock_guard<std::mutex> lock(mutex_);
     auto& [scale, memory] = scales_[{ends, limbs}];
-    if (scale != nullptr) return scale;
+    if (scale != nullptr || launcher_->dry()) return scale;
     std::vector<device::Constant> values;
     for (const Digit& digit : digits) {
         const Index own(limbs.begin() + digit.begin, limbs.begin() + digit.end);

@@ -12,11 +12,12 @@ namespace device {
 // run(polynomial, row, limb, entry) for the block's entries of the row.
 template <class Job, class F>
 void each_entry(const Block& block, const Job& job, F run) {
-    const std::size_t n = std::size_t{1} << job.log_n, row = block.x();
-    const Limb& limb = job.limbs[job.rows.limb[row % job.rows.count]];
+    const unsigned number = static_cast<unsigned>(block.x()), n = 1u << job.log_n;
+    const unsigned polynomial = number / job.rows.count, row = number - polynomial * job.rows.count;
+    const Limb& limb = job.limbs[job.rows.limb[row]];
     block.alone([&](std::size_t thread) {
-        const std::size_t j = block.y() * block.threads() + thread;
-        if (j < n) run(row / job.rows.count, row % job.rows.count, limb, j);
+        const unsigned j = static_cast<unsigned>(block.y() * block.threads() + thread);
+        if (j < n) run(polynomial, row, limb, j);
     });
 }
 
@@ -64,14 +65,14 @@ inline void sum(const Block& block, const SumJob& job) {
 
 // 16 bytes an entry. Entries: aligned runs of 8 come from aligned runs of 8.
 inline void automorphism(const Block& block, const AutomorphismJob& job) {
-    each_entry(block, job, [&](std::size_t polynomial, std::size_t row, const Limb& limb, std::size_t j) {
+    each_entry(block, job, [&](std::size_t polynomial, std::size_t row, const Limb& limb, unsigned j) {
         const std::size_t at = (polynomial * job.rows.count + row) << job.log_n;
         if (!job.coefficients) {
             job.out[at + j] = job.x[at + permuted(j, job.log_n, job.galois)];
             return;
         }
-        const std::size_t n = std::size_t{1} << job.log_n;
-        const u64 k = j * job.galois & (2 * n - 1), value = job.x[at + (k & (n - 1))];
+        const unsigned n = 1u << job.log_n, k = j * job.galois & (2 * n - 1);
+        const u64 value = job.x[at + (k & (n - 1))];
         job.out[at + j] = k < n || value == 0 ? value : limb.m.q - value;
     });
 }

@@ -85,7 +85,7 @@ struct TransformJob {
     const u64* x;                // of Sink::kQuotient: [row, N], x_step words from one polynomial to the next
     std::size_t x_step;
     const Constant* factor;      // [row]
-    u64 inverse_galois;          // of the automorphism, modulo 2N
+    unsigned inverse_galois;     // of the automorphism, modulo 2N
 };
 
 enum class Entrywise : unsigned { kAdd, kSub, kMul, kAddScalar, kMulScalar };
@@ -152,7 +152,7 @@ struct KeyJob {
     unsigned short ends[kMaxDigits];
     u64 factors[kMaxLimbs];  // of the addends, for each q row
     int log_n;
-    u64 galois;             // entry j of out is the product's entry of the automorphism
+    unsigned galois;        // entry j of out is the product's entry of the automorphism
     bool onto;              // added to what out holds
 };
 
@@ -187,7 +187,7 @@ struct AutomorphismJob {
     const u64* x;
     u64* out;
     int log_n;
-    u64 galois;  // coefficients: its inverse modulo 2N
+    unsigned galois;  // coefficients: its inverse modulo 2N
     bool coefficients;
 };
 

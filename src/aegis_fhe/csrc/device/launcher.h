@@ -29,6 +29,7 @@ class Launcher {
     virtual const char* path() const = 0;
     virtual bool words() const = 0;  // the arithmetic: 64-bit words, or doubles
     virtual int log_tile() const = 0;  // of a transform, log2 of its values
+    virtual bool dry() const { return false; }  // whether nothing is computed, so that tables may be empty
     // Runs one kernel behind those before it, on the calling thread's stream.
     virtual void launch(Kernel kernel, const Grid& grid, const void* job, std::size_t bytes) = 0;
     // Constants for kernels, kept until the result is gone.
@@ -49,6 +50,9 @@ class Launcher {
 // Kernels on the CPU, block by block: the same source, threads emulated (block.h). words: the arithmetic; backwards:
 // the threads of a phase in the other order.
 std::unique_ptr<Launcher> emulated_launcher(bool words, int log_tile, bool backwards);
+
+// Launches nothing: what remains of an operation is the memory it takes, which is a GPU's.
+std::unique_ptr<Launcher> null_launcher();
 
 }  // namespace device
 }  // namespace aegis

@@ -20,7 +20,7 @@ void key_product(const Block& block, const KeyJob& job) {
     block.alone([&](std::size_t thread) {
         const std::size_t to = block.x() * block.threads() + thread;
         if (to >= n) return;
-        const std::size_t j = job.galois == 1 ? to : permuted(to, job.log_n, job.galois);
+        const std::size_t j = job.galois == 1 ? to : permuted(static_cast<unsigned>(to), job.log_n, job.galois);
         typename A::Accumulator sums[kGroup][2];
         AEGIS_UNROLL
         for (std::size_t r = 0; r < kGroup; ++r) sums[r][0] = sums[r][1] = A::zero(job.digits);

@@ -7,7 +7,7 @@
 //
 // Global memory per value: 8 bytes in, 8 out, and the twiddles, 8 bytes for each value of `Lines` (from the second
 // cache when several polynomials have the same limb). Arithmetic: stages / 2 products of 6 operations and as many sums.
-// Shared memory is padded by one word in 16: the steps' strides are multiples of 16.
+// Shared memory is padded by one word in 16, so that threads whose values lie 16 apart meet different banks.
 #pragma once
 
 #include "device/arithmetic.h"
@@ -19,76 +19,112 @@ namespace device {
 constexpr int kStep = 4;                    // stages in registers
 constexpr std::size_t kPerThread = 1 << kStep;
 
-AEGIS_HD std::size_t padded(std::size_t i) { return i + (i >> 4); }
-
-AEGIS_HD std::size_t reversed(std::size_t x, int bits) {
+AEGIS_HD unsigned reversed(unsigned x, int bits) {
 #if defined(__CUDACC__)
-    return __brev(static_cast<unsigned>(x)) >> (32 - bits);
+    return bits == 0 ? 0 : __brev(x) >> (32 - bits);
 #else
-    std::size_t r = 0;
+    unsigned r = 0;
     for (int i = 0; i < bits; ++i, x >>= 1) r = (r << 1) | (x & 1);
     return r;
 #endif
 }
 
 // NTT entry j belongs to the root psi^(2 brv(j) + 1): where that entry of p(X^galois) is found in p.
-AEGIS_HD std::size_t permuted(std::size_t j, int log_n, u64 galois) {
-    if (log_n == 0) return j;
-    u64 exponent = galois * (2 * reversed(j, log_n) + 1) & ((u64{2} << log_n) - 1);
+AEGIS_HD unsigned permuted(unsigned j, int log_n, unsigned galois) {
+    const unsigned exponent = galois * (2 * reversed(j, log_n) + 1) & ((2u << log_n) - 1);
     return reversed(exponent >> 1, log_n);
 }
 
-// Where the transforms of a tile lie: point e of its c-th transform.
-struct Tile {
-    std::size_t at;               // of all words of the job, row by row
-    std::size_t point, neighbour;  // words between points, and between transforms, in memory
-    std::size_t shared_point, shared_neighbour;
-    std::size_t count;            // transforms
-    bool columns;
-};
-
-AEGIS_HD Tile tile_of(const TransformJob& job, std::size_t block) {
-    const std::size_t n = std::size_t{1} << job.log_n, size = std::size_t{1} << job.log_tile;
-    const std::size_t points = std::size_t{1} << job.stages, count = size >> job.stages;
-    if (job.first + job.stages == job.log_n) return {block * size, 1, points, 1, points, count, false};
-    const std::size_t stride = n >> job.stages, tiles = stride / count;  // of a row
-    return {block / tiles * n + block % tiles * count, stride, 1, count, 1, count, true};
-}
-
-// One row's place and modulus.
+// One row of a job: its modulus, and where it is read and written.
 struct RowOf {
     const Limb* limb;
-    std::size_t polynomial, row, word;  // word: within the row
+    const u64* in;
+    u64* out;
+    const u64* x;
+    unsigned row;  // of its polynomial
 
-    RowOf(const TransformJob& job, std::size_t at)
-        : polynomial((at >> job.log_n) / job.rows.count),
-          row((at >> job.log_n) % job.rows.count),
-          word(at & ((std::size_t{1} << job.log_n) - 1)) {
+    // at: of all words of the job, row by row
+    RowOf(const TransformJob& job, std::size_t at) {
+        const unsigned number = static_cast<unsigned>(at >> job.log_n), polynomial = number / job.rows.count;
+        row = number - polynomial * job.rows.count;
+        const std::size_t own = static_cast<std::size_t>(row) << job.log_n;
         limb = job.limbs + job.rows.limb[row];
+        const bool one_for_all = job.source == Source::kSigned || job.source == Source::kDropped;
+        in = job.in + polynomial * job.in_step + (one_for_all ? 0 : own);
+        out = (job.apart != 0 ? job.outs[polynomial] : job.out + polynomial * job.out_step) + own;
+        x = job.x + polynomial * job.x_step + own;
     }
 };
 
-template <class A>
-typename A::Value loaded(const TransformJob& job, const RowOf& row, std::size_t word) {
-    const u64* from = job.in + row.polynomial * job.in_step + word;
-    const std::size_t own = row.row << job.log_n;
-    if (job.source == Source::kResidues) return A::of_residue(from[own]);
-    if (job.source == Source::kLazy) return A::of_lazy(from[own]);
-    if (job.source == Source::kSigned) return A::of_residue(signed_residue(static_cast<i64>(from[0]), *row.limb));
-    return A::of_residue(centred_residue(from[0], job.limbs[job.dropped].m.q, *row.limb));
+// Where the transforms of a tile lie: point e of its c-th transform.
+struct Tile {
+    std::size_t at, end;         // of all words of the job; where they end
+    unsigned point, neighbour;   // words between points, and between transforms, in memory
+    int log_count;               // of its transforms
+    int padding;                 // one word in 2^padding
+    bool columns, one_row;
+
+    unsigned padded(unsigned i) const { return i + (i >> padding); }
+};
+
+// The values of a step lie a power of two apart, and where that is 1 they begin at a multiple of 16: their padded
+// places are equally far apart too. Not so for the columns of small tiles, which go without padding.
+AEGIS_HD int padding_of(int log_count) { return log_count == 0 || log_count >= kStep ? kStep : 31; }
+
+AEGIS_HD Tile tile_of(const TransformJob& job, std::size_t block) {
+    const std::size_t end = (job.polynomials * job.rows.count) << job.log_n;
+    const int log_count = job.log_tile - job.stages;
+    const bool one_row = job.log_tile <= job.log_n;
+    if (job.first + job.stages == job.log_n)
+        return {block << job.log_tile, end, 1, 1u << job.stages, log_count, kStep, false, one_row};
+    const int log_stride = job.log_n - job.stages, log_tiles = log_stride - log_count;  // of a row
+    const std::size_t within = block & ((std::size_t{1} << log_tiles) - 1);
+    return {((block >> log_tiles) << job.log_n) + (within << log_count),
+            end,
+            1u << log_stride,
+            1,
+            log_count,
+            padding_of(log_count),
+            true,
+            true};
+}
+
+// Values from the words of one row, `count` of them.
+template <class A, int count>
+void values_of(const TransformJob& job, const RowOf& row, const u64* words, typename A::Value* x) {
+    if (job.source == Source::kLazy) {
+        AEGIS_UNROLL
+        for (int i = 0; i < count; ++i) x[i] = A::of_lazy(words[i]);
+    } else if (job.source == Source::kResidues) {
+        AEGIS_UNROLL
+        for (int i = 0; i < count; ++i) x[i] = A::of_residue(words[i]);
+    } else {
+        // 0, or the modulus of the centred residues
+        const u64 dropped = job.source == Source::kDropped ? job.limbs[job.dropped].m.q : 0;
+        AEGIS_UNROLL
+        for (int i = 0; i < count; ++i)
+            x[i] = A::of_residue(dropped == 0 ? signed_residue(static_cast<i64>(words[i]), *row.limb)
+                                              : centred_residue(words[i], dropped, *row.limb));
+    }
 }
 
 template <class A>
-void stored(const TransformJob& job, const A& a, const RowOf& row, std::size_t word, typename A::Value value) {
-    u64* to = job.apart != 0 ? job.outs[row.polynomial] : job.out + row.polynomial * job.out_step;
-    to += row.row << job.log_n;
+typename A::Value value_at(const TransformJob& job, const RowOf& row, unsigned word) {
+    const u64 x = row.in[word];
+    typename A::Value value;
+    values_of<A, 1>(job, row, &x, &value);
+    return value;
+}
+
+template <class A>
+void put(const TransformJob& job, const A& a, const RowOf& row, unsigned word, typename A::Value value) {
     if (job.sink == Sink::kLazy) {
-        to[word] = A::lazy(value);
+        row.out[word] = A::lazy(value);
     } else if (job.sink == Sink::kResidues) {
-        to[word] = a.residue(value);
+        row.out[word] = a.residue(value);
     } else {
-        u64 x = job.x[row.polynomial * job.x_step + (row.row << job.log_n) + word];
-        to[permuted(word, job.log_n, job.inverse_galois)] = a.quotient(x, value, A::constant(job.factor[row.row]));
+        const unsigned to = job.inverse_galois == 1 ? word : permuted(word, job.log_n, job.inverse_galois);
+        row.out[to] = a.quotient(row.x[word], value, A::constant(job.factor[row.row]));
     }
 }
 
@@ -133,31 +169,44 @@ void inverse_stages(const A& a, typename A::Value* x, const typename A::Twiddle*
     if constexpr (u > 0) inverse_stages<A, k, u - 1>(a, x, table, base, mask, last, factors);
 }
 
-// One step of k stages from stage s of the pass: values from global or shared memory, back to either.
+// One step of k stages from stage s of the pass: values from global or shared memory, back to either. Quotients are
+// written in order, by `each_value`.
 template <class A, bool kForward, int k>
 void step(const Block& block, const TransformJob& job, const Tile& tile, int s, bool from_memory, bool to_memory) {
     using Value = typename A::Value;
     Value* shared = block.shared<Value>();
-    const std::size_t n = std::size_t{1} << job.log_n, points = std::size_t{1} << job.stages;
-    const std::size_t apart = points >> (s + k), items = tile.count * (points >> k);
-    const std::size_t end = (job.polynomials * job.rows.count) << job.log_n;
+    const int log_apart = job.stages - s - k;  // of the values that a thread takes
+    const unsigned items = 1u << (job.log_tile - k), word_mask = (1u << job.log_n) - 1;
+    const RowOf first_row(job, tile.at);
     block.phase([&](std::size_t thread) {
-        for (std::size_t item = thread; item < items; item += block.threads()) {
+        for (unsigned item = static_cast<unsigned>(thread); item < items; item += static_cast<unsigned>(block.threads())) {
             // neighbouring threads have neighbouring addresses
-            const std::size_t c = tile.columns ? item % tile.count : item / (points >> k);
-            const std::size_t rest = tile.columns ? item / tile.count : item % (points >> k);
-            const std::size_t j = rest % apart, group = rest / apart, e = group * (apart << k) + j;
-            const std::size_t at = tile.at + e * tile.point + c * tile.neighbour;
-            if (at >= end) continue;
-            const RowOf row(job, at);
+            const int log_items = job.stages - k;
+            const unsigned c = tile.columns ? item & ((1u << tile.log_count) - 1) : item >> log_items;
+            const unsigned rest = tile.columns ? item >> tile.log_count : item & ((1u << log_items) - 1);
+            const unsigned group = rest >> log_apart, e = (group << (log_apart + k)) + (rest & ((1u << log_apart) - 1));
+            const std::size_t at = tile.at + static_cast<std::size_t>(e) * tile.point + c * tile.neighbour;
+            if (at >= tile.end) continue;
+            const RowOf row = tile.one_row ? first_row : RowOf(job, at);
+            const unsigned word = static_cast<unsigned>(at) & word_mask;
             const A a(*row.limb);
+            // value i: `apart` words apart in memory, and `shared_apart` in shared memory
+            const unsigned apart = tile.point << log_apart;
+            const int log_shared = tile.columns ? log_apart + tile.log_count : log_apart;
+            const unsigned shared_apart = (1u << log_shared) + (log_shared >= tile.padding ? 1u << (log_shared - tile.padding) : 0);
+            Value* own = shared + tile.padded(tile.columns ? (e << tile.log_count) + c : (c << job.stages) + e);
             Value x[1 << k];
-            AEGIS_UNROLL
-            for (int i = 0; i < 1 << k; ++i)
-                x[i] = from_memory ? loaded<A>(job, row, row.word + i * apart * tile.point)
-                                   : shared[padded((e + i * apart) * tile.shared_point + c * tile.shared_neighbour)];
+            if (from_memory) {
+                u64 words[1 << k];
+                AEGIS_UNROLL
+                for (int i = 0; i < 1 << k; ++i) words[i] = row.in[word + i * apart];
+                values_of<A, 1 << k>(job, row, words, x);
+            } else {
+                AEGIS_UNROLL
+                for (int i = 0; i < 1 << k; ++i) x[i] = own[i * shared_apart];
+            }
             // groups of stage first + s: those of the stages before this pass, times 2^s
-            const std::size_t outer = job.first == 0 ? 0 : (row.word & (n - 1)) >> (job.log_n - job.first);
+            const unsigned outer = job.first == 0 ? 0 : word >> (job.log_n - job.first);
             const std::size_t base = (((std::size_t{1} << job.first) + outer) << s) + group;
             const int stage = job.first + s;
             if constexpr (kForward) {
@@ -168,13 +217,15 @@ void step(const Block& block, const TransformJob& job, const Tile& tile, int s, 
                 const unsigned mask = row.limb->reduce_inverse >> stage;
                 inverse_stages<A, k, k - 1>(a, x, table, base, mask, stage == 0, factors_of(job, row));
             }
-            AEGIS_UNROLL
-            for (int i = 0; i < 1 << k; ++i) {
-                if (to_memory) {
-                    stored<A>(job, a, row, row.word + i * apart * tile.point, x[i]);
-                } else {
-                    shared[padded((e + i * apart) * tile.shared_point + c * tile.shared_neighbour)] = x[i];
-                }
+            if (to_memory && job.sink == Sink::kLazy) {
+                AEGIS_UNROLL
+                for (int i = 0; i < 1 << k; ++i) row.out[word + i * apart] = A::lazy(x[i]);
+            } else if (to_memory) {
+                AEGIS_UNROLL
+                for (int i = 0; i < 1 << k; ++i) row.out[word + i * apart] = a.residue(x[i]);
+            } else {
+                AEGIS_UNROLL
+                for (int i = 0; i < 1 << k; ++i) own[i * shared_apart] = x[i];
             }
         }
     });
@@ -189,13 +240,20 @@ void any_step(const Block& block, const TransformJob& job, const Tile& tile, int
     step<A, kForward, 1>(block, job, tile, s, from_memory, to_memory);
 }
 
-// All values of a tile of lines, in order.
+// All values of a tile of lines, in order, kPerThread of them by each thread.
 template <class F>
 void each_value(const Block& block, const TransformJob& job, const Tile& tile, F run) {
-    const std::size_t size = std::size_t{1} << job.log_tile, end = (job.polynomials * job.rows.count) << job.log_n;
+    const unsigned size = 1u << job.log_tile, word_mask = (1u << job.log_n) - 1;
+    const unsigned threads = static_cast<unsigned>(block.threads());
+    const RowOf first_row(job, tile.at);
     block.phase([&](std::size_t thread) {
-        for (std::size_t i = thread; i < size && tile.at + i < end; i += block.threads())
-            run(RowOf(job, tile.at + i), padded(i));
+        AEGIS_UNROLL_BY_4
+        for (unsigned r = 0; r < kPerThread; ++r) {
+            const unsigned i = static_cast<unsigned>(thread) + r * threads;
+            if (i >= size || tile.at + i >= tile.end) return;
+            const unsigned word = static_cast<unsigned>(tile.at + i) & word_mask;
+            run(tile.one_row ? first_row : RowOf(job, tile.at + i), word, tile.padded(i));
+        }
     });
 }
 
@@ -205,16 +263,16 @@ void forward_pass(const Block& block, const TransformJob& job) {
     using Value = typename A::Value;
     const Tile tile = tile_of(job, block.x());
     if (job.stages == 0)
-        return each_value(block, job, tile, [&](const RowOf& row, std::size_t) {
-            stored<A>(job, A(*row.limb), row, row.word, loaded<A>(job, row, row.word));
+        return each_value(block, job, tile, [&](const RowOf& row, unsigned word, unsigned) {
+            put<A>(job, A(*row.limb), row, word, value_at<A>(job, row, word));
         });
     int k = job.stages % kStep == 0 ? kStep : job.stages % kStep;
     for (int s = 0; s < job.stages; s += k, k = kStep)
         any_step<A, true>(block, job, tile, s, k, s == 0, tile.columns && s + k == job.stages);
     if (tile.columns) return;
     const Value* shared = block.shared<Value>();
-    each_value(block, job, tile, [&](const RowOf& row, std::size_t i) {
-        stored<A>(job, A(*row.limb), row, row.word, shared[i]);
+    each_value(block, job, tile, [&](const RowOf& row, unsigned word, unsigned i) {
+        put<A>(job, A(*row.limb), row, word, shared[i]);
     });
 }
 
@@ -224,15 +282,15 @@ void inverse_pass(const Block& block, const TransformJob& job) {
     using Value = typename A::Value;
     const Tile tile = tile_of(job, block.x());
     if (job.stages == 0)
-        return each_value(block, job, tile, [&](const RowOf& row, std::size_t) {
+        return each_value(block, job, tile, [&](const RowOf& row, unsigned word, unsigned) {
             const A a(*row.limb);
             const Constant factor = *factors_of(job, row);
-            stored<A>(job, a, row, row.word, a.times(loaded<A>(job, row, row.word), A::constant(factor)));
+            put<A>(job, a, row, word, a.times(value_at<A>(job, row, word), A::constant(factor)));
         });
     if (!tile.columns) {
         Value* shared = block.shared<Value>();
         each_value(block, job, tile,
-                   [&](const RowOf& row, std::size_t i) { shared[i] = loaded<A>(job, row, row.word); });
+                   [&](const RowOf& row, unsigned word, unsigned i) { shared[i] = value_at<A>(job, row, word); });
     }
     for (int s = job.stages; s > 0;) {
         const int k = s >= kStep ? kStep : s;

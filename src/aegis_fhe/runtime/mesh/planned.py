@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from aegis_fhe.circuits.symbolic import Symbol
+from aegis_fhe.placement.cost import Network
 from aegis_fhe.placement.limbs import LimbPlacement
 from aegis_fhe.placement.mesh import Mesh
 from aegis_fhe.placement.node_seconds import ExchangeSeconds, FormSeconds
@@ -15,7 +16,7 @@ from aegis_fhe.placement.plan_records import from_record
 from aegis_fhe.placement.plan_storing import places_of
 from aegis_fhe.placement.prediction import Prediction, device_memories, predict
 from aegis_fhe.placement.shape_memory import DeviceMemory
-from aegis_fhe.placement.timeline import Timeline, timelines
+from aegis_fhe.placement.timeline import GroupSeconds, Timeline, on_all_groups, timelines
 from aegis_fhe.program.graph import Node
 from aegis_fhe.program.long.compile import LongProgram
 from aegis_fhe.runtime.mesh.execute import MeshProgram
@@ -36,14 +37,17 @@ class PlannedProgram:
     @cached_property
     def timelines(self) -> list[Timeline]:
         """Of every group, on that machine."""
-        plan, facts, params = self.prediction.plan, self.prediction.facts, self.layer.params
+        return self.timelines_with(on_all_groups(self._computing), self.machine.network)
+
+    def timelines_with(self, seconds_of: GroupSeconds, network: Network) -> list[Timeline]:
+        """Of every group, where nodes take these seconds, over these links."""
         return timelines(
-            plan,
-            facts,
-            self._computing,
-            self.machine.network,
+            self.prediction.plan,
+            self.prediction.facts,
+            seconds_of,
+            network,
             self.mesh.limbs,
-            params.degree,
+            self.layer.params.degree,
             moving="eager",
         )
 

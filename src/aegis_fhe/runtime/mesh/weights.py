@@ -27,8 +27,7 @@ class KeptWeights(Plaintexts):
     """
 
     def __init__(self, params: Parameters) -> None:
-        super().__init__(params.encoder)
-        self.params = params
+        super().__init__(params)
         self._kept: dict[tuple[Any, ...], list[Tensor]] = {}
         self._encoded: set[MatrixProduct | ProductTerms] = set()
         self._operator: MatrixProduct | ProductTerms | None = None

@@ -67,10 +67,10 @@ class Communicator:
     """Collectives over the ranks of one mesh axis; every call is made by all ranks, in the same order.
 
     World size 1 needs neither a process group nor a host's memory, which is used where both are. host: that
-    memory, or another carrier. lanes: NCCL's, in place of a group. allocate: where what is received lies, an uninitialised int64 tensor of a
-    shape; a device sets its arena's. names: what messages call the ranks, by default 0, 1, ...; those of a
-    part of the world have other numbers in it. timeout_s: how long a rank waits for another. Raises
-    `CommunicationError` when that is lost, or does not answer in that time: it says which.
+    memory, or another carrier. lanes: NCCL's, in place of a group. allocate: where what is received lies, an
+    uninitialised int64 tensor of a shape; a device sets its arena's. names: what messages call the ranks, by
+    default 0, 1, ...; those of a part of the world have other numbers in it. timeout_s: how long a rank waits
+    for another. Raises `CommunicationError` when that is lost, or does not answer in time: it says which.
     """
 
     allocate: Callable[[Sequence[int]], Tensor]

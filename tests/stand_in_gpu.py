@@ -18,8 +18,12 @@ from torch.utils import _pytree, backend_registration
 
 from aegis_fhe.ring import _kernels, native
 from aegis_fhe.ring.arena import Arena, ArenaBytes
+from aegis_fhe.ring.calls import Calls
+from aegis_fhe.ring.copies import Copies
 from aegis_fhe.ring.cuda import arena as cuda_arena
+from aegis_fhe.ring.cuda import copies as cuda_copies
 from aegis_fhe.ring.cuda import device as cuda_device
+from aegis_fhe.ring.cuda import graphs as cuda_graphs
 
 NAME = "stand-in-gpu"
 _DEVICE = "standin"
@@ -192,4 +196,6 @@ def stand_in(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(cuda_device, "check_device", lambda path: device)
     patch.setattr(cuda_device, "open_device", lambda device: _StandIn())
     patch.setattr(cuda_arena, "CudaArena", StandInArena)
+    patch.setattr(cuda_copies, "CudaCopies", Copies)
+    patch.setattr(cuda_graphs, "CudaGraphs", lambda device: Calls())
     patch.setattr(torch, "tensor", _tensor)

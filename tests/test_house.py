@@ -85,10 +85,10 @@ def test_the_readme_starts_with_the_two_commands():
 
 
 def test_every_make_target_in_the_documents_exists():
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for document in DOCUMENTS:
         text = document.read_text()
-        named = re.findall(r"^ {4}make ([a-z]+)|`make ([a-z]+)|^make ([a-z]+)", text, re.MULTILINE)
+        named = re.findall(r"^ {4}make ([a-z-]+)|`make ([a-z-]+)|^make ([a-z-]+)", text, re.MULTILINE)
         for groups in named:
             assert "".join(groups) in targets, f"{relative(document)}: make {''.join(groups)}"
 

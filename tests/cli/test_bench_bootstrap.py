@@ -51,6 +51,17 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+def test_on_the_kernels_of_a_gpu_there_is_no_peer(aegis, results):
+    answer = aegis("bench", "bootstrap", "--n", 8, "--runs", 1, "--device", "emulated-gpu", "--json")
+    assert answer.status == 0, answer.err
+    facts = json.loads(answer.out)
+    assert facts["peer"] is None
+    assert facts["precision_bits_worst"] > 10
+    assert facts["arena_peak_bytes"] > 0
+    (row,) = [json.loads(line) for line in results.read_text().splitlines()]
+    assert row["hardware"]["kernels"] == "emulated-gpu"
+
+
 def test_ours_alone_as_json(aegis, results):
     answer = aegis("bench", "bootstrap", "--n", 8, "--runs", 2, "--peer", "none", "--json")
     assert answer.status == 0, answer.err

@@ -53,15 +53,19 @@ def test_ranges_and_how_near_the_texts_came(aegis: Aegis, samples: Path, tmp_pat
     assert msgspec.json.decode(again.out, type=ShippedRanges) == found
 
 
-def test_this_machine(aegis: Aegis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("device", [(), ("--device", "emulated-gpu")], ids=["processor", "gpu"])
+def test_this_machine(
+    aegis: Aegis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: tuple[str, ...]
+) -> None:
     """On a small ring: the file is one that plans can be made with, and says where it comes from."""
     monkeypatch.setattr(calibrate_kernels, "bootstrap_plan", lambda: presets.insecure(9))
     output = tmp_path / "here.json"
-    answer = aegis("calibrate", "--kernels", "-o", output, "--json")
+    answer = aegis("calibrate", "--kernels", "-o", output, "--json", *device)
     assert answer.status == 0, answer.err
     found = read_device_file(output)
     assert msgspec.json.decode(answer.out, type=DeviceFile) == found
     assert found.provenance.startswith("measured on ")
+    assert ("kernels emulated-gpu" in found.provenance) == bool(device)
     one_thread = load_device(output, 1)
     assert (one_thread.log_degree, one_thread.threads, one_thread.measured) == (9, 1, True)
     assert not load_device("h100").measured

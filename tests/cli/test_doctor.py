@@ -7,10 +7,13 @@ import sys
 from collections import namedtuple
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from aegis_fhe.cli import checks, machine
 from aegis_fhe.cli.main import app
+from aegis_fhe.errors import ParameterError
+from aegis_fhe.ring.cuda import compiler, device
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -35,6 +38,38 @@ def test_all_is_well_where_the_tests_run():
     names = ("python", "cpu", "torch", "gpus", "kernels", "model")
     assert {name: report[name]["status"] for name in names} == dict.fromkeys(names, "ok")
     assert report["packages"]["status"] != "missing"
+
+
+def test_one_device_is_asked_for_in_a_line():
+    here = run("doctor", "--device", "emulated-gpu")
+    assert (here.returncode, here.stdout) == (0, "kernel path emulated-gpu runs here\n")
+    missing = run("doctor", "--device", "cuda:99")
+    assert (missing.returncode, missing.stdout, missing.stderr.count("\n")) == (2, "", 1)
+    assert "cuda:99" in missing.stderr
+
+
+@pytest.mark.parametrize("why", ["no compiler", "a driver that fails"])
+def test_kernels_of_a_gpu_are_no_condition(monkeypatch: pytest.MonkeyPatch, why: str):
+    def fail() -> str:
+        if why == "no compiler":
+            raise ParameterError("NVRTC is not found here")
+        raise RuntimeError(why)
+
+    monkeypatch.setattr(compiler, "compiler_version", fail)
+    found = checks.check_gpu_kernels()
+    assert found.status == "note"
+    assert found.cure
+
+
+def test_the_arithmetic_of_each_gpu_is_told(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(compiler, "compiler_version", lambda: "13.5")
+    monkeypatch.setattr(device, "check_device", torch.device)
+    opened = {"cuda:0": "Fp64", "cuda:1": "Words"}
+    monkeypatch.setattr(device, "open_device", lambda one: device.CudaDevice(one, None, opened[str(one)]))
+    assert checks.check_gpu_kernels().found == (
+        "NVRTC 13.5; cuda:0: products in doubles by fused multiply-add; cuda:1: products in 64-bit words"
+    )
 
 
 def test_without_torch_it_reports_the_cure_and_status_1():

@@ -200,6 +200,11 @@ def _check(benchmark: str, threads: int, runs: int) -> None:
         raise ParameterError(f"{runs} runs asked for; at least 1 is needed")
 
 
+def _has_note(row: Row) -> bool:
+    """Those of the ring's own operations are about their peer, which a GPU does not meet."""
+    return row.operation in NOTES and (row.peer is not None or row.operation not in KERNELS)
+
+
 def _say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
@@ -240,7 +245,7 @@ def _print(
         f"{len(params.digits(params.max_level))} digits, {params.describe_security()}, {params.ring.path}.",
         *peer_lines(rows),
         *([f"{peer.facts.name}: {peer.facts.description}."] if peer is not None else []),
-        *(f"{row.operation}: {NOTES[row.operation]}." for row in rows if row.operation in NOTES),
+        *(f"{row.operation}: {NOTES[row.operation]}." for row in rows if _has_note(row)),
         *([sizes.sentence()] if sizes is not None else []),
         *figures,
         *(["Ratio: the peer's median / ours."] if any(row.peer for row in rows) else []),

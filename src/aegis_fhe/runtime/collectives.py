@@ -70,8 +70,7 @@ class Communicator:
     memory, or another carrier. lanes: NCCL's, in place of a group. allocate: where what is received lies, an
     uninitialised int64 tensor of a shape; a device sets its arena's. names: what messages call the ranks, by
     default 0, 1, ...; those of a part of the world have other numbers in it. timeout_s: how long a rank waits
-    for another. Raises `CommunicationError` when that is lost, or does not answer in that time: it says
-    which.
+    for another. Raises `CommunicationError` when that is lost, or does not answer in time: it says which.
     """
 
     allocate: Callable[[Sequence[int]], Tensor]

@@ -14,6 +14,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from aegis_fhe.ckks import EvaluationKeys, Evaluator, KeyRequest, SlotVector, presets
 from aegis_fhe.ckks.secret import SecretKey, decrypt, encrypt, evaluation_keys
 from aegis_fhe.ring import Ring, _kernels
+from aegis_fhe.ring.copies import Copies
+from aegis_fhe.ring.cuda import copies
 from aegis_fhe.ring.cuda import device as devices
 from aegis_fhe.ring.cuda.arena import CudaArena
 from ring.test_paths import moduli_for, operations
@@ -43,6 +45,7 @@ def on_fake_gpu(arithmetic: devices.Arithmetic) -> None:
     devices.check_device = lambda path: here
     devices.open_device = lambda device: devices.CudaDevice(torch.device("cuda", 0), launcher, arithmetic)
     sys.modules["aegis_fhe.ring.cuda.arena"].CudaArena = HostedArena
+    copies.CudaCopies = Copies
     torch._C._cuda_getCurrentRawStream = lambda index: STREAM
 
 

@@ -112,9 +112,9 @@ def encrypted(tiny: Tiny) -> EncryptedRun:
     )
 
 
-# Functions of `keyswitch`: what each is counted as, and which argument has the polynomial or operands.
+# Functions of `keyswitch`: what each is counted as, and which argument has the polynomials or operands.
 SWITCHING = {
-    "decompose": (("decompose",), 1),
+    "decompose_each": (("decompose",), 1),
     "inner_product": (("inner_product",), 1),
     "add_inner_product": (("inner_product",), 2),
     "mod_down": (("mod_down",), 1),
@@ -131,7 +131,9 @@ def _counted(
 
     def counting(*args: Any, **kwargs: Any) -> Any:
         taken = args[argument]
-        for x in [digits for digits, _ in taken] if name == "switch_key" else [taken]:
+        if name == "switch_key":
+            taken = [digits for digits, _ in taken]
+        for x in taken if name in ("switch_key", "decompose_each") else [taken]:
             level = _level_of(args[0], x)
             executed.update((primitive, level) for primitive in primitives)
         return function(*args, **kwargs)

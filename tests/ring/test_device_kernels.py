@@ -101,13 +101,23 @@ def test_a_key_for_more_operands_than_share_a_reading(rings: tuple[Ring, Ring]) 
     key = KeyHalves(b=b[:, :4].contiguous(), a=a[:, :4].contiguous())
 
     def switched(ring: Ring) -> list[torch.Tensor]:
-        digits = [ring.mod_up(x[0, :2].contiguous(), ends, limbs) for x in rest]
+        digits = ring.mod_up_each([x[0, :2].contiguous() for x in rest], ends, limbs)
         addends = [[x[1, :2].contiguous()] for x in rest]
         operands = [SwitchOperand(d, c) for d, c in zip(digits, addends, strict=True)]
         return ring.switch_key(operands, key, 2, factor=5, galois=13)
 
     for mine, expected in zip(switched(rings[1]), switched(rings[0]), strict=True):
         assert torch.equal(mine, expected)
+
+
+@pytest.mark.parametrize("path", GPUS)
+def test_digits_of_more_polynomials_than_one_launch_takes(path: str) -> None:
+    moduli = find_primes(50, 256, 2) + find_primes(40, 256, 3)
+    limbs, ends = (0, 1, 3, 4), (1, 2)
+    ds = [oracle.random_residues(moduli, 256, seed=i)[:2].contiguous() for i in range(19)]
+    portable, device = Ring(256, moduli, "portable"), Ring(256, moduli, path)
+    for d, mine in zip(ds, device.mod_up_each(ds, ends, limbs), strict=True):
+        assert torch.equal(mine.extended, portable.mod_up(d, ends, limbs).extended)
 
 
 @pytest.mark.parametrize("path", GPUS)

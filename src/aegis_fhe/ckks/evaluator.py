@@ -140,7 +140,7 @@ class Evaluator(PlainProducts):
         for level, places in switched_together(levels, self.at_once):
             keys = [self._key(steps[at] % self.slots, level) for at in moving]
             own = [xs[place] for place in places]
-            operands = [self._operand(x) for x in own]
+            operands = self._operands(own)
             for at, key in zip(moving, keys, strict=True):
                 for place, result in zip(places, self._applied(own, operands, key), strict=True):
                     found[place][at] = result
@@ -150,7 +150,7 @@ class Evaluator(PlainProducts):
         """Every slot conjugated; level and scale unchanged. Cost: one key switch, with the "conj" key."""
         require_two_components(x, "conjugate")
         key = self._key(CONJUGATION, x.level)
-        return self._applied([x], [self._operand(x)], key)[0]
+        return self._applied([x], self._operands([x]), key)[0]
 
     def raise_modulus(self, x: Ciphertext) -> Ciphertext:
         """`encapsulation.raise_modulus` with this evaluator's keys. Raises MissingKeyError without them."""
@@ -188,7 +188,11 @@ class Evaluator(PlainProducts):
 
     def decompose(self, d: torch.Tensor, level: int) -> Digits:
         """`keyswitch.decompose`: d [limb, N] at `level`, NTT domain."""
-        return keyswitch.decompose(self.params, d)
+        return self.decompose_each([d], level)[0]
+
+    def decompose_each(self, ds: Sequence[torch.Tensor], level: int) -> list[Digits]:
+        """`keyswitch.decompose_each`: each [limb, N] at `level`, NTT domain."""
+        return keyswitch.decompose_each(self.params, ds)
 
     def switch_key(
         self,
@@ -262,12 +266,14 @@ class Evaluator(PlainProducts):
         """Of one level, `at_once` or fewer."""
         level = xs[0].level
         key = self._key(RELINEARISATION, level)
-        operands = [SwitchOperand(self.decompose(x.parts[2], level), (x.parts[0], x.parts[1])) for x in xs]
+        digits = self.decompose_each([x.parts[2] for x in xs], level)
+        operands = [SwitchOperand(d, (x.parts[0], x.parts[1])) for d, x in zip(digits, xs, strict=True)]
         return self.switch_key(operands, key, level, rescale=rescale)
 
-    def _operand(self, x: Ciphertext) -> SwitchOperand:
-        """What the keys of its automorphisms multiply: c_0 + u_0, u_1 with (u_0, u_1) the switch of c_1."""
-        return SwitchOperand(self.decompose(x.parts[1], x.level), (x.parts[0],))
+    def _operands(self, xs: Sequence[Ciphertext]) -> list[SwitchOperand]:
+        """What automorphisms' keys multiply: c_0 + u_0, u_1 with (u_0, u_1) that of c_1. Of one level."""
+        digits = self.decompose_each([x.parts[1] for x in xs], xs[0].level)
+        return [SwitchOperand(d, (x.parts[0],)) for d, x in zip(digits, xs, strict=True)]
 
     def _applied(
         self, xs: Sequence[Ciphertext], operands: Sequence[SwitchOperand], key: KeySwitchKey

@@ -22,19 +22,28 @@ from aegis_fhe.ring.keyswitching import Digits, KeyHalves, SwitchOperand
 
 
 def decompose(params: Parameters, d_LN: torch.Tensor) -> Digits:
-    """ModUp: digit j is the centred d modulo the primes of digit j, written in all limbs of QP.
+    """`decompose_each` of one polynomial."""
+    return decompose_each(params, [d_LN])[0]
 
-    d: [level + 1, N] -> values |d_j| <= Q_j / 2. Cost: one inverse NTT for each limb, one forward NTT for
-    each converted row. The result serves any number of keys (hoisting).
+
+def decompose_each(params: Parameters, ds_LN: Sequence[torch.Tensor]) -> list[Digits]:
+    """ModUp: digit j is the centred d modulo the primes of digit j, written in all limbs of QP; of each d.
+
+    d: [level + 1, N], all of one level -> values |d_j| <= Q_j / 2. Cost of each: one inverse NTT for each
+    limb, one forward NTT for each converted row. The result serves any number of keys (hoisting).
     """
-    level = d_LN.shape[0] - 1
+    level = ds_LN[0].shape[0] - 1
     if params.strided:
-        limbs = params.q_limbs(level)
-        coefficients = params.ring.intt(d_LN, limbs)
-        rows = dict(enumerate(coefficients)), dict(enumerate(d_LN))
-        return extend(params, params.digits(level), *rows, limbs, params.p_limbs)
+        return [_strided_digits(params, d, level) for d in ds_LN]
     ends = [digit[-1] + 1 for digit in params.digits(level)]
-    return params.ring.mod_up(d_LN, ends, key_limbs(params, level))
+    return params.ring.mod_up_each(ds_LN, ends, key_limbs(params, level))
+
+
+def _strided_digits(params: Parameters, d_LN: torch.Tensor, level: int) -> Digits:
+    limbs = params.q_limbs(level)
+    coefficients = params.ring.intt(d_LN, limbs)
+    rows = dict(enumerate(coefficients)), dict(enumerate(d_LN))
+    return extend(params, params.digits(level), *rows, limbs, params.p_limbs)
 
 
 def extend(

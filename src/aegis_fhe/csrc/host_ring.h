@@ -48,7 +48,8 @@ class HostRing : public Ring {
     void convert(const i64* x, i64* out, std::size_t outer, const Index& source, const Index& target) const override;
     void mod_down(const i64* x, i64* out, std::size_t outer, const Index& keep, const Index& drop,
                   u64 galois) const override;
-    void mod_up(const i64* d, i64* extended, const Digits& digits, const Index& limbs) const override;
+    void mod_up(const std::vector<const i64*>& ds, const std::vector<i64*>& extended, const Digits& digits,
+                const Index& limbs) const override;
     void key_product(const KeyProduct& job, const std::vector<i64*>& out) const override;
     void switch_key(const KeyProduct& job, const std::vector<i64*>& out, std::size_t kept, u64 galois) const override;
     void add_key_product(const KeyProduct& job, u64 galois, bool first, i64* total) const override;
@@ -69,6 +70,7 @@ class HostRing : public Ring {
     void periodic_limbs(const PeriodicProduct& job, std::size_t first, std::size_t last,
                         const PeriodicWeights& weights) const;
     void add_scaled(const Limb& limb, const i64* x, u64 factor, i64* row, std::size_t count) const;
+    void extend(const i64* d, i64* extended, const Digits& digits, const Index& limbs) const;
     struct KeyRows;
     void product_row(const KeyProduct& job, std::size_t l, const std::vector<i64*>& out) const;
     void convert_rows(const ConvertPlan& plan, const i64* x, i64* out, std::size_t outer, std::size_t x_outer,

@@ -12,7 +12,12 @@ constexpr std::size_t kFewDropped = 1;  // up to here ModDown converts row by ro
 }  // namespace
 
 // Extended rows only: digit by digit, its converted rows in the order of `limbs`. Its own rows are those of d.
-void HostRing::mod_up(const i64* d, i64* extended, const Digits& digits, const Index& limbs) const {
+void HostRing::mod_up(const std::vector<const i64*>& ds, const std::vector<i64*>& extended, const Digits& digits,
+                      const Index& limbs) const {
+    for (std::size_t i = 0; i < ds.size(); ++i) extend(ds[i], extended[i], digits, limbs);
+}
+
+void HostRing::extend(const i64* d, i64* extended, const Digits& digits, const Index& limbs) const {
     std::size_t n = degree(), rows = digits.back().end;
     Scratch memory(*arena_, rows * n);
     i64* coefficients = reinterpret_cast<i64*>(memory.data());

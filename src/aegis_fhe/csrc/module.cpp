@@ -281,9 +281,9 @@ NB_MODULE(_kernels, m) {
                             const Index& drop, u64 galois) {
             r.mod_down(in(x), out(to), outer, keep, drop, galois);
         }, Release())
-        .def("mod_up", [](const Ring& r, Address d, Address to, const std::vector<std::size_t>& ends,
+        .def("mod_up", [](const Ring& r, const Addresses& ds, const Addresses& to, const std::vector<std::size_t>& ends,
                           const Index& limbs) {
-            r.mod_up(in(d), out(to), digits(ends), limbs);
+            r.mod_up(rows(ds), outs(to), digits(ends), limbs);
         }, Release())
         .def("key_product", [](const Ring& r, const Operands& operands, const Key& key, const Addresses& to) {
             r.key_product(key_product(operands, key), outs(to));

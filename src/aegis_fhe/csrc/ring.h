@@ -102,8 +102,9 @@ class Ring {
     // x is [outer, keep + drop, N], NTT domain; out [outer, keep, N]: the automorphism of the quotient
     virtual void mod_down(const i64* x, i64* out, std::size_t outer, const Index& keep, const Index& drop,
                   u64 galois) const = 0;
-    // d [q limbs, N] -> extended [sum over digits of (limbs - size of the digit), N], all NTT domain
-    virtual void mod_up(const i64* d, i64* extended, const Digits& digits, const Index& limbs) const = 0;
+    // each d [q limbs, N] -> its extended [sum over digits of (limbs - size of the digit), N], all NTT domain
+    virtual void mod_up(const std::vector<const i64*>& ds, const std::vector<i64*>& extended, const Digits& digits,
+                        const Index& limbs) const = 0;
     // out[r] [2, limb, N]: sum_j d_j b_j and sum_j d_j a_j, plus the addends
     virtual void key_product(const KeyProduct& job, const std::vector<i64*>& out) const = 0;
     // out[r] [2, kept, N]: the automorphism of that, divided by the limbs behind the first `kept`

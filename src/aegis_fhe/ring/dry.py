@@ -93,8 +93,8 @@ class _NoKernels:
         converted = self._arena.empty((len(keep) * self._degree if galois != 1 else 1,))
         del dropped, converted
 
-    def mod_up(self, d: int, to: int, ends: Sequence[int], limbs: Sequence[int]) -> None:
-        """The rows as coefficients."""
+    def mod_up(self, ds: Sequence[int], to: Sequence[int], ends: Sequence[int], limbs: Sequence[int]) -> None:
+        """The rows of one polynomial after the other as coefficients."""
         self._arena.empty((ends[-1] * self._degree,))
 
     def periodic_sums(

@@ -61,21 +61,31 @@ class KeySwitching(RingCore):
     """ModUp and inner products. NTT domain, residues in [0, q); N at least 8."""
 
     def mod_up(self, d: Tensor, ends: Sequence[int], limbs: Sequence[int]) -> Digits:
-        """Digit j is the centred value of d modulo the primes of its run, in all `limbs`.
+        """`mod_up_each` of one polynomial."""
+        return self.mod_up_each([d], ends, limbs)[0]
+
+    def mod_up_each(self, ds: Sequence[Tensor], ends: Sequence[int], limbs: Sequence[int]) -> list[Digits]:
+        """Digit j is the centred value of d modulo the primes of its run, in all `limbs`: of each d.
 
         d: [q limb, N] over the first of `limbs`; ends: the first row after each digit, ascending, the last
-        one the number of rows of d. Cost: one inverse NTT for each row of d, a basis conversion for each
-        digit, one forward NTT for each converted row. Raises LayoutError, ParameterError.
+        one the number of rows of d. A GPU takes them together. Cost of each: one inverse NTT for each row of
+        d, a basis conversion for each digit, one forward NTT for each converted row. Raises LayoutError,
+        ParameterError.
         """
         index = self._digit_limbs(ends, limbs)
         if len(set(ends)) != len(ends) or ends[0] == 0:
             raise ParameterError(f"digits ending at {list(ends)} do not divide rows: each must have one")
-        self._check_polynomial("d", d, ends[-1])
+        for d in ds:
+            self._check_polynomial("d", d, ends[-1])
         rows = len(ends) * len(index) - ends[-1]
-        extended = self.arena.empty((rows, self.degree))
+        extended = [self.arena.empty((rows, self.degree)) for _ in ds]
         if rows:
-            self._native.mod_up(d.data_ptr(), extended.data_ptr(), list(ends), index)
-        return Digits(d=d, extended=extended, ends=tuple(ends), limbs=tuple(index))
+            to = [x.data_ptr() for x in extended]
+            self._native.mod_up([d.data_ptr() for d in ds], to, list(ends), index)
+        return [
+            Digits(d=d, extended=x, ends=tuple(ends), limbs=tuple(index))
+            for d, x in zip(ds, extended, strict=True)
+        ]
 
     def key_product(
         self, digits: Digits, key: KeyHalves, addends: Sequence[Tensor] = (), factor: int = 1

@@ -32,12 +32,12 @@ def converted(ring: Ring, x: Any, src: Any, dst: Any, **_: Any) -> dict[str, int
     return {"conversion_product": x.numel() // ring.degree * len(dst)}
 
 
-def extended(ring: Ring, d: Any, ends: Any, limbs: Any) -> dict[str, int]:
+def extended(ring: Ring, ds: Any, ends: Any, limbs: Any) -> dict[str, int]:
     sizes = [end - start for start, end in zip([0, *ends], ends, strict=False)]
     return {
-        "inverse_ntt": ends[-1],
-        "ntt": len(ends) * len(limbs) - ends[-1],
-        "conversion_product": sum(size * (len(limbs) - size) for size in sizes),
+        "inverse_ntt": len(ds) * ends[-1],
+        "ntt": len(ds) * (len(ends) * len(limbs) - ends[-1]),
+        "conversion_product": len(ds) * sum(size * (len(limbs) - size) for size in sizes),
     }
 
 
@@ -90,7 +90,7 @@ def tally(monkeypatch: pytest.MonkeyPatch) -> Tally:
         ("ntt", transformed("ntt")),
         ("intt", transformed("inverse_ntt")),
         ("convert", converted),
-        ("mod_up", extended),
+        ("mod_up_each", extended),
         ("mod_down", divided),
         ("key_product", multiplied),
         ("switch_key", switched),

@@ -14,6 +14,17 @@ namespace device {
 inline const u64* words(const i64* x) { return reinterpret_cast<const u64*>(x); }
 inline u64* words(i64* x) { return reinterpret_cast<u64*>(x); }
 
+// `step` words apart. What is only read is not written to: jobs have one kind of place.
+inline Places places(const u64* first, std::size_t step) { return {const_cast<u64*>(first), step, 0, {}}; }
+
+// `count` of them from `begin` on, each by itself; kMaxOuts at most.
+template <class T>
+Places places(const std::vector<T*>& pointers, std::size_t begin, std::size_t count) {
+    Places result{nullptr, 0, static_cast<unsigned>(count), {}};
+    for (std::size_t i = 0; i < count; ++i) result.own[i] = const_cast<u64*>(words(pointers[begin + i]));
+    return result;
+}
+
 template <class T>
 void append(std::vector<u64>& to, const std::vector<T*>& pointers) {
     for (T* pointer : pointers) to.push_back(reinterpret_cast<u64>(pointer));

@@ -19,8 +19,8 @@ void convert(const Block& block, const ConvertJob& job) {
     const Plan& plan = job.plan;
     const std::size_t n = std::size_t{1} << job.log_n, points = job.points, terms = plan.sources + 1;
     const std::size_t first = block.x() * points;
-    const u64* in = job.in + block.y() * job.in_step + first;
-    u64* out = job.out + block.y() * job.out_step + first;
+    const u64* in = job.in.of(block.y()) + first;
+    u64* out = job.out.of(block.y()) + first;
     Operand* y = block.shared<Operand>();  // [source, overflow][points]
     block.phase([&](std::size_t thread) {
         for (std::size_t j = thread; j < points; j += block.threads()) {

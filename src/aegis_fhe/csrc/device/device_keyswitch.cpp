@@ -9,34 +9,47 @@ namespace aegis {
 
 using device::Kernel;
 
+using device::places;
 using device::words;
 
-void DeviceRing::mod_up(const i64* d, i64* extended, const Digits& digits, const Index& limbs) const {
+void DeviceRing::mod_up(const std::vector<const i64*>& ds, const std::vector<i64*>& extended, const Digits& digits,
+                        const Index& limbs) const {
+    for (std::size_t first = 0; first < ds.size(); first += device::kMaxOuts)
+        extend(ds, extended, first, std::min(ds.size() - first, device::kMaxOuts), digits, limbs);
+}
+
+// `count` polynomials from `first` on, together.
+void DeviceRing::extend(const std::vector<const i64*>& ds, const std::vector<i64*>& extended, std::size_t first,
+                        std::size_t count, const Digits& digits, const Index& limbs) const {
     const std::size_t n = degree(), q_rows = digits.back().end;
-    Scratch scratch(*memory_, q_rows * n);
+    Scratch scratch(*memory_, count * q_rows * n);
     device::TransformJob inverse{};
     inverse.rows = rows(Index(limbs.begin(), limbs.begin() + static_cast<std::ptrdiff_t>(q_rows)));
-    inverse.polynomials = 1;
-    inverse.in = words(d);
-    inverse.out = scratch.data();
+    inverse.polynomials = count;
+    inverse.in = places(ds, first, count);
+    inverse.out = places(scratch.data(), q_rows * n);
     inverse.scale = digit_scales(digits, limbs);
-    transform(false, inverse, inverse.out, 0);
-    u64* to = words(extended);
+    transform(false, inverse, inverse.out);
+    std::vector<i64*> to(extended.begin() + static_cast<std::ptrdiff_t>(first),
+                         extended.begin() + static_cast<std::ptrdiff_t>(first + count));
+    std::vector<i64*> untransformed(to);
     Index converted;  // limbs of the rows that are not transformed yet, which end at `to`
     for (std::size_t i = 0; i < digits.size(); ++i) {
         const Digit& digit = digits[i];
         Index own(limbs.begin() + digit.begin, limbs.begin() + digit.end), others(limbs);
         others.erase(others.begin() + digit.begin, others.begin() + digit.end);
-        convert_rows(plan(own, others), scratch.data() + digit.begin * n, 0, to, 0, 1, true);
-        to += others.size() * n;
+        convert_rows(plan(own, others), places(scratch.data() + digit.begin * n, q_rows * n), places(to, 0, count),
+                     count, true);
+        for (i64*& rows_of : to) rows_of += others.size() * n;
         converted.insert(converted.end(), others.begin(), others.end());
         if (i + 1 < digits.size() && converted.size() + limbs.size() <= device::kMaxRows) continue;
         device::TransformJob forward{};
         forward.rows = rows(converted);
-        forward.polynomials = 1;
-        forward.in = forward.out = to - converted.size() * n;
-        transform(true, forward, forward.out, 0);
+        forward.polynomials = count;
+        forward.in = forward.out = places(untransformed, 0, count);
+        transform(true, forward, forward.out);
         converted.clear();
+        untransformed = to;
     }
 }
 
@@ -113,18 +126,16 @@ void DeviceRing::divide(const u64* x, std::size_t outer, const std::vector<i64*>
         device::TransformJob inverse{};
         inverse.rows = rows(drop);
         inverse.polynomials = count;
-        inverse.in = x + kept * n;
-        inverse.in_step = all;
-        inverse.out = low.data();
-        inverse.out_step = dropped * n;
+        inverse.in = places(x + kept * n, all);
+        inverse.out = places(low.data(), dropped * n);
         inverse.scale = single ? nullptr : constants.hat_scale;
-        transform(false, inverse, inverse.out, inverse.out_step);
-        if (!single) convert_rows(constants, low.data(), dropped * n, between.data(), kept * n, count, true);
+        transform(false, inverse, inverse.out);
+        const device::Places converted = places(between.data(), kept * n);
+        if (!single) convert_rows(constants, inverse.out, converted, count, true);
         device::TransformJob forward{};
         forward.rows = rows(keep);
         forward.polynomials = count;
-        forward.in = single ? low.data() : between.data();
-        forward.in_step = single ? n : kept * n;
+        forward.in = single ? inverse.out : converted;
         forward.source = single ? device::Source::kDropped : device::Source::kResidues;
         forward.dropped = static_cast<unsigned>(drop[0]);
         forward.sink = device::Sink::kQuotient;
@@ -132,9 +143,8 @@ void DeviceRing::divide(const u64* x, std::size_t outer, const std::vector<i64*>
         forward.x_step = all;
         forward.factor = constants.product_inverse;
         forward.inverse_galois = inverse_galois(galois);
-        forward.apart = static_cast<unsigned>(count);
-        for (std::size_t i = 0; i < count; ++i) forward.outs[i] = words(out[first + i]);
-        transform(true, forward, between.data(), kept * n);
+        forward.out = places(out, first, count);
+        transform(true, forward, converted);
     }
 }
 

@@ -15,6 +15,7 @@ using device::Kernel;
 using device::append;
 using device::DeviceTable;
 using device::JobPointers;
+using device::places;
 using device::words;
 
 device::Rows DeviceRing::rows(const Index& limbs) const {
@@ -38,7 +39,7 @@ void DeviceRing::entries(Kernel kernel, std::size_t rows, const Job& job) const 
 }
 
 // One pass where a row fits a tile, else two; `between` is what the first leaves to the second.
-void DeviceRing::transform(bool forward, device::TransformJob job, u64* between, std::size_t between_step) const {
+void DeviceRing::transform(bool forward, device::TransformJob job, const device::Places& between) const {
     job.limbs = device_limbs_;
     job.log_n = log_n_;
     const std::size_t total = (job.polynomials * job.rows.count) << log_n_;
@@ -55,11 +56,8 @@ void DeviceRing::transform(bool forward, device::TransformJob job, u64* between,
     }
     device::TransformJob first = job, second = job;
     first.out = between;
-    first.out_step = between_step;
-    first.apart = 0;
     first.sink = device::Sink::kLazy;
     second.in = between;
-    second.in_step = between_step;
     second.source = device::Source::kLazy;
     device::TransformJob& columns = forward ? first : second;
     device::TransformJob& lines = forward ? second : first;
@@ -77,11 +75,10 @@ void DeviceRing::transform_all(bool forward, device::Source source, const i64* x
     job.rows = rows(limbs);
     job.polynomials = outer;
     job.source = source;
-    job.in = words(x);
-    job.out = words(out);
-    job.out_step = limbs.size() * degree();
-    job.in_step = source == device::Source::kSigned ? degree() : job.out_step;
-    transform(forward, job, job.out, job.out_step);
+    const std::size_t step = limbs.size() * degree();
+    job.in = places(words(x), source == device::Source::kSigned ? degree() : step);
+    job.out = places(words(out), step);
+    transform(forward, job, job.out);
 }
 
 void DeviceRing::ntt(const i64* x, i64* out, std::size_t outer, const Index& limbs) const {
@@ -196,17 +193,18 @@ void DeviceRing::automorphism_coefficients(const i64* x, i64* out, std::size_t o
     entries(Kernel::automorphism, outer * limbs.size(), job);
 }
 
-void DeviceRing::convert_rows(const device::Plan& plan, const u64* in, std::size_t in_step, u64* out,
-                              std::size_t out_step, std::size_t polynomials, bool scaled) const {
+void DeviceRing::convert_rows(const device::Plan& plan, const device::Places& in, const device::Places& out,
+                              std::size_t polynomials, bool scaled) const {
     if (polynomials == 0 || plan.targets == 0) return;
     const device::Points points(degree(), plan.sources + 1);
-    device::ConvertJob job{device_limbs_, plan, in, out, in_step, out_step, log_n_, points.count, scaled};
+    device::ConvertJob job{device_limbs_, plan, in, out, log_n_, points.count, scaled};
     launcher_->run(Kernel::convert, {degree() / points.count, polynomials, points.threads, points.shared_bytes}, job);
 }
 
 void DeviceRing::convert(const i64* x, i64* out, std::size_t outer, const Index& source, const Index& target) const {
     const std::size_t n = degree();
-    convert_rows(plan(source, target), words(x), source.size() * n, words(out), target.size() * n, outer, false);
+    const device::Places in = places(words(x), source.size() * n), to = places(words(out), target.size() * n);
+    convert_rows(plan(source, target), in, to, outer, false);
 }
 
 void DeviceRing::lift_row(const i64*, const i64*, u64, i64*, int) const {

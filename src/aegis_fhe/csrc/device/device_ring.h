@@ -34,7 +34,8 @@ class DeviceRing : public Ring {
     void convert(const i64* x, i64* out, std::size_t outer, const Index& source, const Index& target) const override;
     void mod_down(const i64* x, i64* out, std::size_t outer, const Index& keep, const Index& drop,
                   u64 galois) const override;
-    void mod_up(const i64* d, i64* extended, const Digits& digits, const Index& limbs) const override;
+    void mod_up(const std::vector<const i64*>& ds, const std::vector<i64*>& extended, const Digits& digits,
+                const Index& limbs) const override;
     void key_product(const KeyProduct& job, const std::vector<i64*>& out) const override;
     void switch_key(const KeyProduct& job, const std::vector<i64*>& out, std::size_t kept, u64 galois) const override;
     void add_key_product(const KeyProduct& job, u64 galois, bool first, i64* total) const override;
@@ -66,13 +67,15 @@ class DeviceRing : public Ring {
     const device::Constant* digit_scales(const Digits& digits, const Index& limbs) const;
     unsigned inverse_galois(u64 galois) const;
 
-    void transform(bool forward, device::TransformJob job, u64* between, std::size_t between_step) const;
+    void transform(bool forward, device::TransformJob job, const device::Places& between) const;
     void transform_all(bool forward, device::Source source, const i64* x, i64* out, std::size_t outer,
                        const Index& limbs) const;
     template <class Job>
     void entries(device::Kernel kernel, std::size_t rows, const Job& job) const;
-    void convert_rows(const device::Plan& plan, const u64* in, std::size_t in_step, u64* out, std::size_t out_step,
+    void convert_rows(const device::Plan& plan, const device::Places& in, const device::Places& out,
                       std::size_t polynomials, bool scaled) const;
+    void extend(const std::vector<const i64*>& ds, const std::vector<i64*>& extended, std::size_t first,
+                std::size_t count, const Digits& digits, const Index& limbs) const;
     void scalars(device::Entrywise operation, const i64* x, const std::vector<u64>& values, i64* out,
                  std::size_t outer, const Index& limbs) const;
     void sums(device::SumKind kind, const std::vector<u64>& pointers, std::size_t terms, i64* out, std::size_t outer,

@@ -53,6 +53,16 @@ struct Pointers {
     u64* to(std::size_t i) const { return reinterpret_cast<u64*>(word(i)); }
 };
 
+// Where the polynomials of a job lie: `step` words apart, or (up to kMaxOuts) each in a place of its own.
+struct Places {
+    u64* first;
+    std::size_t step;
+    unsigned apart;  // how many places of their own there are: all or none
+    u64* own[kMaxOuts];
+
+    u64* of(std::size_t polynomial) const { return apart != 0 ? own[polynomial] : first + polynomial * step; }
+};
+
 // Where the values of a transform's pass come from, and what becomes of them.
 enum class Source : unsigned {
     kResidues,  // in [0, q)
@@ -72,11 +82,7 @@ struct TransformJob {
     const Limb* limbs;
     Rows rows;
     std::size_t polynomials;
-    const u64* in;
-    u64* out;
-    std::size_t in_step, out_step;  // words from one polynomial to the next
-    unsigned apart;                 // how many of the polynomials have a place of their own, outs[]: all or none
-    u64* outs[kMaxOuts];
+    Places in, out;
     int log_n, first, stages, log_tile;
     Source source;
     Sink sink;
@@ -133,12 +139,10 @@ struct Plan {
 struct ConvertJob {
     const Limb* limbs;
     Plan plan;
-    const u64* in;                  // [source, N]
-    u64* out;                       // [target, N]
-    std::size_t in_step, out_step;  // words from one polynomial to the next
+    Places in, out;      // [source, N], [target, N]
     int log_n;
-    std::size_t points;             // coefficients of a block
-    bool scaled;                    // rows are times hat_inverse already
+    std::size_t points;  // coefficients of a block
+    bool scaled;         // rows are times hat_inverse already
 };
 
 // Inner products of digits with both halves of a key for up to kGroup operands; see KeyProduct of ../ring.h.

@@ -50,8 +50,8 @@ struct RowOf {
         const std::size_t own = static_cast<std::size_t>(row) << job.log_n;
         limb = job.limbs + job.rows.limb[row];
         const bool one_for_all = job.source == Source::kSigned || job.source == Source::kDropped;
-        in = job.in + polynomial * job.in_step + (one_for_all ? 0 : own);
-        out = (job.apart != 0 ? job.outs[polynomial] : job.out + polynomial * job.out_step) + own;
+        in = job.in.of(polynomial) + (one_for_all ? 0 : own);
+        out = job.out.of(polynomial) + own;
         x = job.x + polynomial * job.x_step + own;
     }
 };

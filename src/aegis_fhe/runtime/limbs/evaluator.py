@@ -88,6 +88,10 @@ class LimbEvaluator(Evaluator):
         found = self.exchange.gather("all_gather", self.placement.gather(level), coefficients, 1)
         return self._extended(level, d, {limb: row[0] for limb, row in found.items()})
 
+    def decompose_each(self, ds: Sequence[torch.Tensor], level: int) -> list[Digits]:
+        """One after the other."""
+        return [self.decompose(d, level) for d in ds]
+
     def switch_key(
         self,
         operands: Sequence[SwitchOperand],

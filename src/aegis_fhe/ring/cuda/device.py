@@ -118,7 +118,13 @@ def _load(device: torch.device, arithmetic: Arithmetic) -> _kernels.CudaLauncher
         _facts(device, arithmetic) | {"architecture": architecture, "compiler": compiler_version()},
         lambda: compile_kernels(architecture, arithmetic).code,
     )
-    return _kernels.CudaLauncher(device.index, image, arithmetic == "Words")
+    try:
+        return _kernels.CudaLauncher(device.index, image, arithmetic == "Words")
+    except RuntimeError as error:
+        raise ParameterError(
+            f"{error}; the kernels were compiled by NVRTC {compiler_version()}, the driver knows CUDA up to "
+            f"{_driver()}: where it is the older one, update it or install the NVRTC of its release"
+        ) from error
 
 
 def _facts(device: torch.device, what: str) -> dict[str, str]:
@@ -126,5 +132,11 @@ def _facts(device: torch.device, what: str) -> dict[str, str]:
         "what": what,
         "sources": source_digest(),
         "device": torch.cuda.get_device_name(device),
-        "driver": str(torch._C._cuda_getDriverVersion()),  # type: ignore[attr-defined]
+        "driver": _driver(),
     }
+
+
+def _driver() -> str:
+    """The newest CUDA that the driver knows, such as "13.0"."""
+    version = torch._C._cuda_getDriverVersion()  # type: ignore[attr-defined]
+    return f"{version // 1000}.{version % 1000 // 10}"

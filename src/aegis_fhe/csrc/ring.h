@@ -128,6 +128,8 @@ class Ring {
 };
 
 u64 bit_reverse(u64 value, int bits);
+// q^-1 mod 2^64 for odd q
+u64 inverse_word(u64 q);
 Modulus make_modulus(u64 q);
 // powers[brv(k)] = root^k
 void bit_reversed_powers(u64 root, int log_n, const Modulus& m, std::vector<u64>& powers);

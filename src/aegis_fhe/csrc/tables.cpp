@@ -15,16 +15,12 @@ u64 bit_reverse(u64 value, int bits) {
     return result;
 }
 
-namespace {
-
-// q^-1 mod 2^64 for odd q: each Newton step doubles the correct bits, 3 at first.
+// Each Newton step doubles the correct bits, 3 at first.
 u64 inverse_word(u64 q) {
     u64 x = q;
     for (int i = 0; i < 5; ++i) x *= 2 - q * x;
     return x;
 }
-
-}  // namespace
 
 Modulus make_modulus(u64 q) {
     Modulus m{};

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from typing import TypeAlias
 
@@ -24,7 +25,7 @@ class Calls:
         return work(inputs)
 
 
-class CapturedCalls(Calls):
+class CapturedCalls(Calls, ABC):
     """The second call of a key is captured; it and every later one replay what it launched.
 
     The first call makes tables and brings constants. Where the work is not settled after it, it runs as it
@@ -54,6 +55,6 @@ class CapturedCalls(Calls):
         self.replays += 1
         return [y.clone() for y in results]
 
+    @abstractmethod
     def _capture(self, run: Callable[[], Sequence[Tensor]]) -> tuple[Sequence[Tensor], Callable[[], None]]:
         """The tensors that `run` gives, and what computes them anew. Running `run` for good is not needed."""
-        raise NotImplementedError

@@ -27,9 +27,7 @@ device::Rows DeviceRing::rows(const Index& limbs) const {
 }
 
 unsigned DeviceRing::inverse_galois(u64 galois) const {
-    u64 inverse = galois;  // correct in 3 bits; each Newton step doubles them
-    for (int i = 0; i < 5; ++i) inverse *= 2 - galois * inverse;
-    return static_cast<unsigned>(inverse & (2 * degree() - 1));
+    return static_cast<unsigned>(inverse_word(galois) & (2 * degree() - 1));
 }
 
 template <class Job>

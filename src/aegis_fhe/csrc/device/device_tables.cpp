@@ -8,6 +8,12 @@ namespace {
 
 device::Constant constant(u64 w, u64 q) { return {w, shoup_factor(w, q), centred_constant(w, q)}; }
 
+// What the last inverse stage multiplies by where a conversion's factor joins it.
+void append_scaled(std::vector<device::Constant>& to, u64 hat_inverse, const Limb& limb) {
+    for (u64 factor : {limb.n_inverse, limb.n_inverse_last})
+        to.push_back(constant(mul_mod(hat_inverse, factor, limb.m), limb.m.q));
+}
+
 }  // namespace
 
 template <class T>
@@ -65,10 +71,8 @@ const device::Plan& DeviceRing::plan(const Index& source, const Index& target) c
     std::vector<device::Constant> hat_inverse, hat_scale, product_inverse;
     for (std::size_t i = 0; i < source.size(); ++i) {
         const Limb& limb = limbs_[source[i]];
-        const u64 hat = host->hat_inverse[i];
-        hat_inverse.push_back(constant(hat, limb.m.q));
-        for (u64 factor : {limb.n_inverse, limb.n_inverse_last})
-            hat_scale.push_back(constant(mul_mod(hat, factor, limb.m), limb.m.q));
+        hat_inverse.push_back(constant(host->hat_inverse[i], limb.m.q));
+        append_scaled(hat_scale, host->hat_inverse[i], limb);
     }
     for (std::size_t j = 0; j < target.size(); ++j)
         product_inverse.push_back(constant(host->product_inverse[j], limbs_[target[j]].m.q));
@@ -100,11 +104,7 @@ const device::Constant* DeviceRing::digit_scales(const Digits& digits, const Ind
     for (const Digit& digit : digits) {
         const Index own(limbs.begin() + digit.begin, limbs.begin() + digit.end);
         const std::unique_ptr<OwnedPlan> host = build_plan(limbs_, own, {});
-        for (std::size_t i = 0; i < own.size(); ++i) {
-            const Limb& limb = limbs_[own[i]];
-            for (u64 factor : {limb.n_inverse, limb.n_inverse_last})
-                values.push_back(constant(mul_mod(host->hat_inverse[i], factor, limb.m), limb.m.q));
-        }
+        for (std::size_t i = 0; i < own.size(); ++i) append_scaled(values, host->hat_inverse[i], limbs_[own[i]]);
     }
     return scale = upload(memory, values);
 }

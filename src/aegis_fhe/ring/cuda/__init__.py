@@ -1,4 +1,4 @@
 """The kernels of `csrc/device` on an NVIDIA GPU: compiled at first use, on torch's memory and streams.
 
-Nothing here is imported before a ring names a GPU as its kernel path.
+Importing it needs no CUDA: NVRTC is looked for when kernels are compiled, the driver when they are loaded.
 """
